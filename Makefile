@@ -1,0 +1,46 @@
+# Two commands do everything, set-up included: `make demo` and `make test`. `make help` lists the rest.
+
+PYTHON_SOURCES = router tests
+
+.PHONY: help setup setup-test demo demo-down test lint types bench fuzz schema docs
+# Every target prepares the same .venv.
+.NOTPARALLEL:
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## .venv/bin/router, and what it needs
+	@deploy/setup.sh run
+
+setup-test:
+	@deploy/setup.sh test
+
+demo: setup ## a primary, two replicas and the router; ARGS=--detach leaves them running
+	@.venv/bin/router demo $(ARGS)
+
+demo-down: ## stop what `make demo ARGS=--detach` left running
+	@.venv/bin/router demo --down
+
+test: setup-test lint types ## lint, types and every test, on real servers
+	@.venv/bin/python -m router.sandbox || test -z "$$CI"
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: setup
+	.venv/bin/ruff check $(PYTHON_SOURCES)
+	.venv/bin/ruff format --check $(PYTHON_SOURCES)
+
+types: setup-test
+	.venv/bin/mypy --strict $(PYTHON_SOURCES)
+
+bench: setup-test ## compare with the peers; ARGS=--quick takes two minutes
+	.venv/bin/python -m tests.bench $(ARGS)
+
+fuzz: setup-test ## run the fuzz targets; ARGS chooses one
+	.venv/bin/uv sync --quiet --frozen --inexact --group fuzz
+	.venv/bin/python -m tests.fuzz $(ARGS)
+
+schema: setup ## write config/routes.schema.json
+	.venv/bin/router schema > config/routes.schema.json
+
+docs: schema ## write the generated pages of docs/reference
+	.venv/bin/router schema --markdown > docs/reference/configuration.md

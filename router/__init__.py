@@ -1,0 +1,1 @@
+"""A query router for MySQL and MariaDB."""

@@ -1,0 +1,1 @@
+"""For operators: metrics, health pages, SHOW commands."""

@@ -1,0 +1,1 @@
+"""Sockets to servers: connect, pool, relay, reset."""

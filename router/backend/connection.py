@@ -1,0 +1,320 @@
+"""One connection to a server: sends one command at a time and relays the answer to a sink.
+
+The connection is an ``asyncio`` protocol by shape (aiomysql has opened and authenticated the transport, see
+``connector.py``). Bytes come in as the server sends them, ``ResponseScanner`` finds the end, and the same bytes go to
+the sink. In front of a command there may be a *prefix* – SET, USE – written in the same segment, whose replies are
+swallowed here.
+
+Safety (architecture "zero replies owed"): bytes nobody asked for, a broken response or a failed prefix end the
+connection. It never becomes idle while a reply is owed.
+
+Speed: ``data_received`` handles the common case – nothing left over, no prefix, the whole answer in one chunk, no
+trackers – without slicing or copying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from router.errors import ConnectionLost, ProtocolError
+from router.session.profile import ServerProfile
+from router.session.variables import EMPTY, VariableSet
+from router.wire.scanner import QUERY, ResponseScanner
+
+# Whose connections may be exchanged for one another: the account, the capabilities that shape the protocol, and
+# whether a default database is set (nothing short of a new login takes it away again).
+PoolKey = tuple[str, int, bool]
+
+
+class Sink(Protocol):
+    """Where a response goes: a client's session, or a ``Capture`` for the router's own questions."""
+
+    def forward(self, data: bytes) -> None:
+        """Bytes of the response, exactly as they are to reach the client."""
+
+    def response_ended(self, connection: BackendConnection) -> None:
+        """The response is complete; ``connection.scanner`` has its outcome. Zero replies are owed."""
+
+    def file_requested(self, connection: BackendConnection) -> None:
+        """The server waits for LOCAL INFILE data."""
+
+    def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
+        """The connection broke before the response ended."""
+
+    def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
+        """The session's state could not be applied (``error`` is the ERR payload); the connection is closed.
+
+        Only proven reads are sent together with a prefix, so nothing but the answer is lost.
+        """
+
+    def pause(self) -> None:
+        """The server takes no more bytes for now."""
+
+    def resume(self) -> None:
+        """The server takes bytes again."""
+
+
+class BackendConnection:
+    """An authenticated connection to one server, owned by one pool.
+
+    ``shape`` are the negotiated capabilities that matter to clients, ``variables`` and ``schema`` what has been
+    applied since it was new, ``dirty`` whether it carries state that only COM_RESET_CONNECTION removes.
+    """
+
+    __slots__ = (
+        "_keep",
+        "_kind",
+        "_on_idle_close",
+        "_prefix",
+        "_prefix_error",
+        "_rest",
+        "_sink",
+        "bytes_received",
+        "closed",
+        "created",
+        "deprecate_eof",
+        "dirty",
+        "forwarded",
+        "generation",
+        "key",
+        "lingering",
+        "profile",
+        "scanner",
+        "schema",
+        "thread_id",
+        "transport",
+        "used",
+        "variables",
+    )
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        *,
+        key: PoolKey,
+        thread_id: int,
+        deprecate_eof: bool,
+        profile: ServerProfile,
+        now: float,
+        keep: object = None,
+    ) -> None:
+        """``keep`` is held for the life of the connection (the StreamWriter whose destructor would close the socket)."""
+        self.transport = transport
+        self.key = key
+        self.thread_id = thread_id
+        self.deprecate_eof = deprecate_eof
+        self.profile = profile
+        self.created = now
+        self.used = now
+        self.generation = 0
+        self.variables: VariableSet = EMPTY
+        self.schema: str | None = None
+        self.dirty = False
+        self.closed = False
+        self.scanner = ResponseScanner()
+        self.forwarded = False
+        self.bytes_received = 0
+        self.lingering: Callable[[], None] | None = None
+        self._sink: Sink | None = None
+        self._rest = b""
+        self._prefix = 0
+        self._kind = QUERY
+        self._prefix_error: bytes | None = None
+        self._keep = keep
+        self._on_idle_close: Callable[[BackendConnection], None] | None = None
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def send(self, sink: Sink, data: bytes, kind: int = QUERY, prefix_replies: int = 0) -> None:
+        """Write ``data`` – ``prefix_replies`` commands and the one whose response of ``kind`` goes to ``sink``."""
+        self._sink = sink
+        self.forwarded = False
+        self._prefix = prefix_replies
+        self._kind = kind
+        self.scanner.start(QUERY if prefix_replies else kind, self.deprecate_eof)
+        self.transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Raw bytes that belong to the command in progress (LOCAL INFILE) or expect no answer."""
+        self.transport.write(data)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is owed."""
+        return self._sink is not None
+
+    def when_closed_idle(self, callback: Callable[[BackendConnection], None]) -> None:
+        """Call ``callback`` once if the connection ends while no reply is owed."""
+        self._on_idle_close = callback
+
+    def close(self) -> None:
+        """Close now; a response in progress is not reported any more."""
+        self._sink = None
+        self.closed = True
+        self.transport.abort()
+
+    def quit(self) -> None:
+        """Leave politely: an idle connection says COM_QUIT before it closes."""
+        if self.busy:
+            self.close()
+            return
+        self.closed = True
+        self._on_idle_close = None
+        self.transport.write(b"\x01\x00\x00\x00\x01")
+        self.transport.close()
+
+    # -- asyncio protocol --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Not called: the transport was adopted."""
+
+    def data_received(self, data: bytes) -> None:
+        """A chunk from the server."""
+        sink = self._sink
+        if sink is None:
+            self._lose("bytes from an idle server connection")
+            return
+        self.bytes_received += len(data)
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        pos = 0
+        scanner = self.scanner
+        try:
+            if self._prefix:
+                pos = self._swallow(data)
+                if self._prefix or pos == len(data):
+                    return
+            end = scanner.feed(data, pos)
+        except ProtocolError as error:
+            self._lose(str(error))
+            return
+        if end > pos:
+            out = data if pos == 0 and end == len(data) else data[pos:end]
+            if scanner.splices:
+                out = _spliced(data, pos, end, scanner.splices)
+            if self._prefix_error is None:
+                self.forwarded = True
+                sink.forward(out)
+        if end < len(data):
+            if scanner.done:
+                self._lose("bytes behind the end of a response")
+                return
+            self._rest = data[end:]
+        if scanner.done:
+            if self._prefix_error is not None:
+                self._prefix_was_refused(sink)
+                return
+            self._sink = None
+            sink.response_ended(self)
+        elif scanner.local_infile:
+            sink.file_requested(self)
+
+    def _swallow(self, data: bytes) -> int:
+        """Consume replies of the prefix; return the offset of what follows, leaving ``_prefix`` 0 when it is through."""
+        pos = 0
+        scanner = self.scanner
+        while self._prefix:
+            pos = scanner.feed(data, pos)
+            if not scanner.done:
+                self._rest = data[pos:]
+                return pos
+            if scanner.error is not None and self._prefix_error is None:
+                self._prefix_error = scanner.error
+            self._prefix -= 1
+            scanner.start(QUERY if self._prefix else self._kind, self.deprecate_eof)
+        return pos
+
+    def _prefix_was_refused(self, sink: Sink) -> None:
+        error = self._prefix_error or b""
+        self._sink = None
+        self._prefix_error = None
+        self.close()
+        sink.prefix_failed(self, error)
+
+    def eof_received(self) -> bool:
+        """The server closed its side: nothing more can come."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self.closed = True
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.connection_lost(self, ConnectionLost(str(exc) if exc else "the server closed the connection"))
+        elif self._on_idle_close is not None:
+            callback, self._on_idle_close = self._on_idle_close, None
+            callback(self)
+
+    def pause_writing(self) -> None:
+        """The server reads slowly."""
+        if self._sink is not None:
+            self._sink.pause()
+
+    def resume_writing(self) -> None:
+        """The server has caught up."""
+        if self._sink is not None:
+            self._sink.resume()
+
+    def _lose(self, reason: str) -> None:
+        """The connection is out of step; end it and say so to whoever waits."""
+        self.closed = True
+        sink, self._sink = self._sink, None
+        self.transport.abort()
+        if sink is not None:
+            sink.connection_lost(self, ConnectionLost(reason))
+
+
+class Capture:
+    """A sink for the router's own commands: collects the response and hands it to ``done``.
+
+    ``done(payload, error)``: ``payload`` is the whole response as framed bytes, ``error`` the ERR payload or None.
+    ``lost`` is called instead when the connection breaks.
+    """
+
+    __slots__ = ("_done", "_lost", "_parts")
+
+    def __init__(
+        self, done: Callable[[bytes, bytes | None], None], lost: Callable[[ConnectionLost], None] | None = None
+    ) -> None:
+        self._done = done
+        self._lost = lost
+        self._parts: list[bytes] = []
+
+    def forward(self, data: bytes) -> None:
+        """Part of the answer."""
+        self._parts.append(data)
+
+    def response_ended(self, connection: BackendConnection) -> None:
+        """The answer is complete."""
+        self._done(b"".join(self._parts), connection.scanner.error)
+
+    def file_requested(self, connection: BackendConnection) -> None:
+        """None of our commands loads files."""
+        connection.close()
+        self.connection_lost(connection, ConnectionLost("the server asked for a file"))
+
+    def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
+        """The answer will not come."""
+        if self._lost is not None:
+            self._lost(error)
+
+    def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
+        """Captures have no prefix."""
+
+    def pause(self) -> None:
+        """Our commands are short."""
+
+    def resume(self) -> None:
+        """Our commands are short."""
+
+
+def _spliced(data: bytes, pos: int, end: int, splices: list[tuple[int, int, bytes]]) -> bytes:
+    parts = []
+    for start, stop, replacement in splices:
+        parts += (data[pos:start], replacement)
+        pos = stop
+    parts.append(data[pos:end])
+    return b"".join(parts)

@@ -1,0 +1,290 @@
+"""Opens connections to one server: aiomysql does TCP, TLS and authentication, then we take the transport over.
+
+Traps of aiomysql 0.3 that are closed here:
+
+- with ``ssl=`` given it goes on in plain text when the server's greeting lacks CLIENT_SSL (TLS stripping): refused
+  unless TLS is only ``preferred``;
+- it answers a request for ``mysql_clear_password`` on any transport: allowed over TLS or a unix socket only;
+- ``connect_timeout`` covers the TCP connect alone: the whole login runs under one deadline;
+- passwords are encoded as latin-1: they are handed over as UTF-8 bytes in latin-1 clothing;
+- ``StreamWriter.__del__`` closes the transport: the writer is kept as long as the connection;
+- MULTI_STATEMENTS is always negotiated: switched off per connection unless the client has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiomysql
+import pymysql
+
+from router.backend.connection import BackendConnection, Capture, PoolKey
+from router.backend.reset import BASELINE, SETTLED_REPLIES, settle_commands
+from router.config.values import Address
+from router.errors import BackendUnavailable, ConnectionLost
+from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile, parse_version
+from router.wire.constants import Capability
+
+# What shapes a connection for its client; anything else is the same for all connections (architecture D7).
+SHAPE = (
+    Capability.FOUND_ROWS
+    | Capability.LOCAL_FILES
+    | Capability.IGNORE_SPACE
+    | Capability.INTERACTIVE
+    | Capability.MULTI_STATEMENTS
+    | Capability.DEPRECATE_EOF
+)
+_ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
+_PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
+T = TypeVar("T")
+_TLS_REQUIRED_ERROR = 2026  # CR_SSL_CONNECTION_ERROR
+_PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
+
+
+@dataclass(frozen=True, slots=True)
+class BackendUser:
+    """An account on the servers; ``name`` also names the pool's connections."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"BackendUser({self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a server is and how to reach it; ``tls`` None means plain text."""
+
+    name: str
+    address: Address
+    tls: ssl.SSLContext | None = None
+    tls_required: bool = False
+    connect_timeout: float = 5.0
+
+
+class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
+    """aiomysql's connection with the two doors closed through which a password could leave."""
+
+    _tls_required = False
+
+    async def _get_server_information(self) -> None:
+        await super()._get_server_information()
+        if self._tls_required and not self.server_capabilities & Capability.SSL:
+            raise pymysql.OperationalError(_TLS_REQUIRED_ERROR, "the server does not offer TLS, which is required")
+        if not self.server_capabilities & Capability.PLUGIN_AUTH:
+            raise pymysql.OperationalError(_PLUGIN_ERROR, "the server is too old to name its authentication plugin")
+        # Only what both sides know; the flags were chosen before the greeting was seen.
+        optional = SHAPE | _ALWAYS
+        self.client_flag &= ~optional | self.server_capabilities
+
+    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        if plugin_name == b"mysql_clear_password":
+            if not self._secure:
+                raise pymysql.OperationalError(_PLUGIN_ERROR, "refused to send the password in clear text")
+        elif plugin_name not in _PLUGINS:
+            name = plugin_name.decode("latin1")
+            raise pymysql.OperationalError(_PLUGIN_ERROR, f"authentication plugin {name!r} is not supported")
+        return await super()._process_auth(plugin_name, auth_packet)
+
+
+class Connector:
+    """Opens connections to one endpoint; learns the server's profile from the first."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.profile: ServerProfile | None = None
+
+    async def open(self, user: BackendUser, shape: int) -> BackendConnection:
+        """A connection ready for its first statement: authenticated, trackers on, multi-statements as asked.
+
+        Raises BackendUnavailable with the server's own words.
+        """
+        return await self._bounded(self._open(user, shape))
+
+    async def _bounded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` under the connect timeout; every way to fail becomes BackendUnavailable."""
+        name = self.endpoint.name
+        try:
+            async with asyncio.timeout(self.endpoint.connect_timeout):
+                return await work
+        except TimeoutError:
+            seconds = self.endpoint.connect_timeout
+            raise BackendUnavailable(f"server {name}: no answer within {seconds:g} s") from None
+        except (pymysql.MySQLError, OSError, ConnectionLost) as error:
+            raise BackendUnavailable(f"server {name}: {_words(error)}") from error
+
+    async def _open(self, user: BackendUser, shape: int) -> BackendConnection:
+        profile = self.profile or await self._load_profile(user)
+        raw = await self._login(user, client_flag=shape | _ALWAYS)
+        connection = _adopt(raw, (user.name, shape, False), profile)
+        if connection.deprecate_eof != bool(shape & Capability.DEPRECATE_EOF):
+            connection.close()
+            raise ConnectionLost("the server does not offer DEPRECATE_EOF, which the client was promised")
+        await _settled(connection, profile)
+        return connection
+
+    async def _login(self, user: BackendUser, client_flag: int = 0) -> _GuardedConnection:
+        endpoint = self.endpoint
+        address = endpoint.address
+        raw = _GuardedConnection(
+            host=address.host or "localhost",
+            port=address.port or 0,
+            unix_socket=address.path,
+            user=user.name,
+            password=user.password.encode().decode("latin1"),
+            charset="utf8mb4",
+            autocommit=None,
+            client_flag=int(client_flag),
+            ssl=None if address.is_unix else endpoint.tls,
+            program_name="mysql-query-router",
+        )
+        raw._tls_required = endpoint.tls_required and not address.is_unix
+        await raw._connect()
+        return raw
+
+    async def ask(self, user: BackendUser, *queries: str) -> list[list[tuple[Any, ...]]]:
+        """Rows of each query, over a connection of its own. Raises BackendUnavailable, on SQL errors too."""
+        return await self._bounded(self._ask(user, queries))
+
+    async def _ask(self, user: BackendUser, queries: tuple[str, ...]) -> list[list[tuple[Any, ...]]]:
+        raw = await self._login(user)
+        try:
+            return [await _rows(raw, query) for query in queries]
+        finally:
+            raw.close()
+
+    async def load_profile(self, user: BackendUser) -> ServerProfile:
+        """Read and keep the server's profile. Raises BackendUnavailable."""
+        return await self._bounded(self._load_profile(user))
+
+    async def _load_profile(self, user: BackendUser) -> ServerProfile:
+        raw = await self._login(user)
+        try:
+            self.profile = await _read_profile(raw)
+        finally:
+            raw.close()
+        return self.profile
+
+    async def kill(self, user: BackendUser, thread_id: int, *, query_only: bool) -> None:
+        """KILL [QUERY] a connection of ``user`` on this server."""
+        await self.ask(user, f"KILL {'QUERY' if query_only else 'CONNECTION'} {int(thread_id)}")
+
+
+def _adopt(raw: _GuardedConnection, key: PoolKey, profile: ServerProfile) -> BackendConnection:
+    """Take the transport from aiomysql (recipe and proof: research on aiomysql, "adopt the transport")."""
+    writer, reader = raw._writer, raw._reader
+    transport = writer.transport
+    transport.pause_reading()
+    connection = BackendConnection(
+        transport,
+        key=key,
+        thread_id=raw.thread_id(),
+        deprecate_eof=bool(raw.client_flag & Capability.DEPRECATE_EOF),
+        profile=profile,
+        now=asyncio.get_running_loop().time(),
+        keep=writer,
+    )
+    left = bytes(reader._buffer)
+    transport.set_protocol(connection)
+    raw._reader = raw._writer = None
+    if left:
+        transport.abort()
+        raise ConnectionLost("the server sent bytes before the first command")
+    transport.resume_reading()
+    return connection
+
+
+async def _settled(connection: BackendConnection, profile: ServerProfile) -> None:
+    """Turn trackers on and set the baseline; wait until the server has agreed."""
+    loop = asyncio.get_running_loop()
+    finished: asyncio.Future[None] = loop.create_future()
+
+    def done(payload: bytes, error: bytes | None) -> None:
+        if finished.done():
+            return
+        if error is not None:
+            finished.set_exception(ConnectionLost(f"cannot set up the session: {error[9:].decode('utf-8', 'replace')}"))
+        else:
+            finished.set_result(None)
+
+    def lost(error: ConnectionLost) -> None:
+        if not finished.done():
+            finished.set_exception(error)
+
+    multi_statements = bool(connection.key[1] & Capability.MULTI_STATEMENTS)
+    data = settle_commands(profile, multi_statements=multi_statements, reset=False)
+    connection.send(Capture(done, lost), data, prefix_replies=SETTLED_REPLIES - 1)
+    try:
+        await finished
+    except BaseException:
+        connection.close()
+        raise
+    connection.variables = BASELINE
+
+
+async def _rows(raw: _GuardedConnection, query: str) -> list[tuple[Any, ...]]:
+    async with raw.cursor() as cursor:
+        await cursor.execute(query)
+        return list(await cursor.fetchall())
+
+
+async def _read_profile(raw: _GuardedConnection) -> ServerProfile:
+    version: str = raw.server_version
+    flavor, _ = parse_version(version)
+    variables = {str(name).lower(): str(value) for name, value in await _rows(raw, "SHOW SESSION VARIABLES")}
+    if flavor == "mariadb":
+        known = await _rows(
+            raw,
+            "SELECT LOWER(VARIABLE_NAME), VARIABLE_TYPE FROM information_schema.SYSTEM_VARIABLES "
+            "WHERE VARIABLE_SCOPE LIKE 'SESSION%' AND READ_ONLY = 'NO'",
+        )
+        types = {name: kind.split()[0] in ("BIGINT", "INT", "DOUBLE") for name, kind in known}
+    else:
+        types = await _mysql_types(raw, variables)
+    tracked = frozenset(types) - VOLATILE_VARIABLES | CHARSET_GROUP
+    collations = await _rows(
+        raw,
+        "SELECT ID, COLLATION_NAME, CHARACTER_SET_NAME FROM information_schema.COLLATIONS WHERE ID IS NOT NULL",
+    )
+    return ServerProfile(
+        flavor=flavor,
+        version=version,
+        tracked=tracked & frozenset(variables),
+        numeric=frozenset(name for name, numeric in types.items() if numeric),
+        collations={int(number): (name, charset) for number, name, charset in collations if charset},
+        sql_mode=variables.get("sql_mode", ""),
+        character_set=variables.get("character_set_server", "utf8mb4"),
+        collation=variables.get("collation_server", "utf8mb4_general_ci"),
+        autocommit=variables.get("autocommit", "ON") == "ON",
+        capabilities=int(raw.server_capabilities),
+    )
+
+
+async def _mysql_types(raw: _GuardedConnection, variables: dict[str, str]) -> dict[str, bool]:
+    """Session variables of a MySQL server and whether they are numbers.
+
+    ``performance_schema.variables_metadata`` says so from 9.1 on; before that, the value's look decides.
+    """
+    try:
+        known = await _rows(
+            raw,
+            "SELECT VARIABLE_NAME, DATA_TYPE FROM performance_schema.variables_metadata "
+            "WHERE VARIABLE_SCOPE LIKE 'SESSION%'",
+        )
+    except pymysql.MySQLError:
+        return {name: value.replace(".", "", 1).lstrip("-").isdigit() for name, value in variables.items()}
+    return {name: kind in ("Integer", "Numeric") for name, kind in known if name in variables}
+
+
+def _words(error: BaseException) -> str:
+    """The server's or the system's own words, without Python's dressing."""
+    cause = error.__cause__
+    if isinstance(error, pymysql.MySQLError) and len(error.args) > 1:
+        text = str(error.args[1])
+        return f"{text} ({cause})" if isinstance(cause, OSError) and str(cause) else text
+    return str(error) or type(error).__name__

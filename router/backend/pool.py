@@ -1,0 +1,361 @@
+"""The connections to one server, shared by all sessions of this process.
+
+``take`` is the hot path: a dictionary look-up and a ``list.pop``. When nothing is idle the session leaves a
+``Waiter``; waiters are served strictly in order, whatever key they wait for, so that nobody starves.
+
+Opening happens in the background, one attempt for each waiter that is not covered yet; a slow connect therefore
+never stands in the way of a connection that has just come back (the fault of a pool that connects under a lock).
+
+Who may be closed for whom: when the pool is full, an idle connection of another key makes room, and a *lingering*
+connection – kept by a session only because a later statement might ask what the last one did – is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from router.backend.connection import BackendConnection, Capture, PoolKey
+from router.backend.connector import BackendUser, Connector
+from router.backend.reset import BASELINE, SETTLED_REPLIES, settle_commands
+from router.errors import BackendError, BackendUnavailable, PoolTimeout
+from router.tasks import spawn
+from router.wire.constants import Capability
+
+log = structlog.get_logger(__name__)
+
+# A server that refuses connections is asked again by the next waiter after this many seconds.
+_RETRY_AFTER = 0.2
+
+
+class Waiter:
+    """A session waiting for a connection; exactly one of ``granted`` and ``failed`` is called, unless cancelled."""
+
+    __slots__ = ("cancelled", "failed", "granted", "key", "since", "timer", "user")
+
+    def __init__(
+        self,
+        key: PoolKey,
+        user: BackendUser,
+        granted: Callable[[BackendConnection], None],
+        failed: Callable[[BackendError], None],
+    ) -> None:
+        self.key = key
+        self.user = user
+        self.granted = granted
+        self.failed = failed
+        self.cancelled = False
+        self.since = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class BackendPool:
+    """All connections to one server.
+
+    ``max_connections`` bounds open and opening ones together; ``queue_timeout`` and ``max_age`` are seconds.
+    ``expire()`` retires every connection that exists now, when it comes back or at once if it is idle.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        max_connections: int,
+        queue_timeout: float,
+        max_age: float,
+        min_idle: int = 0,
+    ) -> None:
+        self.connector = connector
+        self.name = connector.endpoint.name
+        self.max_connections = max_connections
+        self.queue_timeout = queue_timeout
+        self.max_age = max_age
+        self.min_idle = min_idle
+        self.generation = 0
+        self.size = 0
+        self.opening = 0
+        self.in_use = 0
+        self.timeouts = 0
+        self.wait_seconds = 0.0
+        self.waits = 0
+        self.connect_errors = 0
+        self.closing = False
+        self._idle: dict[PoolKey, list[BackendConnection]] = {}
+        self._waiters: deque[Waiter] = deque()
+        self._lingering: dict[BackendConnection, None] = {}
+        self._retry: asyncio.TimerHandle | None = None
+
+    # -- taking ------------------------------------------------------------------------------------------------
+
+    def take(self, key: PoolKey) -> BackendConnection | None:
+        """An idle connection of ``key``, or None: then ``wait``."""
+        if self._waiters:
+            return None
+        connection = self._pop_idle(key)
+        if connection is not None:
+            self.in_use += 1
+        return connection
+
+    def _pop_idle(self, key: PoolKey) -> BackendConnection | None:
+        idle = self._idle.get(key)
+        while idle:
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+            self.size -= 1  # the server ended it and the loop has not told us yet
+        return None
+
+    def wait(self, waiter: Waiter) -> None:
+        """Queue for a connection."""
+        loop = asyncio.get_running_loop()
+        waiter.since = loop.time()
+        waiter.timer = loop.call_later(self.queue_timeout, self._timed_out, waiter)
+        self._waiters.append(waiter)
+        self._serve()
+
+    def cancel(self, waiter: Waiter) -> None:
+        """The session does not want a connection any more."""
+        waiter.cancelled = True
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+
+    @property
+    def waiting(self) -> int:
+        """Sessions in the queue."""
+        return len(self._waiters)
+
+    @property
+    def idle(self) -> int:
+        """Connections nobody uses."""
+        return sum(len(connections) for connections in self._idle.values())
+
+    # -- giving back -------------------------------------------------------------------------------------------
+
+    def release(self, connection: BackendConnection) -> None:
+        """Take back a clean connection that owes nothing."""
+        if connection in self._lingering:
+            del self._lingering[connection]
+        connection.lingering = None
+        if connection.busy:
+            raise AssertionError("a connection was released while a reply is owed")
+        if connection.closed or connection.generation != self.generation or self.closing:
+            self.discard(connection)
+            return
+        if connection.key[2] != (connection.schema is not None):
+            connection.key = (connection.key[0], connection.key[1], connection.schema is not None)
+        self.in_use -= 1
+        self._idle.setdefault(connection.key, []).append(connection)
+        connection.used = now = asyncio.get_running_loop().time()
+        if now - connection.created > self.max_age and self._remove_idle(connection):
+            self._close(connection)
+        if self._waiters:
+            self._serve()
+
+    def release_dirty(self, connection: BackendConnection) -> None:
+        """Take back a connection whose session left state on it: reset it first, off everybody's path."""
+        self._lingering.pop(connection, None)
+        connection.lingering = None
+        if connection.closed or connection.busy or connection.generation != self.generation or self.closing:
+            self.discard(connection)
+            return
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            if error is not None:
+                self.discard(connection)
+                return
+            connection.dirty = False
+            connection.variables = BASELINE
+            self.release(connection)
+
+        multi_statements = bool(connection.key[1] & Capability.MULTI_STATEMENTS)
+        data = settle_commands(connection.profile, multi_statements=multi_statements, reset=True)
+        capture = Capture(done, lambda error: self.discard(connection))
+        connection.send(capture, data, prefix_replies=SETTLED_REPLIES)
+
+    def discard(self, connection: BackendConnection) -> None:
+        """Close a connection that is in use and cannot be used again."""
+        self._lingering.pop(connection, None)
+        connection.lingering = None
+        self.in_use -= 1
+        self._close(connection)
+        self._serve()
+
+    def linger(self, connection: BackendConnection, reclaim: Callable[[], None]) -> None:
+        """The session keeps ``connection`` for the time being, but gives it up when ``reclaim`` is called."""
+        connection.lingering = reclaim
+        self._lingering[connection] = None
+        if self._waiters:
+            self._serve()
+
+    def unlinger(self, connection: BackendConnection) -> None:
+        """The session uses its lingering connection again."""
+        connection.lingering = None
+        self._lingering.pop(connection, None)
+
+    # -- life cycle --------------------------------------------------------------------------------------------
+
+    def expire(self) -> None:
+        """Retire all connections there are now."""
+        self.generation += 1
+        for connections in self._idle.values():
+            while connections:
+                self._close(connections.pop())
+        self._serve()
+
+    def trim(self, now: float, keep_idle: float) -> None:
+        """Close idle connections unused for ``keep_idle`` seconds or past their age, down to ``min_idle``."""
+        spare = self.idle - self.min_idle
+        for connections in self._idle.values():
+            for connection in list(connections):
+                too_old = now - connection.created > self.max_age
+                if too_old or (spare > 0 and now - connection.used > keep_idle):
+                    connections.remove(connection)
+                    spare -= 1
+                    self._close(connection)
+        self._idle = {key: connections for key, connections in self._idle.items() if connections}
+
+    def close(self) -> None:
+        """Close what is idle, fail who waits, and let the rest close when it comes back."""
+        self.closing = True
+        self.expire()
+        if self._retry is not None:
+            self._retry.cancel()
+        self._fail_all(BackendUnavailable(f"server {self.name}: the router is stopping"))
+
+    def fail_waiters(self, error: BackendError) -> None:
+        """The server is known to be down: nobody should wait for it."""
+        self._fail_all(error)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """Give connections to waiters in order; open or make room for those that are left."""
+        while self._waiters:
+            connection = self._pop_idle(self._waiters[0].key)
+            if connection is None:
+                break
+            self._grant(self._waiters.popleft(), connection)
+        while self.opening < len(self._waiters) and not self.closing and self._retry is None:
+            if not self._room():
+                break
+            self.size += 1
+            self.opening += 1
+            spawn(self._open(self._waiters[self.opening - 1]), f"connect to {self.name}")
+        if len(self._waiters) > self.opening:
+            self._ask_lingering(len(self._waiters) - self.opening)
+
+    def _room(self) -> bool:
+        """Whether one more may be opened, closing an idle connection of another key if that helps."""
+        if self.size < self.max_connections:
+            return True
+        for connections in self._idle.values():
+            if connections:
+                self._close(connections.pop(0))
+                return True
+        return False
+
+    def _ask_lingering(self, wanted: int) -> None:
+        for connection in list(self._lingering)[:wanted]:
+            if (reclaim := connection.lingering) is not None:
+                reclaim()
+
+    def _grant(self, waiter: Waiter, connection: BackendConnection) -> None:
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        self.in_use += 1
+        self.waits += 1
+        self.wait_seconds += asyncio.get_running_loop().time() - waiter.since
+        waiter.granted(connection)
+
+    async def _open(self, waiter: Waiter) -> None:
+        """Open one connection with the key of ``waiter``; whoever is first in the queue by then gets it."""
+        key, user = waiter.key, waiter.user
+        generation = self.generation
+        try:
+            connection = await self.connector.open(user, key[1])
+        except BackendError as error:
+            self.size -= 1
+            self.opening -= 1
+            self.connect_errors += 1
+            self._open_failed(waiter, error)
+            return
+        self.opening -= 1
+        connection.generation = generation
+        connection.key = key
+        connection.when_closed_idle(self._closed_idle)
+        self.in_use += 1
+        self._opened(connection)
+
+    def _opened(self, connection: BackendConnection) -> None:
+        if connection.generation != self.generation or self.closing:
+            self.discard(connection)
+            return
+        for waiter in self._waiters:
+            if waiter.key == connection.key:
+                self._waiters.remove(waiter)
+                self.in_use -= 1
+                self._grant(waiter, connection)
+                break
+        else:
+            self.in_use -= 1
+            self._idle.setdefault(connection.key, []).append(connection)
+        if self._waiters:
+            self._serve()
+
+    def _open_failed(self, waiter: Waiter, error: BackendError) -> None:
+        """The waiter learns why; the others try again a little later, not all at once."""
+        log.warning("cannot connect", server=self.name, reason=str(error))
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+            if waiter.timer is not None:
+                waiter.timer.cancel()
+            waiter.failed(error)
+        if self._waiters and self._retry is None and not self.closing:
+            self._retry = asyncio.get_running_loop().call_later(_RETRY_AFTER, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._serve()
+
+    def _timed_out(self, waiter: Waiter) -> None:
+        if waiter not in self._waiters:
+            return
+        self._waiters.remove(waiter)
+        self.timeouts += 1
+        waiter.failed(
+            PoolTimeout(
+                f"no connection to server {self.name} became free within {self.queue_timeout:g} s "
+                f"({self.in_use} of {self.max_connections} in use, {len(self._waiters)} more waiting)"
+            )
+        )
+
+    def _fail_all(self, error: BackendError) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if waiter.timer is not None:
+                waiter.timer.cancel()
+            waiter.failed(error)
+
+    def _closed_idle(self, connection: BackendConnection) -> None:
+        """The server ended a connection that owed nothing."""
+        if self._remove_idle(connection):
+            self.size -= 1
+            self._serve()
+
+    def _remove_idle(self, connection: BackendConnection) -> bool:
+        idle = self._idle.get(connection.key)
+        if idle and connection in idle:
+            idle.remove(connection)
+            return True
+        return False
+
+    def _close(self, connection: BackendConnection) -> None:
+        self.size -= 1
+        if connection.closed:
+            return
+        connection.quit()

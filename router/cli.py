@@ -1,0 +1,282 @@
+"""The command line: run, check, explain, schema, hash-password, demo.
+
+Exit codes: 0 all is well, 1 it failed while running, 2 wrong usage, 78 the configuration file is wrong (EX_CONFIG of
+sysexits.h). Everything heavy is imported by the command that needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from router.config.models import RouterConfig
+
+EX_CONFIG = 78
+
+app = typer.Typer(
+    name="router",
+    help="A query router for MySQL and MariaDB. `router --config routes.yaml` runs it.",
+    rich_markup_mode=None,  # plain help: rich alone would take half of the time
+    pretty_exceptions_enable=False,  # they print local variables, and those hold passwords
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+# As in router.log, which is too heavy to import for --help; a test compares them.
+Format = Literal["auto", "json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", envvar="ROUTER_CONFIG", metavar="FILE", help="The configuration file.")
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--log-format", envvar="ROUTER_LOG_FORMAT", help="How to log; default: what the file says."),
+]
+LevelOption = Annotated[
+    Level | None,
+    typer.Option("--log-level", envvar="ROUTER_LOG_LEVEL", help="What to log; default: what the file says."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Options given before the command's name; those after it win."""
+
+    config: Path | None = None
+    log_format: Format | None = None
+    log_level: Level | None = None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"router {version('mysql-query-router')}")
+        except PackageNotFoundError:
+            typer.echo("router (not installed as a package)")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    config: ConfigOption = None,
+    log_format: FormatOption = None,
+    log_level: LevelOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A query router for MySQL and MariaDB. `router --config routes.yaml` runs it."""
+    context.obj = _Given(config, log_format, log_level)
+    if context.invoked_subcommand is None:
+        run(context)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    config: ConfigOption = None,
+    log_format: FormatOption = None,
+    log_level: LevelOption = None,
+) -> None:
+    """Run the router until it is told to stop (SIGTERM, SIGINT)."""
+    path = _config_path(context, config)
+    loaded = _load(path)
+    from router import log
+    from router.config.loader import warnings
+    from router.gateway import run as run_gateway
+
+    given: _Given = context.obj
+    log.setup(
+        log_format or given.log_format or loaded.logging.format, log_level or given.log_level or loaded.logging.level
+    )
+    import structlog
+
+    for warning in warnings(loaded):
+        structlog.get_logger("router.config").warning("configuration", problem=str(warning))
+    raise typer.Exit(run_gateway(path, loaded))
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The configuration file.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Tell everything that is wrong with a configuration file, with line and column."""
+    path = file if file is not None else _config_path(context, config)
+    loaded = _load(path)
+    from router.config.loader import warnings
+
+    for warning in warnings(loaded):
+        place, _, message = str(warning).partition(": ")
+        typer.echo(f"{place}: warning: {message}", err=True)
+    typer.echo(f"{path}: ok: {_summary(loaded)}")
+
+
+def _summary(config: RouterConfig) -> str:
+    def count(number: int, word: str) -> str:
+        return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+    servers = sum(len(group.servers) for group in config.groups.values())
+    listeners = ", ".join(str(listener.address) for listener in config.listeners)
+    parts = [count(len(config.groups), "group"), count(servers, "server"), count(len(config.users), "user")]
+    if config.schemas:
+        parts.append(count(len(config.schemas), "schema"))
+    if config.rules:
+        parts.append(count(len(config.rules), "rule"))
+    return f"{', '.join(parts)}; listens on {listeners}"
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="The statement; - reads it from standard input.")],
+    config: ConfigOption = None,
+    user: Annotated[str | None, typer.Option(help="User of the router; default: the first one.")] = None,
+    schema: Annotated[str | None, typer.Option(help="Default database; default: that of the user.")] = None,
+    client: Annotated[str | None, typer.Option(help="Address the client comes from, for rules.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Tell where a statement would go and why, without any server."""
+    loaded = _load(_config_path(context, config))
+    if user is None:
+        user = next(iter(loaded.users))
+    elif user not in loaded.users:
+        _usage(f"there is no user '{user}' in the configuration")
+    if schema is None:
+        schema = loaded.users[user].default_schema
+    text = sys.stdin.read() if sql == "-" else sql
+    typer.echo(_explained(loaded, text, user, schema, client, as_json))
+
+
+def _explained(config: RouterConfig, sql: str, user: str, schema: str | None, client: str | None, as_json: bool) -> str:
+    import json
+
+    from router.planner.catalog import Catalog
+    from router.planner.explain import explain_json, explain_rows
+    from router.planner.planner import PlanContext, Planner
+    from router.sql.lexer import LexMode
+
+    context = PlanContext(user=user, schema=schema, mode=LexMode(), client=client)
+    plan = Planner(Catalog.build(config, generation=0)).plan(sql.encode(), context)
+    if as_json:
+        return json.dumps(explain_json(plan), indent=2, ensure_ascii=False)
+    return _columns(explain_rows(plan))
+
+
+def _columns(rows: list[dict[str, Any]]) -> str:
+    """Rows as an aligned text table."""
+    names = list(rows[0])
+    table = [names] + [["" if row[name] is None else str(row[name]) for name in names] for row in rows]
+    widths = [max(len(line[column]) for line in table) for column in range(len(names))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
+    )
+
+
+@app.command()
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page instead.")] = False,
+) -> None:
+    """Print the JSON schema of the configuration file, for editors."""
+    import json
+
+    from router.config.reference import json_schema, reference_page
+
+    if markdown:
+        typer.echo(reference_page(), nl=False)
+    else:
+        typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command("hash-password")
+def hash_password(
+    plugin: Annotated[
+        Literal["caching_sha2_password", "mysql_native_password"],
+        typer.Option(help="caching_sha2_password gives `$A$…`, mysql_native_password gives `*…`."),
+    ] = "caching_sha2_password",
+) -> None:
+    """Turn a password into a `password_hash`; it is asked for, or read from standard input, never an argument."""
+    import secrets
+    import string
+
+    from router.wire.scramble import make_sha2_crypt, native_hash
+
+    password = _ask_password().encode()
+    if plugin == "mysql_native_password":
+        typer.echo("*" + native_hash(password).hex().upper())
+        return
+    # MySQL allows almost any byte in the salt; letters and digits survive every editor and shell.
+    letters = string.ascii_letters + string.digits
+    salt = "".join(secrets.choice(letters) for _ in range(20))
+    typer.echo(make_sha2_crypt(password, salt.encode()))
+
+
+def _ask_password() -> str:
+    if sys.stdin.isatty():
+        import getpass
+
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            _fail("the two passwords differ")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        _fail("the password is empty")
+    return password
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def demo(
+    context: typer.Context,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Stop the one left running.")] = False,
+) -> None:
+    """Start a private primary with two replicas and the router in front of them."""
+    from router.demo import main as demo_main
+
+    flags = [flag for flag, given in (("--detach", detach), ("--down", down)) if given]
+    raise typer.Exit(demo_main([*flags, *context.args]))
+
+
+def _config_path(context: typer.Context, config: Path | None) -> Path:
+    """The file of this command, or the one given before the command's name."""
+    path = config if config is not None else context.obj.config
+    if path is None:
+        _usage("which configuration? Give --config FILE or set ROUTER_CONFIG")
+    return Path(path)
+
+
+def _load(path: Path) -> RouterConfig:
+    from router.config.loader import load
+    from router.errors import ConfigError
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EX_CONFIG) from None
+
+
+def _usage(message: str) -> NoReturn:
+    typer.echo(f"router: {message} (router --help tells more)", err=True)
+    raise typer.Exit(2)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"router: {message}", err=True)
+    raise typer.Exit(1)

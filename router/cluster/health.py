@@ -1,0 +1,56 @@
+"""PURE: what probe results mean for a server's health and role.
+
+A server is down after ``MISSES`` probes in a row have failed and up again with the first that succeeds. ``auto``
+servers are primaries while they accept writes (``read_only`` off) and do not replicate from anyone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from router.planner.plan import Role
+
+# One lost probe may be a hiccup; two in a row leave the server out. Sessions that hit the failure themselves report
+# it at once and do not wait for this.
+MISSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One answer of a server: ``read_only`` as it says, ``replicates`` None when the account may not ask."""
+
+    read_only: bool
+    replicates: bool | None = None
+    sql_mode: str = ""
+
+
+class HealthState:
+    """Health of one server as a function of its probes."""
+
+    __slots__ = ("_misses", "up")
+
+    def __init__(self) -> None:
+        self.up = False
+        self._misses = 0
+
+    def succeeded(self) -> None:
+        """A probe was answered."""
+        self._misses = 0
+        self.up = True
+
+    def failed(self) -> None:
+        """A probe was not answered in time, or with an error."""
+        self._misses += 1
+        if self._misses >= MISSES:
+            self.up = False
+
+    def suspect(self) -> None:
+        """A session lost its connection or could not get one: one more miss settles it."""
+        self._misses = max(self._misses, MISSES - 1)
+
+
+def role_of(probe: Probe) -> Role:
+    """The role of an ``auto`` server."""
+    if probe.read_only:
+        return Role.REPLICA
+    return Role.PRIMARY

@@ -1,0 +1,1 @@
+"""The configuration file: models, rules and the loader."""

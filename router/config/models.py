@@ -1,0 +1,282 @@
+"""The shape of the configuration file: one class per mapping, attribute names are the keys of the file.
+
+Descriptions here become the JSON schema, the reference page and the editor's tooltips. A key that is a Python word or a
+pydantic method has a trailing underscore as an attribute (``reads.from`` is ``from_``). Checks that need more than one
+key live in ``checks.py``, sharding in ``sharding.py``, rules in ``rules.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
+
+from router.config.base import Mapping, ShortMapping
+from router.config.rules import Rule
+from router.config.sharding import Schema
+from router.config.values import (
+    Address,
+    AddressField,
+    Bytes,
+    FileName,
+    Name,
+    Network,
+    NonNegative,
+    Positive,
+    Seconds,
+    Workers,
+)
+from router.errors import Problem
+
+# Keys that are understood but that this version does not act on yet. Whoever sets one is told so by `router check` and
+# in the log: nothing a user writes is ignored in silence. `*` stands for one name or list position; a key may carry
+# `=value` to mean all values but that one. Remove a line when the code acts on its key.
+NOT_YET: dict[str, str] = {
+    "listeners.*.proxy_protocol": "PROXY headers are not read yet, clients behind a load balancer show its address",
+    "admin.mysql": "the SHOW interface is not served yet",
+    "logging.slow_query": "slow statements are not logged yet",
+    "groups.*.reads.consistency=eventual": "a replica may not have a session's last write yet",
+    "groups.*.reads.max_lag": "replication lag is not measured yet",
+    "groups.*.failover_timeout": "statements do not wait for a new primary yet",
+}
+
+
+class ListenerTls(Mapping):
+    """TLS towards clients."""
+
+    certificate: FileName | None = Field(default=None, description="PEM file with the certificate and its chain.")
+    key: FileName | None = Field(default=None, description="PEM file with the private key (without a pass phrase).")
+    client_ca: FileName | None = Field(
+        default=None,
+        description="PEM file of authorities; when given, a client must show a certificate signed by one of them.",
+    )
+    mode: Literal["disabled", "preferred", "required"] = Field(
+        default="preferred",
+        description="`preferred` offers TLS, `required` refuses clients without it, `disabled` turns it off.",
+    )
+
+
+class Listener(ShortMapping):
+    """An address that clients connect to; may be written as just the address."""
+
+    _short = "address"
+
+    address: AddressField = Field(description='`host:port`, `"[v6]:port"` or `unix:/path`.')
+    tls: ListenerTls | None = Field(
+        default=None, description="TLS towards clients; without it, connections are not encrypted."
+    )
+    proxy_protocol: list[Network] = Field(
+        default=[], description="Networks trusted to send a PROXY v1/v2 header, such as the load balancer's."
+    )
+
+
+class AdminUser(Mapping):
+    """Somebody who may use the admin interfaces."""
+
+    password: SecretStr = Field(description="The password, usually `${env:NAME}` or `${file:/run/secrets/name}`.")
+
+
+class Admin(Mapping):
+    """Interfaces for operators."""
+
+    http: AddressField = Field(
+        default=Address("127.0.0.1", 8307), description="Where `/metrics`, `/livez` and `/readyz` are served over HTTP."
+    )
+    mysql: AddressField | None = Field(
+        default=None, description="Where SHOW commands are served over the MySQL protocol."
+    )
+    users: dict[Name, AdminUser] = Field(
+        default={}, description="Who may use them; required when an admin address can be reached from other machines."
+    )
+
+
+class Limits(Mapping):
+    """Bounds on what clients may use."""
+
+    max_connections: Positive = Field(
+        default=10_000, description="Clients connected at the same time; more get error 1040."
+    )
+    max_allowed_packet: Bytes = Field(
+        default=64 * 2**20, description="Largest statement or parameter accepted from a client, in bytes."
+    )
+    connect_timeout: Seconds = Field(default=5.0, description="Time a client has to finish its login.")
+    idle_timeout: Seconds = Field(default=8 * 3600.0, description="Clients silent for longer are disconnected.")
+    drain_timeout: Seconds = Field(
+        default=30.0, description="Time running transactions get to finish when the router is told to stop."
+    )
+
+
+class Logging(Mapping):
+    """What is logged, and how."""
+
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto",
+        description="`json`: one object per line; `console`: for people; `auto`: console on a terminal, else json.",
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe level logged."
+    )
+    slow_query: Seconds | None = Field(
+        default=None, description="Log statements that take longer; not set: none are logged."
+    )
+
+
+class Server(ShortMapping):
+    """One MySQL or MariaDB server; may be written as just its address."""
+
+    _short = "address"
+
+    address: AddressField = Field(description='`host:port`, `"[v6]:port"` or `unix:/path`.')
+    name: Name = Field(
+        default_factory=lambda known: str(known["address"]),
+        description="Name in logs, metrics and `EXPLAIN ROUTE`; default: the address.",
+    )
+    role: Literal["primary", "replica", "auto"] = Field(
+        default="auto", description="`auto` asks the server (read_only, replication status) at every monitor interval."
+    )
+    weight: NonNegative = Field(default=1, description="Share of the reads; 0 takes none unless nobody else can.")
+
+
+class ServerTls(Mapping):
+    """TLS towards the servers."""
+
+    mode: Literal["disabled", "preferred", "required"] = Field(
+        default="preferred", description="`preferred` uses TLS when the server offers it, `required` insists on it."
+    )
+    ca: FileName | None = Field(
+        default=None, description="PEM file of the authorities that sign the servers' certificates."
+    )
+    verify: Literal["none", "ca", "full"] = Field(
+        default="none",
+        description="`ca` checks the certificate, `full` also the host name. Default: `full` when `ca` is given.",
+    )
+    certificate: FileName | None = Field(
+        default=None, description="PEM file with the router's own certificate, if servers ask."
+    )
+    key: FileName | None = Field(default=None, description="PEM file with the key of `certificate`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _verify_with_ca(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("ca") is not None and data.get("verify") is None:
+            return {**data, "verify": "full"}
+        return data
+
+
+class Monitor(Mapping):
+    """How the servers' health and roles are watched."""
+
+    user: Name | None = Field(
+        default=None, description="Account for the probes; default: the first user of the file that works."
+    )
+    password: SecretStr | None = Field(default=None, description="Password of the monitor account.")
+    interval: Seconds = Field(default=1.0, description="Time between two probes of a server.")
+
+
+class Pool(Mapping):
+    """Connections to each server of the group."""
+
+    max_connections: Positive = Field(default=50, description="Most connections to one server.")
+    min_idle: NonNegative = Field(default=0, description="Idle connections kept open.")
+    queue_timeout: Seconds = Field(
+        default=5.0, description="Longest wait for a free connection before the client gets an error."
+    )
+    max_age: Seconds = Field(default=3600.0, description="Connections older than this are replaced when they are idle.")
+
+
+class Reads(Mapping):
+    """Where reads go that are proven to be read-only."""
+
+    from_: Literal["replicas", "primary", "any"] = Field(
+        default="replicas",
+        alias="from",
+        description="Servers that answer reads; the primary does while no replica can.",
+    )
+    consistency: Literal["eventual", "session", "global", "strong"] = Field(
+        default="session", description="How fresh a read must be; `session`: a client sees its own writes."
+    )
+    max_lag: Seconds = Field(default=10.0, description="Replicas further behind take no reads.")
+    balance: Literal["least_busy"] = Field(default="least_busy", description="How a server is chosen among equals.")
+
+
+class Group(Mapping):
+    """A replica set: one primary and any number of replicas that hold the same data."""
+
+    servers: list[Server] = Field(description="The servers; each is an address or a mapping.")
+    tls: ServerTls = Field(default=ServerTls(), description="TLS towards the servers.")
+    monitor: Monitor = Field(default=Monitor(), description="Health and role probes.")
+    pool: Pool = Field(default=Pool(), description="Connections to each server.")
+    reads: Reads = Field(default=Reads(), description="Where reads go.")
+    failover_timeout: Seconds = Field(default=10.0, description="How long a statement waits for a new primary.")
+
+
+class BackendCredential(Mapping):
+    """How a user is logged in to the servers."""
+
+    user: Name | None = Field(default=None, description="Account on the servers; default: the same name.")
+    password: SecretStr | None = Field(default=None, description="Its password; default: the same password.")
+
+
+class User(Mapping):
+    """Somebody who may log in to the router."""
+
+    password: SecretStr | None = Field(
+        default=None, description="The password, usually `${env:NAME}` or `${file:/path}`."
+    )
+    password_hash: SecretStr | None = Field(
+        default=None,
+        description="Instead of `password`: a stored hash, native `*…` or caching_sha2_password `$A$…`, in quotes. "
+        "Needs `backend.password`, because nobody can log in to a server with a hash.",
+    )
+    backend: BackendCredential | None = Field(default=None, description="Account on the servers; default: the same.")
+    schemas: list[Name] | None = Field(default=None, description="Databases the user may use; default: all.")
+    default_schema: Name | None = Field(default=None, description="Database chosen when the client names none.")
+    hosts: list[Network] | None = Field(default=None, description="Networks the user may come from; default: any.")
+    tls: Literal["preferred", "required"] = Field(
+        default="preferred", description="`required` refuses logins in clear text."
+    )
+    max_connections: Positive | None = Field(
+        default=None, description="Most connections of this user; default: no own limit."
+    )
+    read_only: bool = Field(default=False, description="Refuse statements that are not proven to be reads.")
+
+    def server_login(self, name: str) -> tuple[str, SecretStr]:
+        """The account that the user called ``name`` in the file has on the servers."""
+        account, password = name, self.password
+        if self.backend is not None:
+            account = self.backend.user or name
+            password = self.backend.password or self.password
+        return account, password if password is not None else SecretStr("")
+
+
+class RouterConfig(Mapping):
+    """The whole configuration file."""
+
+    listeners: list[Listener] = Field(
+        default=[Listener(address=Address("127.0.0.1", 3307))], description="Addresses clients connect to."
+    )
+    admin: Admin = Field(default=Admin(), description="Interfaces for operators.")
+    workers: Workers = Field(default=1, description="Processes; `auto` is the number of cores.")
+    limits: Limits = Field(default=Limits(), description="Bounds on what clients may use.")
+    logging: Logging = Field(default=Logging(), description="What is logged, and how.")
+    groups: dict[Name, Group] = Field(description="Replica sets by name.")
+    users: dict[Name, User] = Field(description="Who may log in to the router, by name.")
+    schemas: dict[Name, Schema] = Field(
+        default={},
+        description="What clients see as databases. Needed only to place databases on several groups, or to shard: "
+        "with one group every database of it is visible under its own name.",
+    )
+    rules: list[Rule] = Field(default=[], description="Exceptions to the default routing; the first that matches wins.")
+
+    # Filled by the loader: what it had to say about a file that it accepted.
+    _warnings: tuple[Problem, ...] = PrivateAttr(())
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _name_rules(cls, data: Any) -> Any:
+        if not isinstance(data, list):
+            return data
+        return [
+            {**rule, "name": f"rule-{number}"} if isinstance(rule, dict) and not rule.get("name") else rule
+            for number, rule in enumerate(data, start=1)
+        ]

@@ -1,0 +1,383 @@
+"""``router demo``: a private primary with two replicas, the router in front, and a DSN to play with.
+
+In the foreground it lives until Ctrl-C and leaves nothing behind. With ``--detach`` a background process holds it,
+named by a state file in the user's cache directory, until ``--down`` ends it. What it shows of one write and one read
+is what happened: the router is asked why (EXPLAIN ROUTE) and the servers' own logs are asked where.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import pymysql
+
+from router.sandbox import (
+    ReplicaSet,
+    SandboxError,
+    Server,
+    free_port,
+    spawn,
+    start_replica_set,
+    stop_process,
+    wait_ready,
+)
+from router.sandbox.process import cache_directory, file_lock, remove_directory, scratch_directory
+
+DATABASE = "shop"
+_SCHEMA = (
+    f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4",
+    f"""CREATE TABLE {DATABASE}.orders (
+        id INT PRIMARY KEY AUTO_INCREMENT, customer VARCHAR(40) NOT NULL, total DECIMAL(8,2) NOT NULL,
+        created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, KEY (customer))""",
+    "INSERT INTO shop.orders (customer, total) VALUES"
+    " ('Ada', 12.50), ('Grace', 99.00), ('Edsger', 7.25), ('Barbara', 41.80)",
+)
+_WRITE = "INSERT INTO orders (customer, total) VALUES ('Linus', 42.00)"
+_READ = "SELECT customer, SUM(total) FROM orders GROUP BY customer ORDER BY customer"
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a running demo is known by; the state file of a detached one holds exactly this.
+
+    ``pid`` and ``started`` (clock ticks since boot, so that a process that merely got the same number is not mistaken
+    for it) name the process that holds it; ``sockets`` are the servers' unix sockets by name.
+    """
+
+    pid: int
+    started: int
+    port: int
+    admin: int
+    user: str
+    password: str
+    sockets: dict[str, str]
+
+    @property
+    def dsn(self) -> str:
+        """The URL any client understands."""
+        return f"mysql://{self.user}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of ``router demo``; the exit status."""
+    parser = argparse.ArgumentParser(prog="router demo", description="A primary, two replicas and the router.")
+    parser.add_argument("--detach", action="store_true", help="leave it running in the background")
+    parser.add_argument("--down", action="store_true", help="stop the one left running")
+    parser.add_argument("--hold", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    try:
+        if options.hold:
+            return _hold()
+        return demo(detach=options.detach, down=options.down)
+    except (SandboxError, pymysql.err.MySQLError) as error:
+        _say(f"router demo: {error}")
+        return 1
+
+
+def demo(*, detach: bool = False, down: bool = False) -> int:
+    """Run the demo in the foreground, or start (``detach``) or stop (``down``) one in the background."""
+    if down:
+        return _down()
+    if detach:
+        return _detach()
+    return _foreground()
+
+
+def _say(text: str = "") -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+# --- running it -------------------------------------------------------------------------------------------------------
+
+
+def _foreground() -> int:
+    began = time.monotonic()
+    _say("starting a primary, two replicas and the router ...")
+    with _signals_as_exceptions(), contextlib.suppress(_Told), _everything() as (running, router):
+        show(running, time.monotonic() - began)
+        _say("\nCtrl-C stops everything and removes the data.")
+        status = router.wait()
+        _say(f"the router ended by itself with status {status}")
+        return 1
+    _say("\nstopped, nothing is left behind.")
+    return 0
+
+
+def _hold() -> int:
+    """What the background process does: the same, and a state file instead of words."""
+    state = _state_file()
+    with _signals_as_exceptions(), contextlib.suppress(_Told), _everything() as (running, router):
+        part = state.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(asdict(running)), encoding="utf-8")
+        part.rename(state)
+        try:
+            status = router.wait()
+        finally:
+            state.unlink(missing_ok=True)
+        _say(f"the router ended by itself with status {status}")
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _everything() -> Iterator[tuple[Running, subprocess.Popen[bytes]]]:
+    directory = scratch_directory()
+    try:
+        with start_replica_set("mariadb", 2, directory) as servers:
+            _fill(servers)
+            with _router(servers, directory) as found:
+                yield found
+    finally:
+        _ignore_signals()
+        remove_directory(directory)
+
+
+def _fill(servers: ReplicaSet) -> None:
+    for statement in _SCHEMA:
+        servers.primary.execute(statement)
+    servers.wait_for_replicas()
+
+
+@contextlib.contextmanager
+def _router(servers: ReplicaSet, directory: Path) -> Iterator[tuple[Running, subprocess.Popen[bytes]]]:
+    port, admin = free_port(), free_port()
+    config = directory / "routes.yaml"
+    config.touch(mode=0o600)
+    config.write_text(routes(servers.servers, port, admin), encoding="utf-8")
+    log = directory / "router.log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "router", "run", "--config", str(config)]
+        process = spawn(command, stdout=output, stderr=output)
+    try:
+        wait_ready(process, port, name="the router", log=log, url=f"http://127.0.0.1:{admin}/readyz")
+        sockets = {server.name: str(server.socket) for server in servers.servers}
+        me = os.getpid()
+        yield Running(me, _start_time(me), port, admin, servers.app_user, servers.app_password, sockets), process
+    finally:
+        _ignore_signals()
+        stop_process(process, grace=5)
+
+
+def routes(servers: Sequence[Server], port: int, admin: int) -> str:
+    """The configuration the demo's router runs with; the router finds out itself which server is the primary."""
+    addresses = "\n".join(
+        f"      - {{name: {server.name}, address: {server.host}:{server.port}}}" for server in servers
+    )
+    monitor, app = ReplicaSet.monitor_user, ReplicaSet.app_user
+    return f"""\
+listeners:
+  - address: 127.0.0.1:{port}
+admin:
+  http: 127.0.0.1:{admin}
+limits:
+  drain_timeout: 1s
+groups:
+  main:
+    servers:                       # roles are found out by asking them
+{addresses}
+    monitor: {{user: {monitor}, password: {ReplicaSet.USERS[monitor]}}}
+users:
+  {app}: {{password: {ReplicaSet.USERS[app]}, default_schema: {DATABASE}}}
+"""
+
+
+# --- showing it -------------------------------------------------------------------------------------------------------
+
+
+def show(running: Running, seconds: float | None = None) -> None:
+    """Print the DSN, then one write and one read with where they went."""
+    ready = "ready" if seconds is None else f"ready in {seconds:.1f} s"
+    _say(f"{ready}: {running.dsn}")
+    _say(f"  mariadb -h127.0.0.1 -P{running.port} -u{running.user} -p{running.password} {DATABASE}")
+    _say(f"  metrics: http://127.0.0.1:{running.admin}/metrics\n")
+    for title, statement in (("a write", _WRITE), ("a read", _READ)):
+        _say(f"{title}: {statement}")
+        where, why = trace(running, statement)
+        _say(f"  went to {where} ({why})")
+
+
+def trace(running: Running, statement: str) -> tuple[str, str]:
+    """Run a statement through the router: the servers that got it by their own logs, and the router's reason."""
+    with contextlib.closing(_client(running)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN ROUTE {statement}")
+        columns = [column[0] for column in cursor.description]
+        reason = dict(zip(columns, cursor.fetchall()[0], strict=True))["reason"]
+        with _logging(running):
+            cursor.execute(statement)
+            cursor.fetchall()
+            got = [name for name, socket in running.sockets.items() if _received(socket, statement)]
+    return ", ".join(got) or "no server", f"reason: {reason}"
+
+
+def _client(running: Running) -> pymysql.Connection:
+    return pymysql.connect(
+        host="127.0.0.1",
+        port=running.port,
+        user=running.user,
+        password=running.password,
+        database=DATABASE,
+        autocommit=True,
+        charset="utf8mb4",
+        read_timeout=10,
+    )
+
+
+@contextlib.contextmanager
+def _logging(running: Running) -> Iterator[None]:
+    """Let the servers note every statement in ``mysql.general_log`` for a moment."""
+    for socket in running.sockets.values():
+        _ask(socket, "SET GLOBAL log_output = 'TABLE'")
+        _ask(socket, "SET GLOBAL general_log = ON")
+    try:
+        yield
+    finally:
+        for socket in running.sockets.values():
+            _ask(socket, "SET GLOBAL general_log = OFF")
+
+
+def _received(socket: str, statement: str) -> bool:
+    found = "SELECT COUNT(*) FROM mysql.general_log WHERE command_type = 'Query' AND argument = %s"
+    [(count,)] = _ask(socket, found, statement)
+    return bool(count)
+
+
+def _ask(socket: str, sql: str, *args: object) -> Sequence[tuple[object, ...]]:
+    connection = pymysql.connect(unix_socket=socket, user="root", autocommit=True, charset="utf8mb4", read_timeout=10)
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(sql, args)
+        return list(cursor.fetchall())
+
+
+# --- in the background ------------------------------------------------------------------------------------------------
+
+
+def _detach() -> int:
+    state = _state_file()
+    with file_lock(state.with_suffix(".lock")):
+        running = _read(state)
+        if running is not None:
+            _say(f"it is running already: {running.dsn}\nrouter demo --down stops it")
+            return 0
+        began = time.monotonic()
+        _say("starting a primary, two replicas and the router in the background ...")
+        log = state.with_suffix(".log")
+        with log.open("wb") as output:
+            holder = subprocess.Popen(
+                [sys.executable, "-m", "router.demo", "--hold"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            running = _wait_for_state(holder, state, log)
+        except BaseException:
+            stop_process(holder)
+            raise
+    show(running, time.monotonic() - began)
+    _say("\nit runs in the background; stop it with: router demo --down   (in a checkout: make demo-down)")
+    # It is meant to outlive us, which Popen would warn about.
+    holder.returncode = 0
+    return 0
+
+
+def _wait_for_state(holder: subprocess.Popen[bytes], state: Path, log: Path) -> Running:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while (running := _read(state)) is None:
+        if holder.poll() is not None:
+            raise SandboxError(f"it did not start:\n{log.read_text(encoding='utf-8', errors='replace').strip()}")
+        if time.monotonic() > deadline:
+            raise SandboxError(f"it was not ready after {_START_TIMEOUT:g} s")
+        time.sleep(0.05)
+    return running
+
+
+def _down() -> int:
+    state = _state_file()
+    running = _read(state)
+    if running is None:
+        _say("no demo is running in the background")
+        return 0
+    os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    while _start_time(running.pid) == running.started:
+        if time.monotonic() > deadline:
+            # The servers and the router die with it.
+            os.kill(running.pid, signal.SIGKILL)
+            deadline += _STOP_TIMEOUT
+        time.sleep(0.05)
+    state.unlink(missing_ok=True)
+    _say("stopped, nothing is left behind.")
+    return 0
+
+
+def _state_file() -> Path:
+    return cache_directory() / "demo.json"
+
+
+def _read(state: Path) -> Running | None:
+    """The demo that runs in the background; None when there is none, or its process is gone."""
+    try:
+        running = Running(**json.loads(state.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return running if _start_time(running.pid) == running.started else None
+
+
+def _start_time(pid: int) -> int:
+    """When a process started, in clock ticks since boot (field 22 of proc(5)); 0 when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    fields = stat.rpartition(")")[2].split()
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+_DEADLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Told(BaseException):
+    """We were told to stop."""
+
+
+@contextlib.contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+        _ignore_signals()
+        raise _Told
+
+    before = {number: signal.signal(number, stop) for number in _DEADLY}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    """The first signal ends the demo; a second must not end the tidying up."""
+    for number in _DEADLY:
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Questions the router asks servers for itself, and what statements ask about the one before them.
+
+Small pure functions: the text of a question, and how to read its answer. Answers are text result sets as framed bytes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from router.errors import ProtocolError
+from router.wire.constants import MAX_PAYLOAD
+from router.wire.framing import PacketDecoder
+from router.wire.rows import decode_text_row
+
+# collation_connection is not reported when SET NAMES or SET CHARACTER SET change it, nor character_set_connection
+# when a collation is set: after any report from the group, all are read.
+ASK_CHARSET = "SELECT @@character_set_client, @@character_set_results, @@collation_connection"
+ASK_INSERT_ID = "SELECT LAST_INSERT_ID()"
+# Empties the list of warnings: MariaDB keeps it until a statement reads a table, DO 0 does not.
+CLEAR_WARNINGS = "DO (SELECT 1 FROM (SELECT 1) AS t)"
+
+# Counts of the statement before, which no other connection can give.
+_COUNTS = re.compile(rb"row_count|found_rows", re.IGNORECASE)
+_INSERT_ID = re.compile(rb"last_insert_id|identity", re.IGNORECASE)
+# SET NAMES whose effect depends on nothing but itself.
+_SET_NAMES = re.compile(
+    rb"\s*SET\s+NAMES\s+('?)\w+\1(\s+COLLATE\s+('?)\w+\3)?\s*;?\s*",
+    re.IGNORECASE,
+)
+
+
+def asks_for_counts(command: bytes) -> bool:
+    """Whether a look-back statement needs ROW_COUNT() or FOUND_ROWS() of the statement before."""
+    return _COUNTS.search(command) is not None
+
+
+def asks_for_insert_id(command: bytes) -> bool:
+    """Whether a look-back statement reads (or, with an argument, sets) LAST_INSERT_ID()."""
+    return _INSERT_ID.search(command) is not None
+
+
+def is_plain_set_names(sql: bytes) -> bool:
+    """Whether ``sql`` is SET NAMES with literal names only."""
+    return _SET_NAMES.fullmatch(sql) is not None
+
+
+def single_row(answer: bytes) -> list[bytes | None]:
+    """The values of the only row in a framed text result set. Raises ProtocolError when it is none."""
+    decoder = PacketDecoder(MAX_PAYLOAD)
+    decoder.feed(answer)
+    first = decoder.next_packet()
+    if first is None or not first.payload or first.payload[0] >= 0xFB:
+        raise ProtocolError("no result set where one row was expected")
+    columns = first.payload[0]
+    for _ in range(columns):
+        decoder.next_packet()
+    packet = decoder.next_packet()
+    if packet is not None and packet.payload[:1] == b"\xfe":  # EOF behind the columns
+        packet = decoder.next_packet()
+    if packet is None:
+        raise ProtocolError("no row where one was expected")
+    return list(decode_text_row(packet.payload, columns))
+
+
+def plain_text(value: bytes | None) -> str:
+    """An ASCII name or number that may have come in a wide character set (ucs2, utf16, utf32)."""
+    return value.replace(b"\0", b"").decode("ascii") if value is not None else ""

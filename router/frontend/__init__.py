@@ -1,0 +1,1 @@
+"""Sockets to clients: listeners, login, dispatch."""

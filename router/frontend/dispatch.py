@@ -1,0 +1,397 @@
+"""One command of a client, from its bytes to its answer: the story of a query.
+
+::
+
+    COM_QUERY ─ PlanScope.lookup ─► Relay    Executor.run: the same bytes to a server, its answer to the client
+                                    Local    answered here
+                                    Refused  an error that says why
+
+Other commands are either the same story with another response shape (prepare, execute, field list), or concern the
+router's own session (ping, reset, change user, kill).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from router.backend.connector import BackendUser
+from router.cluster.topology import Server
+from router.engine.executor import Executor, Services
+from router.errors import MySQLError
+from router.frontend.auth import Account
+from router.frontend.connection import ClientConnection
+from router.planner.cache import PlanCache, PlanScope
+from router.planner.explain import explain_rows
+from router.planner.plan import Local, Plan, Refused, Relay, Role
+from router.session.registry import SessionRegistry
+from router.session.state import SessionState
+from router.sql.facts import PinReason, StatementKind
+from router.wire.commands import ComProcessKill, ComSetOption, parse_command
+from router.wire.constants import Capability, ColumnType, Command, ServerStatus
+from router.wire.errcodes import ErrorCode, mysql_error
+from router.wire.framing import frame
+from router.wire.packets import ColumnDefinition, EofPacket, OkPacket, encode_ok
+from router.wire.rows import encode_text_result
+from router.wire.scanner import PREPARE, QUERY, ROWS, SINGLE
+
+_EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
+_UTF8MB4 = 45
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all dispatchers of this process share. ``plans`` is replaced as a whole when the configuration changes."""
+
+    plans: PlanCache
+    services: Services
+    sessions: SessionRegistry[Dispatcher]
+    on_lost: Callable[[Dispatcher], None]
+    change_user: Callable[[Dispatcher, bytes], None]
+
+
+class Dispatcher:
+    """The commands of one logged-in client."""
+
+    __slots__ = (
+        "_client",
+        "_mode",
+        "_schema",
+        "_scope",
+        "_shared",
+        "account",
+        "address",
+        "capabilities",
+        "connection_id",
+        "executor",
+        "host",
+        "session",
+    )
+
+    def __init__(
+        self,
+        client: ClientConnection,
+        shared: Shared,
+        account: Account,
+        session: SessionState,
+        *,
+        connection_id: int,
+        capabilities: int,
+        shape: int,
+        host: str,
+        address: str | None,
+    ) -> None:
+        self._client = client
+        self._shared = shared
+        self.account = account
+        self.session = session
+        self.connection_id = connection_id
+        self.capabilities = capabilities
+        self.host = host
+        self.address = address
+        self.executor = Executor(client, session, account.backend, shape, shared.services)
+        self._rescope()
+
+    def _rescope(self) -> None:
+        """Plans depend on the user, the schema and how SQL is lexed."""
+        session = self.session
+        self._schema = session.schema
+        self._mode = session.mode
+        self._scope: PlanScope = self._shared.plans.scope(
+            self.account.name, session.schema, session.mode, self.address
+        )
+
+    @property
+    def user(self) -> str:
+        """Name of the router's user."""
+        return self.account.name
+
+    # -- commands ----------------------------------------------------------------------------------------------
+
+    def command(self, frames: bytes, payload: bytes, last_sequence: int) -> None:
+        """Run one command; ``frames`` go to a server unchanged."""
+        session = self.session
+        if session.schema is not self._schema or session.mode is not self._mode:
+            self._rescope()
+        code = payload[0]
+        if code == Command.QUERY:
+            plan = self._scope.lookup(payload[1:])
+            if isinstance(plan, Relay) and plan.facts.kind is not StatementKind.KILL:
+                self.executor.run(plan, frames)
+            else:
+                self._special(plan, frames, payload)
+            return
+        if code == Command.STMT_EXECUTE:
+            self._statement(frames, payload, QUERY)
+            return
+        run = _COMMANDS.get(code)
+        if run is None:
+            self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
+        else:
+            run(self, frames, payload)
+
+    def _special(self, plan: Plan, frames: bytes, payload: bytes) -> None:
+        """A query that is not simply relayed."""
+        match plan:
+            case Relay():
+                if plan.facts.kind is StatementKind.KILL:
+                    self._kill_statement(plan)
+                else:
+                    self.executor.run(plan, frames)
+            case Refused():
+                self._refuse(plan.error)
+            case Local():
+                self._explain(plan)
+
+    def _refuse(self, error: MySQLError) -> None:
+        self._shared.services.counters.errors["router", error.code] += 1
+        self._client.fail(error)
+
+    def _explain(self, plan: Local) -> None:
+        """EXPLAIN ROUTE: what would happen to the statement, as rows."""
+        target = self._scope.lookup(plan.sql)
+        server = self._server_of(target)
+        rows = [
+            [None if value is None else str(value).encode() for value in row]
+            for row in explain_rows(target, server.name if server is not None else None)
+        ]
+        columns = [
+            ColumnDefinition(
+                name=name.encode(), column_type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024
+            )
+            for name in _EXPLAIN_COLUMNS
+        ]
+        self._client.write(
+            encode_text_result(
+                columns,
+                rows,
+                deprecate_eof=bool(self.capabilities & Capability.DEPRECATE_EOF),
+                status=self.status,
+                warnings=0,
+            )
+        )
+        self._client.finished()
+
+    def _server_of(self, plan: Plan) -> Server | None:
+        if not isinstance(plan, Relay):
+            return None
+        group = self._shared.services.topology.groups[plan.group]
+        if plan.role is Role.REPLICA and self.session.autocommit and not self.executor.held:
+            return group.reader()
+        return group.primary
+
+    @property
+    def status(self) -> int:
+        """Status flags for answers made here."""
+        session = self.session
+        return (ServerStatus.AUTOCOMMIT if session.autocommit else 0) | (
+            ServerStatus.IN_TRANS if session.transaction else 0
+        )
+
+    def _ok(self, last_sequence: int = 0) -> None:
+        payload = encode_ok(OkPacket(status=self.status), self.capabilities)
+        self._client.write(frame(payload, last_sequence + 1))
+        self._client.finished()
+
+    def _quit(self, frames: bytes, payload: bytes) -> None:
+        self._client.end()
+
+    def _ping(self, frames: bytes, payload: bytes) -> None:
+        """Answered here, unless a held connection may have died."""
+        if self.executor.held:
+            self._on_server(frames, b"DO 0", QUERY)
+        else:
+            self._ok()
+
+    def _init_db(self, frames: bytes, payload: bytes) -> None:
+        name = payload[1:]
+        self._on_server(frames, b"USE `" + name.replace(b"`", b"``") + b"`", QUERY)
+
+    def _statistics(self, frames: bytes, payload: bytes) -> None:
+        self._on_server(frames, b"SHOW STATUS", SINGLE)
+
+    def _field_list(self, frames: bytes, payload: bytes) -> None:
+        table = payload[1:].split(b"\0", 1)[0]
+        self._on_server(frames, b"SHOW COLUMNS FROM `" + table.replace(b"`", b"``") + b"`", ROWS)
+
+    def _on_server(self, frames: bytes, same_as: bytes, kind: int) -> None:
+        """A command that is not SQL, planned like the statement it stands for."""
+        plan = self._scope.lookup(same_as)
+        match plan:
+            case Relay():
+                self.executor.run(plan, frames, kind)
+            case Refused():
+                self._refuse(plan.error)
+            case _:
+                self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
+
+    # -- prepared statements -----------------------------------------------------------------------------------
+
+    def _prepare(self, frames: bytes, payload: bytes) -> None:
+        plan = self._scope.lookup(payload[1:])
+        match plan:
+            case Relay():
+                self.executor.run(plan, frames, PREPARE)
+            case Refused():
+                self._refuse(plan.error)
+            case Local():
+                message = "This command is not supported in the prepared statement protocol yet"
+                self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
+
+    def _statement(self, frames: bytes, payload: bytes, kind: int) -> None:
+        """EXECUTE, RESET, FETCH: on the connection that knows the statement."""
+        plan = self._statement_plan(payload)
+        if plan is not None:
+            self.executor.run(plan, frames, kind)
+
+    def _statement_plan(self, payload: bytes) -> Relay | None:
+        statement_id = int.from_bytes(payload[1:5], "little")
+        plan = self.executor.statements.get(statement_id)
+        if plan is None or len(payload) < 5:
+            caller = {
+                Command.STMT_EXECUTE: "mysqld_stmt_execute",
+                Command.STMT_FETCH: "mysqld_stmt_fetch",
+                Command.STMT_RESET: "mysqld_stmt_reset",
+            }.get(Command(payload[0]), "mysqld_stmt_execute")
+            message = f"Unknown prepared statement handler ({statement_id}) given to {caller}"
+            self._client.fail(mysql_error(ErrorCode.UNKNOWN_STMT_HANDLER, message))
+        return plan
+
+    def _reset_statement(self, frames: bytes, payload: bytes) -> None:
+        self._statement(frames, payload, QUERY)
+
+    def _fetch(self, frames: bytes, payload: bytes) -> None:
+        self._statement(frames, payload, ROWS)
+
+    def _long_data(self, frames: bytes, payload: bytes) -> None:
+        """Has no reply, not even an error."""
+        connection = self.executor.connection
+        if connection is not None and not connection.closed:
+            connection.write(frames)
+        self._client.finished()
+
+    def _close_statement(self, frames: bytes, payload: bytes) -> None:
+        """Has no reply."""
+        self.executor.statement_closed(int.from_bytes(payload[1:5], "little"), frames)
+        self._client.finished()
+
+    # -- the session -------------------------------------------------------------------------------------------
+
+    def _set_option(self, frames: bytes, payload: bytes) -> None:
+        command = parse_command(payload, self.capabilities)
+        if not isinstance(command, ComSetOption) or command.option not in (0, 1):
+            self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
+            return
+        bit = Capability.MULTI_STATEMENTS
+        shape = self.executor.shape
+        self.executor.reshape(shape | bit if command.option == 0 else shape & ~bit, frames)
+        if self.capabilities & Capability.DEPRECATE_EOF:
+            answer = encode_ok(OkPacket(status=self.status, header=0xFE), self.capabilities)
+        else:
+            answer = EofPacket(status=self.status).encode()
+        self._client.write(frame(answer, 1))
+        self._client.finished()
+
+    def _reset_connection(self, frames: bytes, payload: bytes) -> None:
+        self.executor.reset()
+        self._ok()
+
+    def _change_user(self, frames: bytes, payload: bytes) -> None:
+        self._shared.change_user(self, payload)
+
+    def _process_kill(self, frames: bytes, payload: bytes) -> None:
+        command = parse_command(payload, self.capabilities)
+        if isinstance(command, ComProcessKill):
+            self._kill(command.connection_id, query_only=False)
+
+    def _kill_statement(self, plan: Relay) -> None:
+        if plan.facts.kill is None:
+            message = "router: KILL takes a connection id as a plain number"
+            self._refuse(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
+            return
+        what, connection_id = plan.facts.kill
+        self._kill(connection_id, query_only=what == "query")
+
+    def _kill(self, connection_id: int, *, query_only: bool) -> None:
+        """KILL by the router's connection ids: a client may kill sessions of its own user."""
+        target = self._shared.sessions.get(connection_id)
+        if target is None:
+            self._refuse(mysql_error(ErrorCode.NO_SUCH_THREAD, f"Unknown thread id: {connection_id}"))
+        elif target.user != self.user:
+            self._refuse(mysql_error(ErrorCode.KILL_DENIED, f"You are not owner of thread {connection_id}"))
+        elif target is self:
+            self._kill_self(query_only=query_only)
+        else:
+            target.kill(query_only=query_only)
+            self._ok()
+
+    def _kill_self(self, *, query_only: bool) -> None:
+        self._client.fail(
+            mysql_error(ErrorCode.QUERY_INTERRUPTED, "Query execution was interrupted"), close=not query_only
+        )
+
+    def kill(self, *, query_only: bool) -> None:
+        """KILL of this session by another."""
+        if query_only:
+            self.executor.kill_query()
+        else:
+            self._client.abort()
+
+    def pin_reasons(self) -> list[str]:
+        """Why this session keeps a server connection beyond the transaction."""
+        return [str(reason.value) for reason in self.session.pins]
+
+    # -- the client's connection -------------------------------------------------------------------------------
+
+    def paused(self) -> None:
+        """The client reads slowly."""
+        self.executor.client_paused()
+
+    def resumed(self) -> None:
+        """The client has caught up."""
+        self.executor.client_resumed()
+
+    def file_data(self, data: bytes, complete: bool) -> None:
+        """LOCAL INFILE bytes."""
+        connection = self.executor.connection
+        if connection is not None and not connection.closed:
+            if complete:
+                connection.scanner.file_sent()
+            connection.write(data)
+
+    def lost(self) -> None:
+        """The client is gone."""
+        self._shared.sessions.remove(self.connection_id)
+        self.executor.client_lost()
+        self._shared.on_lost(self)
+
+    def close(self) -> None:
+        """End the client's connection politely: the router is stopping or the client was idle too long."""
+        self._client.end()
+
+    def shut_down(self) -> None:
+        """The router is stopping: say so and end the connection."""
+        self._client.fail(mysql_error(ErrorCode.SERVER_SHUTDOWN, "Server shutdown in progress"), close=True)
+
+    @property
+    def client(self) -> ClientConnection:
+        """The client's connection."""
+        return self._client
+
+
+_COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
+    Command.QUIT: Dispatcher._quit,
+    Command.INIT_DB: Dispatcher._init_db,
+    Command.FIELD_LIST: Dispatcher._field_list,
+    Command.STATISTICS: Dispatcher._statistics,
+    Command.PROCESS_KILL: Dispatcher._process_kill,
+    Command.PING: Dispatcher._ping,
+    Command.CHANGE_USER: Dispatcher._change_user,
+    Command.STMT_PREPARE: Dispatcher._prepare,
+    Command.STMT_SEND_LONG_DATA: Dispatcher._long_data,
+    Command.STMT_CLOSE: Dispatcher._close_statement,
+    Command.STMT_RESET: Dispatcher._reset_statement,
+    Command.STMT_FETCH: Dispatcher._fetch,
+    Command.SET_OPTION: Dispatcher._set_option,
+    Command.RESET_CONNECTION: Dispatcher._reset_connection,
+}

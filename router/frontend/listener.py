@@ -1,0 +1,297 @@
+"""The doors of the router: sockets, TLS, limits, and what happens when a login has succeeded.
+
+``Frontend`` owns the listening sockets and makes a ``Dispatcher`` for each client that gets in. TCP sockets set
+SO_REUSEPORT so that several workers can share an address later; unix sockets are created with mode 0777, as servers do
+(who may log in is decided by password), and stale ones are replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import ssl
+import stat
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from router.backend.connection import BackendConnection, Capture
+from router.backend.connector import SHAPE
+from router.backend.pool import Waiter
+from router.backend.reset import use_schema
+from router.cluster.topology import Group
+from router.config.models import Listener, RouterConfig
+from router.errors import BackendError, ConnectionLost, MySQLError
+from router.frontend.auth import Account, Directory, RsaKeyPair
+from router.frontend.connection import ClientConnection
+from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
+from router.planner.catalog import Catalog
+from router.session.profile import UNKNOWN, ServerProfile
+from router.session.state import SessionState
+from router.wire.constants import NONCE_SIZE, Capability
+from router.wire.handshake import Login
+from router.wire.packets import decode_err
+
+log = structlog.get_logger(__name__)
+
+# A schema that a server has accepted is not asked for again at the next login, for this many seconds.
+_SCHEMA_MEMORY = 30.0
+_BACKLOG = 1024
+
+
+class Frontend:
+    """All listeners of one process."""
+
+    def __init__(self, config: RouterConfig, catalog: Catalog, shared: Shared) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._shared = shared
+        self._directory = Directory(config)
+        self._rsa = RsaKeyPair()
+        self._decoy = secrets.token_bytes(32)
+        self._servers: list[asyncio.Server] = []
+        self._sockets: list[Path] = []
+        self._schemas: dict[tuple[str, str], float] = {}
+        self._open = 0
+        self._welcomes: dict[int, Welcome] = {}
+
+    @property
+    def open_connections(self) -> int:
+        """Clients connected, logged in or not."""
+        return self._open
+
+    # -- sockets -----------------------------------------------------------------------------------------------
+
+    async def start(self) -> list[str]:
+        """Listen everywhere; returns the addresses, with real ports. Raises OSError."""
+        addresses = []
+        for listener in self._config.listeners:
+            addresses.append(await self._listen(listener))
+        return addresses
+
+    async def _listen(self, listener: Listener) -> str:
+        loop = asyncio.get_running_loop()
+        address = listener.address
+        door = self._door(listener)
+        if address.path is not None:
+            path = Path(address.path)
+            _remove_stale(path)
+            server = await loop.create_unix_server(
+                lambda: self._login(door, unix=True), path=address.path, backlog=_BACKLOG
+            )
+            path.chmod(0o777)
+            self._sockets.append(path)
+            self._servers.append(server)
+            return f"unix:{path}"
+        server = await loop.create_server(
+            lambda: self._login(door, unix=False),
+            host=address.host,
+            port=address.port,
+            backlog=_BACKLOG,
+            reuse_address=True,
+            reuse_port=hasattr(socket, "SO_REUSEPORT"),
+        )
+        self._servers.append(server)
+        host, port = server.sockets[0].getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def stop_listening(self) -> None:
+        """Take no new clients."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for path in self._sockets:
+            path.unlink(missing_ok=True)
+        self._sockets.clear()
+
+    def _door(self, listener: Listener) -> Door:
+        tls = listener.tls
+        context = _tls_context(listener)
+        return Door(
+            directory=self._directory,
+            counters=self._shared.services.counters,
+            rsa=self._rsa,
+            tls=context,
+            tls_required=tls is not None and tls.mode == "required",
+            timeout=self._config.limits.connect_timeout,
+            greeting=self._greeting,
+            nonce=_nonce,
+            decoy=self._decoy,
+            next_id=self._shared.sessions.next_id,
+            full=self._full,
+            prepare=self._prepare,
+            enter=self._enter,
+            leave=self._left,
+        )
+
+    def _login(self, door: Door, *, unix: bool) -> LoginConnection:
+        return LoginConnection(door, unix=unix)
+
+    def _full(self) -> bool:
+        """Whether there is no room for one more; takes the place if there is."""
+        if self._open >= self._config.limits.max_connections:
+            return True
+        self._open += 1
+        return False
+
+    def _left(self) -> None:
+        self._open -= 1
+
+    # -- what a login needs to know ----------------------------------------------------------------------------
+
+    def _profile(self) -> ServerProfile:
+        """The server a new client believes to talk to: that of the default group."""
+        group = self._shared.services.topology.groups[self._catalog.default_group]
+        return group.profile or UNKNOWN
+
+    def _greeting(self) -> tuple[str, int, int]:
+        profile = self._profile()
+        capabilities = CAPABILITIES
+        if all(
+            server.profile is None or server.profile.capabilities & Capability.DEPRECATE_EOF
+            for server in self._shared.services.topology.servers()
+        ):
+            capabilities |= Capability.DEPRECATE_EOF
+        collation_id = next(
+            (number for number, (name, _) in profile.collations.items() if name == profile.collation and number < 256),
+            255 if profile.flavor == "mysql" else 45,
+        )
+        return profile.version, int(capabilities), collation_id
+
+    def _prepare(self, account: Account, schema: str | None, login: Login) -> asyncio.Future[None] | None:
+        """Ask a server whether the schema of a login exists, unless it said so a moment ago."""
+        if schema is None:
+            return None
+        known = self._schemas.get((account.backend.name, schema))
+        if known is not None and monotonic() - known < _SCHEMA_MEMORY:
+            return None
+        group = self._shared.services.topology.groups[self._catalog.group_of(schema)]
+        server = group.primary or group.reader()
+        if server is None:
+            return None  # the first statement will wait for one
+        verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        pool = server.pool
+
+        def failed(error: BackendError) -> None:
+            if not verdict.done():
+                verdict.set_exception(MySQLError(2003, "08S01", f"router: {error}"))
+
+        def granted(connection: BackendConnection) -> None:
+            def done(payload: bytes, error: bytes | None) -> None:
+                if error is None:
+                    connection.schema = schema
+                    self._schemas[account.backend.name, schema] = monotonic()
+                    pool.release(connection)
+                    if not verdict.done():
+                        verdict.set_result(None)
+                    return
+                pool.release(connection)
+                reply = decode_err(error)
+                if not verdict.done():
+                    text = reply.message.decode("utf-8", "replace")
+                    verdict.set_exception(MySQLError(reply.code, reply.sqlstate, text))
+
+            def lost(error: ConnectionLost) -> None:
+                pool.discard(connection)
+                failed(error)
+
+            connection.send(Capture(done, lost), use_schema(schema))
+
+        key = (account.backend.name, login.capabilities & int(SHAPE), True)
+        connection = pool.take(key)
+        if connection is not None:
+            granted(connection)
+        else:
+            pool.wait(Waiter(key, account.backend, granted, failed))
+        return verdict
+
+    # -- sessions ----------------------------------------------------------------------------------------------
+
+    def _enter(self, transport: asyncio.Transport, welcome: Welcome) -> int:
+        """A client is in: give the transport its command phase. Returns the status flags for the welcome."""
+        limits = self._config.limits
+        now = asyncio.get_running_loop().time()
+        client = ClientConnection(transport, limits.max_allowed_packet, self._shared.services.counters, now)
+        profile = self._group(welcome.schema).profile or UNKNOWN
+        session = SessionState(profile, welcome.login.collation_id, welcome.schema)
+        dispatcher = Dispatcher(
+            client,
+            self._shared,
+            welcome.account,
+            session,
+            connection_id=welcome.connection_id,
+            capabilities=welcome.login.capabilities,
+            shape=welcome.login.capabilities & int(SHAPE),
+            host=welcome.client_host,
+            address=welcome.client_address,
+        )
+        client.start(dispatcher)
+        transport.set_protocol(client)  # type: ignore[arg-type]
+        self._shared.sessions.add(welcome.connection_id, dispatcher)
+        self._welcomes[welcome.connection_id] = welcome
+        return dispatcher.status
+
+    def _group(self, schema: str | None) -> Group:
+        name = self._catalog.default_group if schema is None else self._catalog.group_of(schema)
+        return self._shared.services.topology.groups[name]
+
+    def session_lost(self, dispatcher: Dispatcher) -> None:
+        """A logged-in client is gone."""
+        dispatcher.account.leave()
+        self._welcomes.pop(dispatcher.connection_id, None)
+        self._left()
+
+    def change_user(self, dispatcher: Dispatcher, payload: bytes) -> None:
+        """COM_CHANGE_USER: the session ends, and its connection goes through the door again."""
+        welcome = self._welcomes.pop(dispatcher.connection_id)
+        dispatcher.executor.reset()
+        dispatcher.account.leave()
+        self._shared.sessions.remove(dispatcher.connection_id)
+        transport = dispatcher.client.transport
+        transport.pause_reading()
+        login = LoginConnection(welcome.door, unix=welcome.client_address is None)
+        transport.set_protocol(login)
+        login.change_user(transport, welcome, payload)
+
+    def sweep(self, now: float) -> None:
+        """Disconnect clients that have been silent for ``limits.idle_timeout``."""
+        limit = self._config.limits.idle_timeout
+        for session in self._shared.sessions:
+            if session.client.idle and now - session.client.last_activity > limit:
+                session.close()
+
+
+def _nonce() -> bytes:
+    """20 unpredictable bytes without NUL and '$' (old clients end at NUL; servers avoid both)."""
+    alphabet = bytes(byte for byte in range(1, 128) if byte != 0x24)
+    return bytes(secrets.choice(alphabet) for _ in range(NONCE_SIZE))
+
+
+def _tls_context(listener: Listener) -> ssl.SSLContext | None:
+    tls = listener.tls
+    if tls is None or tls.mode == "disabled" or tls.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(str(tls.certificate), str(tls.key) if tls.key else None)
+    if tls.client_ca is not None:
+        context.load_verify_locations(str(tls.client_ca))
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket nobody listens on any more; leave everything else alone."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()

@@ -1,0 +1,300 @@
+"""A client from its first byte to its welcome.
+
+Reads exactly one packet at a time: what follows an SSLRequest in the same segment belongs to TLS and must not be read
+here (asyncio's ``start_tls`` cannot be given bytes back). Limits hold before anything is known of the client: time,
+packet size, number of connections.
+
+After the welcome the transport changes hands to ``ClientConnection``; a refused client has no way there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from router.errors import MySQLError
+from router.frontend.auth import Account, Directory, RsaKeyPair
+from router.metrics import Counters
+from router.tasks import spawn
+from router.wire.constants import Capability, ServerStatus
+from router.wire.errcodes import ErrorCode, mysql_error
+from router.wire.framing import frame
+from router.wire.handshake import Accepted, Effect, Login, Refused, Send, ServerHandshake, StartTls
+from router.wire.packets import ErrPacket
+
+log = structlog.get_logger(__name__)
+
+# The largest packet of a login: names, a scramble, attributes.
+_MAX_LOGIN_PACKET = 1 << 16
+
+CAPABILITIES = (
+    Capability.LONG_PASSWORD
+    | Capability.FOUND_ROWS
+    | Capability.LONG_FLAG
+    | Capability.CONNECT_WITH_DB
+    | Capability.ODBC
+    | Capability.LOCAL_FILES
+    | Capability.IGNORE_SPACE
+    | Capability.PROTOCOL_41
+    | Capability.INTERACTIVE
+    | Capability.IGNORE_SIGPIPE
+    | Capability.TRANSACTIONS
+    | Capability.RESERVED
+    | Capability.SECURE_CONNECTION
+    | Capability.MULTI_STATEMENTS
+    | Capability.MULTI_RESULTS
+    | Capability.PS_MULTI_RESULTS
+    | Capability.PLUGIN_AUTH
+    | Capability.CONNECT_ATTRS
+    | Capability.PLUGIN_AUTH_LENENC_CLIENT_DATA
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """A client that has proven itself and holds a place: what a session is made of."""
+
+    login: Login
+    account: Account
+    schema: str | None
+    client_host: str
+    client_address: str | None
+    connection_id: int
+    handshake: ServerHandshake
+    door: Door
+
+
+@dataclass(slots=True)
+class Door:
+    """What all logins of one listener share.
+
+    ``greeting`` gives (server version, capabilities, collation id); ``prepare`` checks the schema on a server, and
+    with it that a server can be reached, and raises MySQLError; ``enter`` makes the session.
+    """
+
+    directory: Directory
+    counters: Counters
+    rsa: RsaKeyPair
+    tls: ssl.SSLContext | None
+    tls_required: bool
+    timeout: float
+    greeting: Callable[[], tuple[str, int, int]]
+    nonce: Callable[[], bytes]
+    decoy: bytes
+    next_id: Callable[[], int]
+    full: Callable[[], bool]
+    prepare: Callable[[Account, str | None, Login], asyncio.Future[None] | None]
+    enter: Callable[[asyncio.Transport, Welcome], int]
+    leave: Callable[[], None]
+
+
+class LoginConnection(asyncio.BufferedProtocol):
+    """One login."""
+
+    def __init__(self, door: Door, *, unix: bool) -> None:
+        self._door = door
+        self._unix = unix
+        self._header = bytearray(4)
+        self._payload = bytearray()
+        self._have = 0
+        self._in_payload = False
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._handshake: ServerHandshake | None = None
+        self._host = "localhost"
+        self._address: str | None = None
+        self._connection_id = 0
+        self._over = False
+
+    # -- asyncio protocol --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet, or turn away when the house is full."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        door = self._door
+        if not self._unix:
+            peer = transport.get_extra_info("peername")
+            self._host = self._address = peer[0] if peer else None
+            self._host = self._host or "?"
+            connected = transport.get_extra_info("socket")
+            if connected is not None:
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if door.full():
+            door.counters.connections["refused"] += 1
+            # The client expects a greeting: no SQLSTATE yet, sequence 0.
+            transport.write(frame(ErrPacket(ErrorCode.CON_COUNT, "", b"Too many connections").encode(), 0))
+            self._over = True
+            transport.close()
+            return
+        self._timer = asyncio.get_running_loop().call_later(door.timeout, self._timed_out)
+        self._connection_id = door.next_id()
+        version, capabilities, collation_id = door.greeting()
+        self._handshake = ServerHandshake(
+            connection_id=self._connection_id,
+            server_version=version,
+            nonce=door.nonce(),
+            capabilities=capabilities,
+            collation_id=collation_id,
+            status=ServerStatus.AUTOCOMMIT,
+            tls_available=door.tls is not None and not self._unix,
+            tls_required=door.tls_required and not self._unix,
+            secure_transport=self._unix,
+            lookup=lambda name: door.directory.lookup(name, self._address),
+            rsa=door.rsa,
+            client_host=self._host,
+            decoy_nonce=door.decoy,
+        )
+        transport.write(self._handshake.greeting())
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Exactly the bytes that are missing of the current header or payload."""
+        return memoryview(self._payload if self._in_payload else self._header)[self._have :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Some of them have come."""
+        self._have += nbytes
+        if self._over or self._have < (len(self._payload) if self._in_payload else 4):
+            return
+        if not self._in_payload:
+            length = int.from_bytes(self._header[:3], "little")
+            if length > _MAX_LOGIN_PACKET:
+                self._refuse(mysql_error(ErrorCode.NET_PACKET_TOO_LARGE, "Login packet too large"), "packet too large")
+                return
+            self._have = 0
+            self._payload = bytearray(length)
+            self._in_payload = True
+            if length:
+                return
+        payload = bytes(self._payload)
+        self._in_payload = False
+        self._have = 0
+        if self._handshake is not None:
+            self._apply(self._handshake.receive(self._header[3], payload))
+
+    def eof_received(self) -> bool:
+        """The client gave up."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Gone before the welcome."""
+        if not self._over:
+            self._door.counters.connections["aborted"] += 1
+        self._end()
+
+    def change_user(self, transport: asyncio.Transport, welcome: Welcome, payload: bytes) -> None:
+        """COM_CHANGE_USER (``payload``): the logged-in client of ``welcome`` proves itself again, as somebody else."""
+        self._transport = transport
+        self._handshake = welcome.handshake
+        self._host = welcome.client_host
+        self._address = welcome.client_address
+        self._connection_id = welcome.connection_id
+        self._timer = asyncio.get_running_loop().call_later(self._door.timeout, self._timed_out)
+        transport.resume_reading()
+        self._apply(self._handshake.change_user(payload, 0, self._door.nonce()))
+
+    # -- effects -----------------------------------------------------------------------------------------------
+
+    def _apply(self, effects: list[Effect]) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        for effect in effects:
+            match effect:
+                case Send(data):
+                    transport.write(data)
+                case StartTls():
+                    transport.pause_reading()
+                    spawn(self._start_tls(transport), "TLS with a client")
+                case Accepted(login):
+                    transport.pause_reading()
+                    spawn(self._admit(login), "admit a client")
+                case Refused(error, cause):
+                    self._denied(error, cause)
+
+    def _denied(self, error: MySQLError, cause: str) -> None:
+        counters = self._door.counters
+        counters.connections["denied"] += 1
+        counters.auth_failures[cause if error.code == ErrorCode.ACCESS_DENIED else f"error {error.code}"] += 1
+        log.info("login refused", host=self._host, code=error.code, cause=cause)
+        self._over = True
+        self._end()
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _start_tls(self, transport: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        context = self._door.tls
+        assert context is not None
+        try:
+            upgraded = await loop.start_tls(
+                transport, self, context, server_side=True, ssl_handshake_timeout=self._door.timeout
+            )
+        except (OSError, ssl.SSLError) as error:
+            log.info("TLS with a client failed", host=self._host, reason=str(error))
+            self._door.counters.connections["aborted"] += 1
+            self._over = True
+            self._end()
+            transport.abort()
+            return
+        if upgraded is None or self._handshake is None or self._over:
+            transport.abort()
+            return
+        self._transport = upgraded
+        self._handshake.tls_established()
+
+    async def _admit(self, login: Login) -> None:
+        """The password is proven; is there a place, and does the schema exist?"""
+        door = self._door
+        handshake = self._handshake
+        assert handshake is not None
+        account = door.directory.account(login.username)
+        if login.password is not None:
+            door.directory.remember(login.username, login.password)
+        try:
+            schema = login.database or account.default_schema
+            if schema is not None:
+                account.check_schema(schema, self._host)
+            if (pending := door.prepare(account, schema, login)) is not None:
+                await pending
+            account.enter()
+        except MySQLError as error:
+            self._refuse(error, "admission")
+            return
+        if self._over or self._transport is None or self._transport.is_closing():
+            account.leave()
+            return
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        door.counters.connections["accepted"] += 1
+        welcome = Welcome(login, account, schema, self._host, self._address, self._connection_id, handshake, door)
+        status = door.enter(self._transport, welcome)
+        self._transport.write(handshake.welcome(status))
+        self._transport.resume_reading()
+
+    def _refuse(self, error: MySQLError, cause: str) -> None:
+        if self._handshake is not None and not self._over:
+            self._apply(self._handshake.refuse(error, cause))
+
+    def _timed_out(self) -> None:
+        if not self._over:
+            self._door.counters.connections["timeout"] += 1
+            log.info("login timed out", host=self._host)
+            self._over = True
+            self._end()
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._handshake is not None:
+            self._handshake = None
+            self._door.leave()

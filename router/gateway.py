@@ -1,0 +1,207 @@
+"""The composition root: builds everything from a configuration, starts it, stops it.
+
+Start: probe the servers, then listen, so that the first client is greeted with the real server version. A server that
+cannot be reached does not keep the router from starting. Stop (SIGTERM, SIGINT): take no new clients, fail
+``/readyz``, let transactions finish up to ``limits.drain_timeout``, close. A second signal stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from router.admin.http import AdminHttp
+from router.backend.connector import BackendUser
+from router.cluster.monitor import HealthMonitor
+from router.cluster.topology import Topology
+from router.config.models import RouterConfig
+from router.engine.executor import Services
+from router.frontend.auth import backend_user
+from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.listener import Frontend
+from router.metrics import Counters, ProcessGauges, RouterCollector, ServerGauges
+from router.planner.cache import PlanCache
+from router.planner.catalog import Catalog
+from router.planner.planner import Planner
+from router.session.registry import SessionRegistry
+from router.tasks import spawn
+from router.wire.constants import Command
+
+log = structlog.get_logger(__name__)
+
+_SWEEP_INTERVAL = 5.0
+_FAILED = 1
+
+
+class Gateway:
+    """One router process."""
+
+    def __init__(self, config: RouterConfig) -> None:
+        self.config = config
+        self.counters = Counters()
+        self.topology = Topology.build(config)
+        self.catalog = Catalog.build(config, generation=1)
+        self.plans = PlanCache(Planner(self.catalog))
+        self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
+        self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
+        services = Services(self.topology, self.counters, self.monitor.suspect)
+        shared = Shared(
+            plans=self.plans,
+            services=services,
+            sessions=self.sessions,
+            on_lost=lambda session: self.frontend.session_lost(session),
+            change_user=lambda session, payload: self.frontend.change_user(session, payload),
+        )
+        self.frontend = Frontend(config, self.catalog, shared)
+        self.admin = AdminHttp(config.admin, self._registry(), self._not_ready)
+        self.addresses: list[str] = []
+        self._stopping = False
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Probe, then listen. Raises OSError when an address cannot be had."""
+        await self.monitor.start()
+        self.addresses = await self.frontend.start()
+        admin = await self.admin.start()
+        self._sweeper = spawn(self._sweep(), "sweep idle clients")
+        log.info("ready", listeners=self.addresses, admin=admin)
+
+    async def stop(self, drain_timeout: float | None = None) -> None:
+        """Drain and close everything."""
+        self._stopping = True
+        self.frontend.stop_listening()
+        patience = self.config.limits.drain_timeout if drain_timeout is None else drain_timeout
+        await self._drain(patience)
+        for session in self.sessions:
+            session.client.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self.monitor.stop()
+        self.topology.close()
+        await self.admin.stop()
+
+    async def _drain(self, patience: float) -> None:
+        """Close clients as they become free; whoever is in a transaction or a statement may finish."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while len(self.sessions):
+            for session in self.sessions:
+                if session.client.idle and not session.session.transaction:
+                    session.shut_down()
+            if loop.time() >= deadline or not len(self.sessions):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP_INTERVAL)
+            self.frontend.sweep(loop.time())
+
+    def _not_ready(self) -> str | None:
+        if self._stopping:
+            return "stopping"
+        for group in self.topology.groups.values():
+            if not any(server.up for server in group.servers):
+                return f"no server of group {group.name!r} answers"
+        return None
+
+    def _registry(self) -> CollectorRegistry:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        registry.register(RouterCollector(self.counters, self._gauges, _command_name))
+        return registry
+
+    def _gauges(self) -> ProcessGauges:
+        servers = []
+        for group in self.topology.groups.values():
+            for server in group.servers:
+                pool = server.pool
+                servers.append(
+                    ServerGauges(
+                        group=group.name,
+                        server=server.name,
+                        role=server.role or "unknown",
+                        up=server.up,
+                        in_use=pool.in_use,
+                        idle=pool.idle,
+                        opening=pool.opening,
+                        waiting=pool.waiting,
+                        waits=pool.waits,
+                        wait_seconds=pool.wait_seconds,
+                        timeouts=pool.timeouts,
+                        connect_errors=pool.connect_errors,
+                    )
+                )
+        return ProcessGauges(
+            version=version("mysql-query-router"),
+            client_connections=self.frontend.open_connections,
+            pinned=self.sessions.pinned(),
+            plan_cache_hits=self.plans.hits,
+            plan_cache_misses=self.plans.misses,
+            plan_cache_size=len(self.plans),
+            servers=tuple(servers),
+        )
+
+
+def run(config_path: Path, config: RouterConfig) -> int:
+    """Run until a signal says stop; returns the exit status."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(config_path, config))
+
+
+async def _run(config_path: Path, config: RouterConfig) -> int:
+    gateway = Gateway(config)
+    loop = asyncio.get_running_loop()
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    log.info("starting", config=str(config_path))
+    try:
+        await gateway.start()
+    except OSError as error:
+        log.error("cannot listen", reason=str(error))
+        await gateway.stop(drain_timeout=0)
+        return _FAILED
+    await signals.get()
+    log.info("stopping", drain_timeout=config.limits.drain_timeout)
+    stopping = spawn(gateway.stop(), "stop")
+    again = spawn(signals.get(), "second signal")
+    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        log.warning("stopping now")
+        stopping.cancel()
+        await gateway.stop(drain_timeout=0)
+    again.cancel()
+    log.info("stopped")
+    return 0
+
+
+def _monitor_accounts(config: RouterConfig) -> dict[str, BackendUser]:
+    """Group → account for probes: its own, or the first user of the file."""
+    name, user = next(iter(config.users.items()))
+    fallback = backend_user(name, user)
+    accounts = {}
+    for group, settings in config.groups.items():
+        monitor = settings.monitor
+        if monitor.user is None:
+            accounts[group] = fallback
+        else:
+            password = monitor.password.get_secret_value() if monitor.password is not None else ""
+            accounts[group] = BackendUser(monitor.user, password)
+    return accounts
+
+
+def _command_name(code: int) -> str:
+    try:
+        return Command(code).name.lower()
+    except ValueError:
+        return "unknown"

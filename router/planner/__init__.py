@@ -1,0 +1,1 @@
+"""PURE: facts and catalog in, plan out."""

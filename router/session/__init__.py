@@ -1,0 +1,1 @@
+"""PURE: what the router remembers of one client."""

@@ -1,0 +1,64 @@
+"""The sessions of this process by connection id: for KILL, for limits, for operators."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+
+class Registered(Protocol):
+    """What the registry knows of a session."""
+
+    @property
+    def user(self) -> str:
+        """Name of the router's user."""
+
+    def kill(self, *, query_only: bool) -> None:
+        """End the running statement, or the whole session."""
+
+    def pin_reasons(self) -> list[str]:
+        """Why it keeps a server connection beyond the transaction, if it does."""
+
+
+S = TypeVar("S", bound=Registered)
+
+
+class SessionRegistry(Generic[S]):
+    """Connection id → session. Ids count up from 1 and come round after 2³²-1, as in MySQL."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, S] = {}
+        self._last = 0
+
+    def next_id(self) -> int:
+        """A connection id no session has."""
+        while True:
+            self._last = self._last % 0xFFFFFFFF + 1
+            if self._last not in self._sessions:
+                return self._last
+
+    def add(self, connection_id: int, session: S) -> None:
+        """A client has logged in."""
+        self._sessions[connection_id] = session
+
+    def remove(self, connection_id: int) -> None:
+        """A client is gone."""
+        self._sessions.pop(connection_id, None)
+
+    def get(self, connection_id: int) -> S | None:
+        """The session of that id, if there is one."""
+        return self._sessions.get(connection_id)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[S]:
+        return iter(list(self._sessions.values()))
+
+    def pinned(self) -> dict[str, int]:
+        """How many sessions are pinned, by reason."""
+        counts: Counter[str] = Counter()
+        for session in self:
+            counts.update(session.pin_reasons())
+        return dict(counts)

@@ -1,0 +1,183 @@
+"""What must survive between two commands of one client.
+
+``SessionState`` is told what it asked for (facts of the statement) and what the server reported (status flags and
+session trackers), and answers one question: may the server connection go back to the pool, and if not, why.
+
+No socket, no clock: ``frontend/dispatch.py`` owns those.
+"""
+
+from __future__ import annotations
+
+from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile
+from router.session.variables import EMPTY, VariableSet, replayable
+from router.sql.facts import Assignment, PinReason, StatementFacts, StatementKind
+from router.sql.lexer import LexMode
+from router.wire.charset import MULTIBYTE_UNSAFE
+from router.wire.constants import ServerStatus
+from router.wire.packets import SessionChanges
+
+_IN_TRANSACTION = int(ServerStatus.IN_TRANS)
+_AUTOCOMMIT = int(ServerStatus.AUTOCOMMIT)
+
+# Pins that a later statement can lift; all others last until the session is reset.
+_UNTIL_UNLOCK = frozenset({PinReason.LOCK_TABLES})
+_UNTIL_TRANSACTION_END = frozenset({PinReason.SET_TRANSACTION})
+
+
+class SessionState:
+    """The memory of one client session.
+
+    ``variables`` are its system variables beyond a new connection's, ``schema`` its default database, ``mode`` how
+    its SQL is to be lexed, ``pins`` why it must keep its server connection beyond the transaction, ``transaction``
+    whether one is open, ``autocommit`` as the server last said, ``last_insert_id`` what LAST_INSERT_ID() would return
+    (None: only the connection held knows).
+    """
+
+    __slots__ = (
+        "autocommit",
+        "initial",
+        "last_insert_id",
+        "mode",
+        "pins",
+        "profile",
+        "schema",
+        "transaction",
+        "variables",
+    )
+
+    def __init__(self, profile: ServerProfile, collation_id: int, schema: str | None) -> None:
+        self.profile = profile
+        self.initial = VariableSet.of(profile.charset_of(collation_id))
+        self.schema = schema
+        self._forget()
+
+    def _forget(self) -> None:
+        self.variables = self.initial
+        self.pins: set[PinReason] = set()
+        self.transaction = False
+        self.autocommit = self.profile.autocommit
+        self.last_insert_id: int | None = 0
+        self.mode = self._lex_mode()
+
+    def reset(self) -> None:
+        """COM_RESET_CONNECTION: everything but the user and the default database is as after login.
+
+        But for the character set, which MariaDB takes from the login and MySQL from its global default (measured).
+        """
+        if self.profile.flavor == "mysql":
+            self.initial = VariableSet.of(self.profile.charset_of(0))
+        self._forget()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the server connection must stay with this session."""
+        return self.transaction or bool(self.pins)
+
+    @property
+    def primary_only(self) -> bool:
+        """Whether even a proven read must go to the primary: it belongs to a transaction, open or implied."""
+        return not self.autocommit
+
+    def before(self, facts: StatementFacts) -> None:
+        """A statement is about to be sent: note the state it leaves behind that no tracker reports."""
+        if facts.pins:
+            self.pins.update(facts.pins)
+        if facts.kind is StatementKind.SET or facts.assignments:
+            self._pin_untracked(facts.assignments)
+
+    def _pin_untracked(self, assigned: tuple[Assignment, ...]) -> None:
+        tracked = self.profile.tracked
+        for assignment in assigned:
+            name = assignment.name
+            if name.startswith("@"):
+                self.pins.add(PinReason.USER_VARIABLE)
+            elif assignment.scope in ("global", "persist", "persist_only") or name in ("names", "character set"):
+                continue
+            elif name in VOLATILE_VARIABLES or name not in tracked:
+                self.pins.add(PinReason.UNTRACKED_VARIABLE)
+
+    def after_status(self, status: int) -> None:
+        """The server's status flags at the end of a response."""
+        self.transaction = bool(status & _IN_TRANSACTION)
+        self.autocommit = bool(status & _AUTOCOMMIT)
+
+    def after(self, facts: StatementFacts | None, changes: list[SessionChanges], *, failed: bool) -> bool:
+        """The server's trackers at the end of a response; True when the charset must be asked for.
+
+        ``facts`` of the statement, None for a command that is not a statement. A state change that the statement
+        itself does not explain is a pin.
+        """
+        ask_charset = False
+        for change in changes:
+            if change.schema is not None:
+                self.schema = change.schema or None
+            if change.variables:
+                ask_charset |= self._variables_changed(change.variables)
+            if change.transaction_characteristics is not None:
+                self._characteristics(change.transaction_characteristics)
+            if change.transaction_state is not None:
+                self._transaction_state(change.transaction_state)
+            if change.state_changed and facts is not None and not _explained(facts):
+                self.pins.add(_pin_for(facts))
+        if facts is not None and facts.kind is StatementKind.UNLOCK and not failed:
+            self.pins -= _UNTIL_UNLOCK
+        return ask_charset
+
+    def _variables_changed(self, values: dict[str, str]) -> bool:
+        plain = {name: value for name, value in values.items() if name not in CHARSET_GROUP}
+        if plain:
+            if not replayable(plain.values()):
+                self.pins.add(PinReason.UNTRACKED_VARIABLE)
+            if plain.get("sql_auto_is_null") == "ON":
+                # WHERE id IS NULL then means LAST_INSERT_ID(), wherever it stands.
+                self.pins.add(PinReason.UNTRACKED_VARIABLE)
+            self.variables = self.variables.with_changes(plain)
+            self.mode = self._lex_mode()
+        return len(plain) < len(values)
+
+    def charset_is(self, client: str, results: str, collation: str) -> None:
+        """The charset variables as just read from the connection."""
+        self.variables = self.variables.with_changes(
+            {"character_set_client": client, "character_set_results": results, "collation_connection": collation}
+        )
+        self.mode = self._lex_mode()
+
+    def _characteristics(self, text: str) -> None:
+        # Empty once they are used up; "SET TRANSACTION …" while they wait for the next transaction.
+        if text.startswith("SET TRANSACTION"):
+            self.pins.add(PinReason.SET_TRANSACTION)
+        else:
+            self.pins -= _UNTIL_TRANSACTION_END
+
+    def _transaction_state(self, letters: str) -> None:
+        # Eight places; the first says T(ransaction) or I(mplicit), the last L(ocked tables).
+        if letters[7:8] == "L":
+            self.pins.add(PinReason.LOCK_TABLES)
+
+    def _lex_mode(self) -> LexMode:
+        values = self.variables.values
+        modes = values.get("sql_mode", self.profile.sql_mode).upper().split(",")
+        charset = values["character_set_client"]
+        return LexMode(
+            ansi_quotes="ANSI_QUOTES" in modes,
+            no_backslash_escapes="NO_BACKSLASH_ESCAPES" in modes,
+            unsafe_charset=charset if charset in MULTIBYTE_UNSAFE else None,
+        )
+
+
+def _explained(facts: StatementFacts) -> bool:
+    """Whether this statement's state change is fully described by the other trackers and by its facts."""
+    return not facts.multi and facts.kind in (StatementKind.SET, StatementKind.USE, StatementKind.UNLOCK)
+
+
+def _pin_for(facts: StatementFacts) -> PinReason:
+    if facts.multi:
+        return PinReason.MULTI_STATEMENT
+    if facts.kind in (StatementKind.PREPARE, StatementKind.EXECUTE_TEXT, StatementKind.DEALLOCATE):
+        return PinReason.PREPARED_TEXT
+    if facts.kind is StatementKind.DDL:
+        return PinReason.TEMPORARY_TABLE
+    return PinReason.STATE_CHANGE
+
+
+__all__ = ["EMPTY", "SessionState"]

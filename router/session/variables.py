@@ -1,0 +1,85 @@
+"""The system variables of a session, and the difference that takes a server connection there.
+
+A session carries a ``VariableSet``; a server connection carries the one it has applied. Equal sets are the same
+object (interned), so that on the hot path "does this connection already look like my session?" is one ``is``.
+When they differ, only the difference is sent (after PgBouncer's ``varcache``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from router.session.profile import ServerProfile
+
+# A value made of these characters means the same inside '…' under every sql_mode and character set.
+_REPLAYABLE: Final = re.compile(r"[ !\"#$%&()*+,\-./0-9:;<=>?@A-Z\[\]^_`a-z{|}~]*")
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
+
+_INTERNED_LIMIT: Final = 4096
+_interned: dict[tuple[tuple[str, str], ...], VariableSet] = {}
+
+
+class VariableSet:
+    """An immutable set of variable values that differ from a new connection's; compare with ``is`` first."""
+
+    __slots__ = ("_items", "values")
+
+    def __init__(self, items: tuple[tuple[str, str], ...]) -> None:
+        """Use ``VariableSet.of``, which interns."""
+        self._items = items
+        self.values: Mapping[str, str] = dict(items)
+
+    @staticmethod
+    def of(values: Mapping[str, str]) -> VariableSet:
+        """The one object for these values (unless the table was emptied in between; ``==`` still holds)."""
+        items = tuple(sorted(values.items()))
+        found = _interned.get(items)
+        if found is None:
+            if len(_interned) >= _INTERNED_LIMIT:
+                _interned.clear()
+            found = _interned[items] = VariableSet(items)
+        return found
+
+    def with_changes(self, changes: Mapping[str, str]) -> VariableSet:
+        """This set with ``changes`` applied over it."""
+        return VariableSet.of({**self.values, **changes})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VariableSet) and self._items == other._items
+
+    def __hash__(self) -> int:
+        return hash(self._items)
+
+    def __repr__(self) -> str:
+        return f"VariableSet({dict(self._items)!r})"
+
+
+EMPTY: Final = VariableSet.of({})
+
+
+def replayable(values: Iterable[str]) -> bool:
+    """Whether every value can be written into a SET without escaping, which depends on modes not yet applied."""
+    return all(_REPLAYABLE.fullmatch(value) is not None for value in values)
+
+
+def assignments(wanted: VariableSet, applied: VariableSet, profile: ServerProfile) -> list[str]:
+    """The ``name = value`` terms that turn ``applied`` into ``wanted`` on a server of ``profile``.
+
+    A variable only the connection has goes back to DEFAULT, its global value, as on a new connection.
+    """
+    terms = []
+    for name, value in wanted.values.items():
+        if applied.values.get(name) != value:
+            terms.append(f"{name} = {_literal(name, value, profile)}")
+    terms.extend(f"{name} = DEFAULT" for name in applied.values if name not in wanted.values)
+    return terms
+
+
+def _literal(name: str, value: str, profile: ServerProfile) -> str:
+    if name == "character_set_results" and value == "":
+        return "NULL"
+    if name in profile.numeric and _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}'"

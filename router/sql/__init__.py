@@ -1,0 +1,1 @@
+"""PURE: SQL text in, facts out."""

@@ -1,0 +1,1 @@
+"""PURE: the MySQL protocol as bytes."""

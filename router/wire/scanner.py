@@ -1,0 +1,327 @@
+"""Finds where one response of a server ends, without decoding its rows.
+
+A response is relayed as it arrives; all the router needs to know is where it ends and what its last packet says.
+``ResponseScanner`` walks packet headers, looks at the first byte of each packet, and reads only OK, EOF and ERR
+packets. It is fed chunks of any size and says up to which byte a chunk may go on to the client.
+
+Shapes (MySQL internals manual, "Text Resultset", "COM_STMT_PREPARE Response"; MariaDB protocol documentation)::
+
+    QUERY     OK | ERR | LOCAL INFILE request, then OK | columns [EOF] rows (EOF | OK) – again while MORE_RESULTS
+    PREPARE   statement head, parameter definitions [EOF], column definitions [EOF]
+    ROWS      rows or definitions until EOF/OK (COM_STMT_FETCH, COM_FIELD_LIST)
+    SINGLE    one packet of any content (COM_STATISTICS)
+
+An OK packet that carries session trackers the client did not negotiate is given back in ``splices`` with a copy that
+does not have them; nothing else is ever changed.
+
+Speed: this is the innermost loop for large results, hence one function with local variables. A row costs one header
+read and two comparisons. Plain classes and integers only, so that mypyc can compile the module unchanged.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from router.errors import ProtocolError
+
+QUERY: Final = 0
+PREPARE: Final = 1
+ROWS: Final = 2
+SINGLE: Final = 3
+
+_FIRST: Final = 0  # the first packet of a result
+_COLUMNS: Final = 1  # column definitions, counted down
+_COLUMNS_EOF: Final = 2  # the EOF behind them (no DEPRECATE_EOF)
+_ROWS: Final = 3
+_COUNTDOWN: Final = 4  # packets of a PREPARE response, counted down
+_ANY: Final = 5
+
+_MAX_PAYLOAD: Final = 0xFFFFFF
+_MORE_RESULTS: Final = 0x0008
+_CURSOR_EXISTS: Final = 0x0040
+_STATE_CHANGED: Final = 0x4000
+# ERR and OK packets are collected whole before they are judged; no server sends one near this size.
+_MAX_COLLECTED: Final = 0x100000
+
+_header = Struct("<I").unpack_from
+_two_shorts = Struct("<HH").unpack_from
+
+
+class ResponseScanner:
+    """Follows one response; ``start`` it, then ``feed`` chunks until ``done``.
+
+    After ``done``: ``status`` and ``warnings`` are those of the last OK/EOF packet, ``affected_rows`` and
+    ``last_insert_id`` of the last OK, ``error`` the payload of the ERR packet or None, ``changes`` the session-state
+    blobs of all OK packets in order, ``has_rows`` whether any result set was seen, ``ended_in_ok`` whether the last
+    packet was an OK packet (the only kind that carries trackers). ``local_infile`` is true while the server waits
+    for a file from the client. ``statement_id`` is that of a successful PREPARE.
+    """
+
+    __slots__ = (
+        "_continued",
+        "_deprecate_eof",
+        "_kind",
+        "_need",
+        "_skip",
+        "_state",
+        "affected_rows",
+        "changes",
+        "done",
+        "ended_in_ok",
+        "error",
+        "has_rows",
+        "last_insert_id",
+        "local_infile",
+        "splices",
+        "statement_id",
+        "status",
+        "warnings",
+    )
+
+    def __init__(self) -> None:
+        self._kind = QUERY
+        self._state = _FIRST
+        self._deprecate_eof = False
+        self._need = 0
+        self._skip = 0
+        self._continued = False
+        self.done = True
+        self.status = 0
+        self.warnings = 0
+        self.affected_rows = 0
+        self.last_insert_id = 0
+        self.error: bytes | None = None
+        self.changes: list[bytes] = []
+        self.splices: list[tuple[int, int, bytes]] = []
+        self.has_rows = False
+        self.ended_in_ok = False
+        self.local_infile = False
+        self.statement_id = 0
+
+    def start(self, kind: int, deprecate_eof: bool) -> None:
+        """Expect a response of ``kind``; ``deprecate_eof`` is what both sides negotiated."""
+        self._kind = kind
+        self._state = _FIRST if kind <= PREPARE else (_ROWS if kind == ROWS else _ANY)
+        self._deprecate_eof = deprecate_eof
+        self._need = 0
+        self._skip = 0
+        self._continued = False
+        self.done = False
+        self.warnings = 0
+        self.affected_rows = 0
+        self.last_insert_id = 0
+        self.error = None
+        if self.changes:
+            self.changes = []
+        self.has_rows = False
+        self.ended_in_ok = False
+        self.local_infile = False
+
+    def feed(self, data: bytes, pos: int = 0) -> int:
+        """Look at ``data`` from ``pos`` on; return the offset up to which it belongs to this response and is understood.
+
+        Bytes behind that offset must be fed again in front of the next chunk, or, when ``done``, belong to the
+        response after this one. ``splices`` holds ``(start, end, replacement)`` for this chunk.
+        Raises ProtocolError when the bytes cannot be a response.
+        """
+        if self.splices:
+            self.splices = []
+        size = len(data)
+        skip = self._skip
+        if skip:
+            if size - pos < skip:
+                self._skip = skip - (size - pos)
+                return size
+            pos += skip
+            self._skip = 0
+            if self._state != _ROWS and not self._continued:
+                self._counted()
+        while not self.done:
+            if self._state == _ROWS and not self._continued:
+                # Hot: whole rows inside this chunk.
+                while pos + 5 <= size:
+                    length = _header(data, pos)[0] & _MAX_PAYLOAD
+                    if data[pos + 4] >= 0xFE or length == _MAX_PAYLOAD or pos + 4 + length > size or length == 0:
+                        break
+                    pos += 4 + length
+            if pos + 4 > size:
+                return pos
+            length = _header(data, pos)[0] & _MAX_PAYLOAD
+            end = pos + 4 + length
+            if self._continued:
+                self._continued = length == _MAX_PAYLOAD
+                if end > size:
+                    self._skip = end - size
+                    return size
+                pos = end
+                if self._state != _ROWS and not self._continued:
+                    self._counted()
+                continue
+            if length == 0:
+                raise ProtocolError(f"empty packet in state {self._state} of a response")
+            if pos + 5 > size:
+                return pos
+            first = data[pos + 4]
+            if self._collects(first, length):
+                if length > _MAX_COLLECTED:
+                    raise ProtocolError(f"a packet of {length} bytes where OK, EOF or ERR was expected")
+                if end > size:
+                    return pos
+                self._packet(data, pos, end)
+                pos = end
+                if self.local_infile:
+                    return pos
+                continue
+            self._continued = length == _MAX_PAYLOAD
+            if end > size:
+                self._skip = end - size
+                return size
+            pos = end
+            if self._state != _ROWS and not self._continued:
+                self._counted()
+        return pos
+
+    def _collects(self, first: int, length: int) -> bool:
+        """Whether this packet must be looked at as a whole, rather than passed by its length."""
+        state = self._state
+        if state == _ROWS:
+            if first < 0xFE:
+                return False
+            if first == 0xFF:
+                return True
+            # A row may begin with 0xFE only when its first value is longer than 16 MiB.
+            return length < (_MAX_PAYLOAD if self._deprecate_eof else 9)
+        if state == _COLUMNS or state == _COUNTDOWN:
+            return first == 0xFF
+        return state != _ANY
+
+    def _counted(self) -> None:
+        """One counted packet has passed completely."""
+        if self._state == _ANY:
+            self.done = True
+            return
+        self._need -= 1
+        if self._need > 0:
+            return
+        if self._state == _COUNTDOWN:
+            self.done = True
+        else:
+            self._state = _ROWS if self._deprecate_eof else _COLUMNS_EOF
+
+    def _packet(self, data: bytes, pos: int, end: int) -> None:
+        """Judge one whole packet at ``data[pos:end]`` (header included)."""
+        first = data[pos + 4]
+        if first == 0xFF:
+            self.error = data[pos + 4 : end]
+            self.done = True
+        elif self._state == _COLUMNS_EOF:
+            self._end_of_columns(data, pos, end)
+        elif self._state == _ROWS:
+            if self._deprecate_eof and end - pos > 9:
+                self._ok(data, pos, end)
+            else:
+                self._eof(data, pos, end)
+        elif self._kind == PREPARE:
+            self._prepared(data, pos, end)
+        elif first == 0x00:
+            self._ok(data, pos, end)
+        elif first == 0xFE:
+            if end - pos > 9:
+                self._ok(data, pos, end)
+            else:
+                self._eof(data, pos, end)
+        elif first == 0xFB:
+            self.local_infile = True
+        else:
+            self._column_count(data, pos, end)
+
+    def _column_count(self, data: bytes, pos: int, end: int) -> None:
+        first = data[pos + 4]
+        width = {0xFC: 2, 0xFD: 3}.get(first, 0)
+        if first > 0xFD or end - pos != 5 + width:
+            raise ProtocolError("a result that begins with neither OK, ERR nor a column count")
+        self._need = int.from_bytes(data[pos + 5 : end], "little") if width else first
+        self._state = _COLUMNS
+        self.has_rows = True
+
+    def _end_of_columns(self, data: bytes, pos: int, end: int) -> None:
+        if end - pos != 9 or data[pos + 4] != 0xFE:
+            raise ProtocolError("no EOF packet behind the column definitions")
+        warnings, status = _two_shorts(data, pos + 5)
+        if status & _CURSOR_EXISTS:  # rows come with COM_STMT_FETCH
+            self.warnings, self.status = warnings, status
+            self._result_ended(status)
+        else:
+            self._state = _ROWS
+
+    def _eof(self, data: bytes, pos: int, end: int) -> None:
+        if end - pos != 9:
+            raise ProtocolError(f"an EOF packet of {end - pos - 4} bytes")
+        self.warnings, self.status = _two_shorts(data, pos + 5)
+        self.ended_in_ok = False
+        self._result_ended(self.status)
+
+    def _ok(self, data: bytes, pos: int, end: int) -> None:
+        affected, at = _lenenc(data, pos + 5, end)
+        insert_id, at = _lenenc(data, at, end)
+        if at + 4 > end:
+            raise ProtocolError("an OK packet without status")
+        status, warnings = _two_shorts(data, at)
+        self.affected_rows = affected
+        self.last_insert_id = insert_id
+        self.warnings = warnings
+        self.ended_in_ok = True
+        if status & _STATE_CHANGED:
+            status &= ~_STATE_CHANGED
+            self._split_changes(data, pos, at, end, status)
+        self.status = status
+        self._result_ended(status)
+
+    def _split_changes(self, data: bytes, pos: int, at: int, end: int, status: int) -> None:
+        """Keep the tracker blob for the session and make the copy of the packet without it."""
+        info_length, info = _lenenc(data, at + 4, end)
+        blob_length, blob = _lenenc(data, info + info_length, end)
+        if blob + blob_length > end:
+            raise ProtocolError("session trackers run past their OK packet")
+        self.changes.append(data[blob : blob + blob_length])
+        payload = data[pos + 4 : at] + status.to_bytes(2, "little") + data[at + 2 : at + 4]
+        if info_length:
+            payload += data[at + 4 : info + info_length]
+        self.splices.append((pos, end, len(payload).to_bytes(3, "little") + data[pos + 3 : pos + 4] + payload))
+
+    def _prepared(self, data: bytes, pos: int, end: int) -> None:
+        if data[pos + 4] != 0 or end - pos < 16:
+            raise ProtocolError("a prepare response that is neither OK nor ERR")
+        self.statement_id = _header(data, pos + 5)[0]
+        columns, parameters = _two_shorts(data, pos + 9)
+        self.warnings = int.from_bytes(data[pos + 14 : pos + 16], "little")
+        self._need = columns + parameters
+        if not self._deprecate_eof:
+            self._need += (columns > 0) + (parameters > 0)
+        self._state = _COUNTDOWN
+        if self._need == 0:
+            self.done = True
+
+    def _result_ended(self, status: int) -> None:
+        if status & _MORE_RESULTS:
+            self._state = _FIRST
+        else:
+            self.done = True
+
+    def file_sent(self) -> None:
+        """The client has sent its LOCAL INFILE data; the verdict of the server follows."""
+        self.local_infile = False
+
+
+def _lenenc(data: bytes, pos: int, end: int) -> tuple[int, int]:
+    """Length-encoded integer at ``pos`` → (value, offset behind it)."""
+    if pos >= end:
+        raise ProtocolError("an OK packet is cut short")
+    first = data[pos]
+    if first < 0xFB:
+        return first, pos + 1
+    width = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first, 0)
+    if not width or pos + 1 + width > end:
+        raise ProtocolError("a bad length in an OK packet")
+    return int.from_bytes(data[pos + 1 : pos + 1 + width], "little"), pos + 1 + width

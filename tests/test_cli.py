@@ -1,0 +1,187 @@
+"""The command line, in a process of its own where exit codes and speed matter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import typing
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from router import cli, log
+from router.config.checks import is_password_hash
+from router.wire.scramble import check_sha2_crypt, native_hash
+from tests.config.certificates import write_certificate
+
+ROOT = Path(__file__).parents[1]
+GOOD = "groups: {main: {servers: [10.0.0.1:3306, 10.0.0.2:3306]}}\nusers: {app: {password: x}}\n"
+# What the examples take from their environment.
+ENVIRON = {
+    "APP_PASSWORD": "app-secret",
+    "REPORTING_PASSWORD": "reporting-secret",
+    "MONITOR_PASSWORD": "monitor-secret",
+    "OPS_PASSWORD": "ops-secret",
+    "SERVER_PASSWORD": "server-secret",
+}
+
+
+def router(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "router", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "routes.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_check_says_ok(good: Path) -> None:
+    for arguments in (["check", str(good)], ["check", "--config", str(good)], ["--config", str(good), "check"]):
+        result = router(*arguments)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == f"{good}: ok: 1 group, 2 servers, 1 user; listens on 127.0.0.1:3307\n"
+    assert router("check", env={"ROUTER_CONFIG": str(good)}).returncode == 0
+
+
+def test_check_prints_every_problem(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(GOOD + "wokers: 1\nlimits: {max_connections: no}\n")
+    result = router("check", str(path))
+    assert (result.returncode, result.stdout) == (78, "")
+    assert result.stderr.splitlines() == [
+        f"{path}:3:1: wokers: unknown key; did you mean 'workers'?",
+        f"{path}:4:27: limits.max_connections: 'no' must be a whole number",
+    ]
+
+
+def test_check_warns_of_keys_without_effect(tmp_path: Path) -> None:
+    path = tmp_path / "routes.yaml"
+    path.write_text("groups:\n  main:\n    servers: [a:1]\n    failover_timeout: 3s\nusers: {app: {password: x}}\n")
+    result = router("check", str(path))
+    assert result.returncode == 0
+    assert result.stderr.startswith(
+        f"{path}:4:5: warning: groups.main.failover_timeout: is accepted but not yet acted on"
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["explain", "SELECT 1"]])
+def test_every_command_refuses_a_bad_file_and_wants_one(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("groups: 1\n")
+    result = router(*command[:1], "--config", str(path), *command[1:])
+    assert result.returncode == 78
+    assert "groups: must be a mapping of names" in result.stderr
+    result = router(*command[:1], "--config", str(tmp_path / "none.yaml"), *command[1:])
+    assert result.returncode == 78
+    assert "cannot be read: No such file or directory" in result.stderr
+    result = router(*command)
+    assert result.returncode == 2
+    assert "--config" in result.stderr
+
+
+def test_wrong_usage() -> None:
+    assert router("--nonsense").returncode == 2
+    assert router("nonsense").returncode == 2
+    assert router("hash-password", "--plugin", "md5").returncode == 2
+
+
+def test_version_and_help_are_quick() -> None:
+    assert router("--version").stdout.startswith("router ")
+    took = []
+    for _ in range(3):
+        started = time.perf_counter()
+        result = router("--help")
+        took.append(time.perf_counter() - started)
+        assert result.returncode == 0
+    for word in ("run", "check", "explain", "schema", "hash-password", "demo", "ROUTER_CONFIG"):
+        assert word in result.stdout
+    # The budget is 0.3 s on a quiet machine; what must not happen is that somebody imports sqlglot for it.
+    assert min(took) < 1.0, took
+    heavy = ("pydantic", "sqlglot", "asyncio", "aiohttp", "rich", "structlog", "ruamel")
+    code = f"import sys, router.cli; print([name for name in {heavy} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert loaded.stdout == "[]\n"
+
+
+def test_schema() -> None:
+    document = json.loads(router("schema").stdout)
+    assert document["required"] == ["groups", "users"]
+    assert router("schema", "--markdown").stdout.startswith("# Configuration reference\n")
+
+
+def test_hash_password() -> None:
+    result = router("hash-password", stdin="pässword\n")
+    stored = result.stdout.strip()
+    assert is_password_hash(stored)
+    assert check_sha2_crypt(stored, "pässword".encode())
+    assert stored != router("hash-password", stdin="pässword\n").stdout.strip(), "every hash has its own salt"
+    result = router("hash-password", "--plugin", "mysql_native_password", stdin="x")
+    assert result.stdout.strip() == "*" + native_hash(b"x").hex().upper()
+    assert is_password_hash(result.stdout.strip())
+
+
+def test_hash_password_takes_no_argument_and_no_empty_password() -> None:
+    assert router("hash-password", "hunter2").returncode == 2
+    result = router("hash-password", stdin="\n")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "empty" in result.stderr
+
+
+def test_hash_password_asks_twice_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ["one", "two"]
+    monkeypatch.setattr("getpass.getpass", lambda prompt: answers.pop(0))
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": staticmethod(lambda: True)}))
+    with pytest.raises(typer.Exit) as raised:
+        cli._ask_password()
+    assert raised.value.exit_code == 1
+    answers[:] = ["one", "one"]
+    assert cli._ask_password() == "one"
+
+
+def test_options_before_the_command_count_and_those_after_it_win(good: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(GOOD)
+    assert router("--config", str(other), "check", "--config", str(good)).stdout.startswith(f"{good}: ok")
+
+
+def test_log_options_are_those_of_the_log() -> None:
+    assert typing.get_args(cli.Format) == typing.get_args(log.Format)
+    assert typing.get_args(cli.Level) == typing.get_args(log.Level)
+
+
+def test_no_locals_in_tracebacks() -> None:
+    """typer's pretty tracebacks print local variables, passwords among them."""
+    assert cli.app.pretty_exceptions_enable is False
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_examples_are_accepted(path: Path, tmp_path: Path) -> None:
+    text = path.read_text()
+    for name in ("server", "client-ca", "db-ca"):
+        write_certificate(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+    copy = tmp_path / path.name
+    copy.write_text(text)
+    result = router("check", str(copy), env=ENVIRON)
+    assert (result.returncode, result.stderr) == (0, ""), "an example that warns would teach what does not work"
+    assert ": ok: " in result.stdout
+
+
+def test_runner_matches_the_console_script(good: Path) -> None:
+    result = CliRunner().invoke(cli.app, ["check", str(good)])
+    assert result.exit_code == 0

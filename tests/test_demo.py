@@ -1,0 +1,178 @@
+"""The demo as a user runs it: a DSN that works, what it shows is true, and nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from router.config.loader import loads
+from router.demo import Running, main, routes
+from router.sandbox import MariaDBServer
+from router.sandbox.process import cache_directory
+from router.sandbox.replica_set import wait_until
+
+DEMO = [sys.executable, "-m", "router", "demo"]
+DSN = re.compile(r"mysql://(?P<user>\w+):(?P<password>[^@]+)@127\.0\.0\.1:(?P<port>\d+)/(?P<database>\w+)")
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Temporary files and the state file in directories of this test's own; templates come from the real cache."""
+    cache = tmp_path / "cache" / "mysql-query-router"
+    cache.mkdir(parents=True)
+    for template in cache_directory().glob("mariadb-*-template*"):
+        (cache / template.name).symlink_to(template)
+    # A socket path must be short: not below pytest's directory.
+    temporary = Path("/tmp") / f"demo-{os.getpid()}"
+    temporary.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    return temporary
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No process of the demo lives on, and no file."""
+    yield
+    if "private" in request.fixturenames:
+        temporary = request.getfixturevalue("private")
+        wait_until(lambda: not processes_in(temporary), 10, "the end of the demo's processes")
+        assert list(temporary.iterdir()) == []
+        temporary.rmdir()
+
+
+def processes_in(directory: Path) -> list[int]:
+    """The processes that have a directory on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(directory).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def connect(text: str) -> pymysql.Connection:
+    """A connection to the DSN in what the demo printed."""
+    found = DSN.search(text)
+    assert found is not None, text
+    return pymysql.connect(
+        host="127.0.0.1",
+        port=int(found["port"]),
+        user=found["user"],
+        password=found["password"],
+        database=found["database"],
+        autocommit=True,
+    )
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """What the process printed up to a line with these words."""
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        if words in line:
+            return text
+    raise AssertionError(f"the demo ended without saying {words!r}:\n{text}")
+
+
+@pytest.mark.parametrize("deadly", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_serves_and_cleans_up(private: Path, deadly: signal.Signals) -> None:
+    began = time.monotonic()
+    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        text = read_until(process, "Ctrl-C")
+        assert time.monotonic() - began < 10
+        # In the servers' own words: the write on the primary only, the read on one replica only.
+        assert re.search(r"a write: INSERT .*\n  went to primary \(reason: write\)", text), text
+        assert re.search(r"a read: SELECT .*\n  went to replica[12] \(reason: read\)", text), text
+        with contextlib.closing(connect(text)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM orders WHERE customer = 'Linus'")
+            assert cursor.fetchall() == ((1,),)
+        # As the terminal does: to the whole group.
+        process.send_signal(deadly)
+        assert process.stdout is not None
+        assert "nothing is left behind" in process.stdout.read()
+        assert process.wait(20) == 0
+
+
+def test_the_demo_dies_with_a_kill(private: Path) -> None:
+    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        read_until(process, "Ctrl-C")
+        assert len(processes_in(private)) == 4
+        process.kill()
+    wait_until(lambda: not processes_in(private), 10, "the end of the demo's processes")
+    # Its files are removed by the next one.
+    with MariaDBServer():
+        pass
+
+
+def test_detached_it_lives_on_until_it_is_told(private: Path) -> None:
+    started = subprocess.run([*DEMO, "--detach"], capture_output=True, text=True, timeout=60, check=True).stdout
+    try:
+        assert "demo --down" in started
+        assert len(processes_in(private)) == 4
+        with contextlib.closing(connect(started)) as connection:
+            connection.ping(reconnect=False)
+        again = subprocess.run([*DEMO, "--detach"], capture_output=True, text=True, timeout=60, check=True).stdout
+        assert "running already" in again
+        assert DSN.search(again)
+    finally:
+        stopped = subprocess.run([*DEMO, "--down"], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "nothing is left behind" in stopped
+    with pytest.raises(pymysql.err.OperationalError):
+        connect(started)
+
+
+@pytest.mark.usefixtures("private")
+def test_down_without_a_demo_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--down"]) == 0
+    assert "no demo is running" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("private")
+def test_a_state_file_of_a_dead_process_is_not_believed(capsys: pytest.CaptureFixture[str]) -> None:
+    state = cache_directory() / "demo.json"
+    # Our own process, but not started then: a number that was given again.
+    state.write_text(
+        f'{{"pid": {os.getpid()}, "started": 1, "port": 1, "admin": 1, "user": "u", "password": "p", "sockets": {{}}}}',
+        encoding="ascii",
+    )
+    assert main(["--down"]) == 0
+    assert "no demo is running" in capsys.readouterr().out
+
+
+def test_without_mariadb_it_says_what_to_install(
+    private: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("router.sandbox.servers.shutil.which", lambda *_, **__: None)
+    assert main([]) == 1
+    assert "apt-get install mariadb-server-core" in capsys.readouterr().out
+
+
+def test_its_configuration_is_valid(tmp_path: Path) -> None:
+    servers = [MariaDBServer(tmp_path, name=name) for name in ("primary", "replica1", "replica2")]
+    for number, server in enumerate(servers):
+        server.port = 20000 + number
+    config = loads(routes(servers, 3307, 8307), "routes.yaml", {})
+    assert [str(server.address) for server in config.groups["main"].servers] == [
+        "127.0.0.1:20000",
+        "127.0.0.1:20001",
+        "127.0.0.1:20002",
+    ]
+    assert {server.role for server in config.groups["main"].servers} == {"auto"}
+    assert config.users["app"].default_schema == "shop"
+
+
+def test_the_dsn_is_a_url() -> None:
+    running = Running(1, 1, 3307, 8307, "app", "secret", {})
+    assert running.dsn == "mysql://app:secret@127.0.0.1:3307/shop"
