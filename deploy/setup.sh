@@ -41,10 +41,10 @@ apt_install() {
     say "installing $*"
     install="env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends"
     # shellcheck disable=SC2086  # $install is a command and its arguments
-    as_root $install "$@" >&2 2>/dev/null && return 0
-    as_root apt-get -qq update >&2 || return 1
+    as_root $install "$@" >/dev/null 2>&1 && return 0
+    as_root apt-get -qq update >/dev/null || return 1
     # shellcheck disable=SC2086
-    as_root $install "$@" >&2
+    as_root $install "$@" >/dev/null
 }
 
 # need COMMAND PACKAGE...: installs the packages unless the command is there.
@@ -104,7 +104,7 @@ sync() {
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
     if ! .venv/bin/uv sync --quiet --frozen --inexact "$@"; then
         # pip knows of mirrors and certificates set up in pip.conf, uv does not.
-        say "uv cannot reach its index, trying pip"
+        say "uv could not, trying pip"
         .venv/bin/uv export --quiet --frozen --no-emit-project "$@" >.venv/requirements.txt
         .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .

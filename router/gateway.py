@@ -117,7 +117,7 @@ class Gateway:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        registry.register(RouterCollector(self.counters, self._gauges, _command_name))
+        registry.register(RouterCollector(self.counters, self._gauges))
         return registry
 
     def _gauges(self) -> ProcessGauges:
@@ -139,6 +139,8 @@ class Gateway:
                         wait_seconds=pool.wait_seconds,
                         timeouts=pool.timeouts,
                         connect_errors=pool.connect_errors,
+                        commands={_command_name(code): count for code, count in enumerate(server.commands) if count},
+                        durations=server.durations,
                     )
                 )
         return ProcessGauges(

@@ -55,11 +55,9 @@ class Counters:
 
     connections: Counter[str] = field(default_factory=Counter)  # by result: accepted, refused, denied …
     auth_failures: Counter[str] = field(default_factory=Counter)  # by reason
-    commands: Counter[tuple[int, str, str]] = field(default_factory=Counter)  # (command byte, role, group)
     decisions: Counter[str] = field(default_factory=Counter)  # by routing reason
     rule_hits: Counter[str] = field(default_factory=Counter)  # by rule name
     errors: Counter[tuple[str, int]] = field(default_factory=Counter)  # (origin, code)
-    durations: dict[str, Histogram] = field(default_factory=lambda: {"primary": Histogram(), "replica": Histogram()})
     client_bytes_in: int = 0
     client_bytes_out: int = 0
     retries: int = 0
@@ -81,6 +79,8 @@ class ServerGauges:
     wait_seconds: float
     timeouts: int
     connect_errors: int
+    commands: dict[str, int]
+    durations: Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,9 @@ class ProcessGauges:
 class RouterCollector(Collector):
     """Turns ``Counters`` and gauges into metric families at scrape time."""
 
-    def __init__(self, counters: Counters, gauges: Callable[[], ProcessGauges], command_name: Callable[[int], str]):
+    def __init__(self, counters: Counters, gauges: Callable[[], ProcessGauges]) -> None:
         self._counters = counters
         self._gauges = gauges
-        self._command_name = command_name
 
     def collect(self) -> Iterable[Metric]:
         """All families."""
@@ -129,18 +128,6 @@ class RouterCollector(Collector):
 
     def _queries(self) -> Iterator[Metric]:
         counters = self._counters
-        queries = CounterMetricFamily(
-            "router_queries", "Commands sent to servers.", labels=["command", "role", "group"]
-        )
-        for (command, role, group), count in sorted(counters.commands.items()):
-            queries.add_metric([self._command_name(command), role, group], count)
-        yield queries
-        durations = HistogramMetricFamily(
-            "router_query_duration_seconds", "From a command's arrival to the end of its answer.", labels=["role"]
-        )
-        for role, histogram in counters.durations.items():
-            durations.add_metric([role], histogram.cumulative(), histogram.total)
-        yield durations
         yield _counter("router_route_decisions", "Routing decisions by reason.", "reason", counters.decisions)
         yield _counter("router_rule_hits", "Statements taken by a rule.", "rule", counters.rule_hits)
         errors = CounterMetricFamily("router_errors", "Errors sent to clients.", labels=["origin", "code"])
@@ -175,6 +162,10 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
     waits = CounterMetricFamily("router_pool_waits", "Statements that had to wait for a connection.", labels=names)
     seconds = CounterMetricFamily("router_pool_wait_seconds", "Time spent waiting for connections.", labels=names)
     timeouts = CounterMetricFamily("router_pool_timeouts", "Waits that ended in an error.", labels=names)
+    queries = CounterMetricFamily("router_queries", "Commands answered by servers.", labels=["command", "role", *names])
+    durations = HistogramMetricFamily(
+        "router_query_duration_seconds", "From a command's arrival to the end of its answer.", labels=["role", *names]
+    )
     failures = CounterMetricFamily("router_backend_connect_errors", "Failed connection attempts.", labels=names)
     for server in servers:
         key = [server.group, server.server]
@@ -186,4 +177,7 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         seconds.add_metric(key, server.wait_seconds)
         timeouts.add_metric(key, server.timeouts)
         failures.add_metric(key, server.connect_errors)
-    yield from (up, connections, waiters, waits, seconds, timeouts, failures)
+        for command, count in server.commands.items():
+            queries.add_metric([command, server.role, *key], count)
+        durations.add_metric([server.role, *key], server.durations.cumulative(), server.durations.total)
+    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations)

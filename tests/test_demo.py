@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from router.config.loader import loads
 from router.demo import Running, main, routes
 from router.sandbox import MariaDBServer
-from router.sandbox.process import cache_directory
+from router.sandbox.process import cache_directory, remove_directory, scratch_directory
 from router.sandbox.replica_set import wait_until
 
 DEMO = [sys.executable, "-m", "router", "demo"]
@@ -26,29 +28,24 @@ DSN = re.compile(r"mysql://(?P<user>\w+):(?P<password>[^@]+)@127\.0\.0\.1:(?P<po
 
 
 @pytest.fixture
-def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Temporary files and the state file in directories of this test's own; templates come from the real cache."""
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Temporary files and the state file in directories of this test's own; templates come from the real cache.
+
+    Afterwards no process of the demo lives on, and no file.
+    """
     cache = tmp_path / "cache" / "mysql-query-router"
     cache.mkdir(parents=True)
     for template in cache_directory().glob("mariadb-*-template*"):
         (cache / template.name).symlink_to(template)
     # A socket path must be short: not below pytest's directory.
-    temporary = Path("/tmp") / f"demo-{os.getpid()}"
-    temporary.mkdir()
+    temporary = Path(tempfile.mkdtemp(prefix="demo-", dir="/tmp"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
     monkeypatch.setenv("TMPDIR", str(temporary))
-    return temporary
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No process of the demo lives on, and no file."""
-    yield
-    if "private" in request.fixturenames:
-        temporary = request.getfixturevalue("private")
-        wait_until(lambda: not processes_in(temporary), 10, "the end of the demo's processes")
-        assert list(temporary.iterdir()) == []
-        temporary.rmdir()
+    yield temporary
+    wait_until(lambda: not processes_in(temporary), 10, "the end of the demo's processes")
+    left = list(temporary.iterdir())
+    shutil.rmtree(temporary)
+    assert left == []
 
 
 def processes_in(directory: Path) -> list[int]:
@@ -112,8 +109,8 @@ def test_the_demo_dies_with_a_kill(private: Path) -> None:
         process.kill()
     wait_until(lambda: not processes_in(private), 10, "the end of the demo's processes")
     # Its files are removed by the next one.
-    with MariaDBServer():
-        pass
+    assert len(list(private.iterdir())) == 1
+    remove_directory(scratch_directory(private))
 
 
 def test_detached_it_lives_on_until_it_is_told(private: Path) -> None:

@@ -312,7 +312,7 @@ class Capture:
 
 
 def _spliced(data: bytes, pos: int, end: int, splices: list[tuple[int, int, bytes]]) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     for start, stop, replacement in splices:
         parts += (data[pos:start], replacement)
         pos = stop

@@ -34,7 +34,7 @@ _RETRY_AFTER = 0.2
 class Waiter:
     """A session waiting for a connection; exactly one of ``granted`` and ``failed`` is called, unless cancelled."""
 
-    __slots__ = ("cancelled", "failed", "granted", "key", "since", "timer", "user")
+    __slots__ = ("failed", "granted", "key", "since", "user")
 
     def __init__(
         self,
@@ -47,9 +47,7 @@ class Waiter:
         self.user = user
         self.granted = granted
         self.failed = failed
-        self.cancelled = False
         self.since = 0.0
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class BackendPool:
@@ -87,6 +85,9 @@ class BackendPool:
         self._waiters: deque[Waiter] = deque()
         self._lingering: dict[BackendConnection, None] = {}
         self._retry: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        # Loop time to the second or so, kept by ``trim``: ages do not need a clock call for every statement.
+        self.clock = 0.0
 
     # -- taking ------------------------------------------------------------------------------------------------
 
@@ -109,18 +110,16 @@ class BackendPool:
         return None
 
     def wait(self, waiter: Waiter) -> None:
-        """Queue for a connection."""
+        """Queue for a connection; the same waiter may be used again once it has been served."""
         loop = asyncio.get_running_loop()
         waiter.since = loop.time()
-        waiter.timer = loop.call_later(self.queue_timeout, self._timed_out, waiter)
         self._waiters.append(waiter)
+        if self._timer is None:
+            self._timer = loop.call_later(self.queue_timeout, self._expire_waiters)
         self._serve()
 
     def cancel(self, waiter: Waiter) -> None:
         """The session does not want a connection any more."""
-        waiter.cancelled = True
-        if waiter.timer is not None:
-            waiter.timer.cancel()
         if waiter in self._waiters:
             self._waiters.remove(waiter)
 
@@ -138,29 +137,32 @@ class BackendPool:
 
     def release(self, connection: BackendConnection) -> None:
         """Take back a clean connection that owes nothing."""
-        if connection in self._lingering:
-            del self._lingering[connection]
-        connection.lingering = None
+        if connection.lingering is not None:
+            self.unlinger(connection)
         if connection.busy:
             raise AssertionError("a connection was released while a reply is owed")
-        if connection.closed or connection.generation != self.generation or self.closing:
+        if connection.closed or connection.generation != self.generation:
             self.discard(connection)
             return
-        if connection.key[2] != (connection.schema is not None):
-            connection.key = (connection.key[0], connection.key[1], connection.schema is not None)
+        key = connection.key
+        if key[2] is not (connection.schema is not None):
+            connection.key = key = (key[0], key[1], connection.schema is not None)
         self.in_use -= 1
-        self._idle.setdefault(connection.key, []).append(connection)
-        connection.used = now = asyncio.get_running_loop().time()
-        if now - connection.created > self.max_age and self._remove_idle(connection):
+        connection.used = self.clock
+        if self.clock - connection.created > self.max_age:
             self._close(connection)
+        else:
+            idle = self._idle.get(key)
+            if idle is None:
+                idle = self._idle[key] = []
+            idle.append(connection)
         if self._waiters:
             self._serve()
 
     def release_dirty(self, connection: BackendConnection) -> None:
         """Take back a connection whose session left state on it: reset it first, off everybody's path."""
-        self._lingering.pop(connection, None)
-        connection.lingering = None
-        if connection.closed or connection.busy or connection.generation != self.generation or self.closing:
+        self.unlinger(connection)
+        if connection.closed or connection.busy or connection.generation != self.generation:
             self.discard(connection)
             return
 
@@ -179,8 +181,7 @@ class BackendPool:
 
     def discard(self, connection: BackendConnection) -> None:
         """Close a connection that is in use and cannot be used again."""
-        self._lingering.pop(connection, None)
-        connection.lingering = None
+        self.unlinger(connection)
         self.in_use -= 1
         self._close(connection)
         self._serve()
@@ -209,6 +210,7 @@ class BackendPool:
 
     def trim(self, now: float, keep_idle: float) -> None:
         """Close idle connections unused for ``keep_idle`` seconds or past their age, down to ``min_idle``."""
+        self.clock = now
         spare = self.idle - self.min_idle
         for connections in self._idle.values():
             for connection in list(connections):
@@ -223,8 +225,9 @@ class BackendPool:
         """Close what is idle, fail who waits, and let the rest close when it comes back."""
         self.closing = True
         self.expire()
-        if self._retry is not None:
-            self._retry.cancel()
+        for timer in (self._retry, self._timer):
+            if timer is not None:
+                timer.cancel()
         self._fail_all(BackendUnavailable(f"server {self.name}: the router is stopping"))
 
     def fail_waiters(self, error: BackendError) -> None:
@@ -265,8 +268,6 @@ class BackendPool:
                 reclaim()
 
     def _grant(self, waiter: Waiter, connection: BackendConnection) -> None:
-        if waiter.timer is not None:
-            waiter.timer.cancel()
         self.in_use += 1
         self.waits += 1
         self.wait_seconds += asyncio.get_running_loop().time() - waiter.since
@@ -287,6 +288,7 @@ class BackendPool:
         self.opening -= 1
         connection.generation = generation
         connection.key = key
+        self.clock = max(self.clock, connection.created)
         connection.when_closed_idle(self._closed_idle)
         self.in_use += 1
         self._opened(connection)
@@ -312,8 +314,6 @@ class BackendPool:
         log.warning("cannot connect", server=self.name, reason=str(error))
         if waiter in self._waiters:
             self._waiters.remove(waiter)
-            if waiter.timer is not None:
-                waiter.timer.cancel()
             waiter.failed(error)
         if self._waiters and self._retry is None and not self.closing:
             self._retry = asyncio.get_running_loop().call_later(_RETRY_AFTER, self._try_again)
@@ -322,24 +322,26 @@ class BackendPool:
         self._retry = None
         self._serve()
 
-    def _timed_out(self, waiter: Waiter) -> None:
-        if waiter not in self._waiters:
-            return
-        self._waiters.remove(waiter)
-        self.timeouts += 1
-        waiter.failed(
-            PoolTimeout(
-                f"no connection to server {self.name} became free within {self.queue_timeout:g} s "
-                f"({self.in_use} of {self.max_connections} in use, {len(self._waiters)} more waiting)"
+    def _expire_waiters(self) -> None:
+        """The queue is in order of time: one timer, for its head, serves all."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._timer = None
+        while self._waiters and now - self._waiters[0].since >= self.queue_timeout:
+            self.timeouts += 1
+            self._waiters.popleft().failed(
+                PoolTimeout(
+                    f"no connection to server {self.name} became free within {self.queue_timeout:g} s "
+                    f"({self.in_use} of {self.max_connections} in use, {len(self._waiters)} more waiting)"
+                )
             )
-        )
+        if self._waiters and self._timer is None:
+            left = self._waiters[0].since + self.queue_timeout - now
+            self._timer = loop.call_later(left, self._expire_waiters)
 
     def _fail_all(self, error: BackendError) -> None:
         while self._waiters:
-            waiter = self._waiters.popleft()
-            if waiter.timer is not None:
-                waiter.timer.cancel()
-            waiter.failed(error)
+            self._waiters.popleft().failed(error)
 
     def _closed_idle(self, connection: BackendConnection) -> None:
         """The server ended a connection that owed nothing."""

@@ -17,6 +17,7 @@ from router.cluster.balancer import LeastBusy
 from router.config.models import Group as GroupConfig
 from router.config.models import RouterConfig, ServerTls
 from router.config.models import Server as ServerConfig
+from router.metrics import Histogram
 from router.planner.plan import Role
 from router.session.profile import ServerProfile
 
@@ -26,11 +27,11 @@ log = structlog.get_logger(__name__)
 class Server:
     """One server: its pool and what is known of it.
 
-    ``role`` is None while nobody has asked it; ``up`` whether it answers; ``reads`` and ``writes`` count statements
-    sent, ``failures`` connections lost.
+    ``role`` is None while nobody has asked it; ``up`` whether it answers; ``commands`` counts answers by command byte,
+    ``durations`` how long they took, ``failures`` connections lost.
     """
 
-    __slots__ = ("configured_role", "failures", "name", "pool", "reads", "role", "up", "weight", "writes")
+    __slots__ = ("commands", "configured_role", "durations", "failures", "name", "pool", "role", "up", "weight")
 
     def __init__(self, config: ServerConfig, pool: BackendPool) -> None:
         self.name = pool.name
@@ -39,8 +40,8 @@ class Server:
         self.weight = config.weight
         self.pool = pool
         self.up = False
-        self.reads = 0
-        self.writes = 0
+        self.commands = [0] * 256
+        self.durations = Histogram()
         self.failures = 0
 
     @property
@@ -92,6 +93,8 @@ class Group:
     def reader(self, without: Server | None = None) -> Server | None:
         """A server for a proven read: a replica, or the primary when no replica is up."""
         readers = self.readers
+        if len(readers) == 1 and without is None:
+            return readers[0]
         if without is not None:
             readers = tuple(server for server in readers if server is not without)
             if not readers and self.primary is not without:

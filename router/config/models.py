@@ -37,7 +37,6 @@ NOT_YET: dict[str, str] = {
     "logging.slow_query": "slow statements are not logged yet",
     "groups.*.reads.consistency=eventual": "a replica may not have a session's last write yet",
     "groups.*.reads.max_lag": "replication lag is not measured yet",
-    "groups.*.failover_timeout": "statements do not wait for a new primary yet",
 }
 
 
@@ -166,9 +165,7 @@ class ServerTls(Mapping):
 class Monitor(Mapping):
     """How the servers' health and roles are watched."""
 
-    user: Name | None = Field(
-        default=None, description="Account for the probes; default: the first user of the file that works."
-    )
+    user: Name | None = Field(default=None, description="Account for the probes; default: the first user of the file.")
     password: SecretStr | None = Field(default=None, description="Password of the monitor account.")
     interval: Seconds = Field(default=1.0, description="Time between two probes of a server.")
 
@@ -177,7 +174,9 @@ class Pool(Mapping):
     """Connections to each server of the group."""
 
     max_connections: Positive = Field(default=50, description="Most connections to one server.")
-    min_idle: NonNegative = Field(default=0, description="Idle connections kept open.")
+    min_idle: NonNegative = Field(
+        default=0, description="Idle connections that are kept; others are closed after a minute."
+    )
     queue_timeout: Seconds = Field(
         default=5.0, description="Longest wait for a free connection before the client gets an error."
     )
@@ -207,7 +206,7 @@ class Group(Mapping):
     monitor: Monitor = Field(default=Monitor(), description="Health and role probes.")
     pool: Pool = Field(default=Pool(), description="Connections to each server.")
     reads: Reads = Field(default=Reads(), description="Where reads go.")
-    failover_timeout: Seconds = Field(default=10.0, description="How long a statement waits for a new primary.")
+    failover_timeout: Seconds = Field(default=10.0, description="Longest wait for a server that can take a statement.")
 
 
 class BackendCredential(Mapping):

@@ -106,6 +106,7 @@ class Executor:
         "_sticky_server",
         "_sticky_since",
         "_waiter",
+        "_waiting",
         "key",
         "session",
         "shape",
@@ -137,7 +138,8 @@ class Executor:
         self._sticky_since = 0.0
         self._sticky_firm = False
         self._last_on: BackendConnection | None = None
-        self._waiter: Waiter | None = None
+        self._waiter = Waiter(self.key, user, self._granted, self._not_granted)
+        self._waiting = False
         self._blocked = 0
         self._killing = False
         self._paused = False
@@ -172,7 +174,7 @@ class Executor:
             if backend.closed:
                 self._held_connection_lost()
             else:
-                self._apply(backend)
+                self._apply(plan, backend)
         elif self._sticky is None or not self._use_sticky(plan):
             self._lease(None)
 
@@ -189,11 +191,12 @@ class Executor:
         self._server = server
         backend = server.pool.take(self.key)
         if backend is None:
-            self._waiter = Waiter(self.key, self.user, self._granted, self._not_granted)
+            self._waiting = True
+            self._waiter.key = self.key
             server.pool.wait(self._waiter)
             return
         self._backend = backend
-        self._apply(backend)
+        self._apply(plan, backend)
 
     def _wait_for_server(self, patience: float) -> None:
         """No server can take the statement now: look again until ``failover_timeout`` is over."""
@@ -214,12 +217,12 @@ class Executor:
             self._lease(None)
 
     def _granted(self, backend: BackendConnection) -> None:
-        self._waiter = None
+        self._waiting = False
         self._backend = backend
-        self._apply(backend)
+        self._apply(self._running(), backend)
 
     def _not_granted(self, error: BackendError) -> None:
-        self._waiter = None
+        self._waiting = False
         server, self._server = self._server, None
         if server is not None and isinstance(error, BackendUnavailable):
             self._services.suspect(server)
@@ -238,8 +241,8 @@ class Executor:
 
     # -- taking the connection to the session's state ----------------------------------------------------------
 
-    def _apply(self, backend: BackendConnection) -> None:
-        facts = self._running().facts
+    def _apply(self, plan: Relay, backend: BackendConnection) -> None:
+        facts = plan.facts
         session = self.session
         if not facts.read:
             session.before(facts)
@@ -247,18 +250,9 @@ class Executor:
                 self._look_back(backend)
                 return
         if backend.variables is session.variables and backend.schema == session.schema:
-            self._send(backend)
+            backend.send(self, self._frame, self._kind)
         else:
             self._match(backend, [])
-
-    def _send(self, backend: BackendConnection) -> None:
-        server = self._server
-        if server is not None:
-            if self._running().facts.read:
-                server.reads += 1
-            else:
-                server.writes += 1
-        backend.send(self, self._frame, self._kind)
 
     def _match(self, backend: BackendConnection, also: list[str]) -> None:
         """Send only what differs, in front of the statement.
@@ -277,10 +271,8 @@ class Executor:
         backend.variables = session.variables
         backend.schema = session.schema
         if not commands:
-            self._send(backend)
+            backend.send(self, self._frame, self._kind)
         elif self._running().facts.read and self._kind == QUERY:
-            if self._server is not None:
-                self._server.reads += 1
             backend.send(self, b"".join(commands) + self._frame, self._kind, prefix_replies=len(commands))
         else:
             capture = Capture(self._matched, lambda error: self.connection_lost(backend, error))
@@ -291,7 +283,7 @@ class Executor:
         if backend is None:
             return
         if error is None:
-            self._send(backend)
+            backend.send(self, self._frame, self._kind)
         else:
             self.prefix_failed(backend, error)
 
@@ -340,23 +332,26 @@ class Executor:
         plan = self._running()
         scanner = connection.scanner
         session = self.session
-        counters = self._services.counters
-        counters.commands[self._frame[4], plan.role, plan.group] += 1
-        counters.decisions[plan.reason] += 1
-        counters.durations[plan.role].observe(perf_counter() - self._started)
+        server = self._server
+        self._services.counters.decisions[plan.reason] += 1
+        if server is not None:
+            server.commands[self._frame[4]] += 1
+            server.durations.observe(perf_counter() - self._started)
         if scanner.error is not None or scanner.changes or not plan.facts.read or scanner.warnings:
             self._settle(connection)
             return
         # A proven read that left nothing behind.
-        session.after_status(scanner.status)
+        if scanner.status & 3 != session.status:
+            session.after_status(scanner.status)
         if session.transaction or session.pins or self._killing or self._paused:
             self._conclude(connection, keep=True)
         else:
-            self._backend = None
-            self._last_on = None
-            if self._server is not None:
-                self._server.pool.release(connection)
-        self._finish()
+            self._backend = self._last_on = None
+            if server is not None:
+                server.pool.release(connection)
+        self._plan = None
+        if not self._blocked:
+            self._client.finished()
 
     def _settle(self, connection: BackendConnection) -> None:
         """Take over what the response says of the session's state; ask what it does not say."""
@@ -523,7 +518,7 @@ class Executor:
             # It knows the insert id, but its warnings are older than the last statement.
             self._match(sticky, [questions.CLEAR_WARNINGS])
         else:
-            self._apply(sticky)
+            self._apply(plan, sticky)
         return True
 
     def _reclaim(self) -> None:
@@ -665,9 +660,8 @@ class Executor:
     def client_lost(self) -> None:
         """The client is gone: end what runs for it, and leave nothing of it behind."""
         self._closed = True
-        if self._waiter is not None and self._server is not None:
+        if self._waiting and self._server is not None:
             self._server.pool.cancel(self._waiter)
-            self._waiter = None
         if self._sticky is not None:
             self._give_up_sticky()
         backend, server = self._backend, self._server

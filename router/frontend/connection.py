@@ -28,8 +28,8 @@ _HIGH_WATER = 1 << 19
 class Session(Protocol):
     """What the connection drives: the dispatcher of this client."""
 
-    def command(self, frames: bytes, payload: bytes, last_sequence: int) -> None:
-        """Run one command; ``frames`` are its bytes as received, ``payload`` without headers."""
+    def command(self, frames: bytes, payload: bytes | None) -> None:
+        """Run one command; ``frames`` are its bytes as received; ``payload`` None means all behind one header."""
 
     def paused(self) -> None:
         """The client reads slowly."""
@@ -59,6 +59,7 @@ class ClientConnection:
         "_max_packet",
         "_session",
         "_stopped",
+        "active",
         "last_activity",
         "transport",
         "write",
@@ -68,6 +69,8 @@ class ClientConnection:
         self.transport = transport
         # The executor's `forward` ends here; one attribute look-up less than a method.
         self.write = transport.write
+        # A sweeper turns `active` into a time now and then: no clock call for every command.
+        self.active = True
         self.last_activity = now
         self._max_packet = max_packet
         self._counters = counters
@@ -110,7 +113,7 @@ class ClientConnection:
         ):
             self._idle = False
             self._last_sequence = 0
-            self._session.command(data, data[4:], 0)
+            self._session.command(data, None)
             return
         self._arrived(data)
 
@@ -159,7 +162,7 @@ class ClientConnection:
                 break
             frames, payload = command
             self._idle = False
-            self._session.command(frames, payload, self._last_sequence)
+            self._session.command(frames, payload)
         self._draining = False
 
     def _whole_command(self) -> tuple[bytes, bytes] | None:
@@ -256,7 +259,7 @@ class ClientConnection:
     def finished(self) -> None:
         """The command in progress is done; go on with what has arrived since."""
         self._idle = True
-        self.last_activity = asyncio.get_running_loop().time()
+        self.active = True
         if self._buffer and not self._draining:
             self._next()
         if self._stopped and len(self._buffer) <= _AHEAD:

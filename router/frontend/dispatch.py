@@ -37,6 +37,7 @@ from router.wire.scanner import PREPARE, QUERY, ROWS, SINGLE
 
 _EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
 _UTF8MB4 = 45
+_QUERY = int(Command.QUERY)
 
 
 @dataclass(slots=True)
@@ -108,19 +109,21 @@ class Dispatcher:
 
     # -- commands ----------------------------------------------------------------------------------------------
 
-    def command(self, frames: bytes, payload: bytes, last_sequence: int) -> None:
+    def command(self, frames: bytes, payload: bytes | None) -> None:
         """Run one command; ``frames`` go to a server unchanged."""
         session = self.session
         if session.schema is not self._schema or session.mode is not self._mode:
             self._rescope()
-        code = payload[0]
-        if code == Command.QUERY:
-            plan = self._scope.lookup(payload[1:])
+        code = frames[4]
+        if code == _QUERY:
+            plan = self._scope.lookup(frames[5:] if payload is None else payload[1:])
             if isinstance(plan, Relay) and plan.facts.kind is not StatementKind.KILL:
                 self.executor.run(plan, frames)
             else:
-                self._special(plan, frames, payload)
+                self._special(plan, frames)
             return
+        if payload is None:
+            payload = frames[4:]
         if code == Command.STMT_EXECUTE:
             self._statement(frames, payload, QUERY)
             return
@@ -130,7 +133,7 @@ class Dispatcher:
         else:
             run(self, frames, payload)
 
-    def _special(self, plan: Plan, frames: bytes, payload: bytes) -> None:
+    def _special(self, plan: Plan, frames: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
             case Relay():

@@ -91,7 +91,7 @@ class Frontend:
         server = await loop.create_server(
             lambda: self._login(door, unix=False),
             host=address.host,
-            port=address.port,
+            port=address.port or 0,
             backlog=_BACKLOG,
             reuse_address=True,
             reuse_port=hasattr(socket, "SO_REUSEPORT"),
@@ -262,7 +262,11 @@ class Frontend:
         """Disconnect clients that have been silent for ``limits.idle_timeout``."""
         limit = self._config.limits.idle_timeout
         for session in self._shared.sessions:
-            if session.client.idle and now - session.client.last_activity > limit:
+            client = session.client
+            if client.active or not client.idle:
+                client.active = False
+                client.last_activity = now
+            elif now - client.last_activity > limit:
                 session.close()
 
 

@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 
@@ -115,13 +116,13 @@ class LoginConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, or turn away when the house is full."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         self._transport = transport
         door = self._door
         if not self._unix:
             peer = transport.get_extra_info("peername")
-            self._host = self._address = peer[0] if peer else None
-            self._host = self._host or "?"
+            self._address = str(peer[0]) if peer else None
+            self._host = self._address or "?"
             connected = transport.get_extra_info("socket")
             if connected is not None:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -140,7 +140,7 @@ class Server(ABC):
         if not self.data.exists():
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             (self.directory / "tmp").mkdir(exist_ok=True)
-            copy = ["cp", "-a", "--reflink=auto", str(self._template()), str(self.data)]
+            copy = ["cp", "-a", "--reflink=auto", f"{self._template()}/.", str(self.data)]
             run(copy, timeout=60, what=f"copying the template of {self.name}")
         self.port = self.port or free_port()
         with self._output.open("ab") as output:

@@ -29,7 +29,7 @@ class SessionState:
 
     ``variables`` are its system variables beyond a new connection's, ``schema`` its default database, ``mode`` how
     its SQL is to be lexed, ``pins`` why it must keep its server connection beyond the transaction, ``transaction``
-    whether one is open, ``autocommit`` as the server last said, ``last_insert_id`` what LAST_INSERT_ID() would return
+    whether one is open, ``autocommit`` as the server last said (``status``: both, as flags), ``last_insert_id`` what LAST_INSERT_ID() would return
     (None: only the connection held knows).
     """
 
@@ -41,6 +41,7 @@ class SessionState:
         "pins",
         "profile",
         "schema",
+        "status",
         "transaction",
         "variables",
     )
@@ -54,8 +55,7 @@ class SessionState:
     def _forget(self) -> None:
         self.variables = self.initial
         self.pins: set[PinReason] = set()
-        self.transaction = False
-        self.autocommit = self.profile.autocommit
+        self.after_status(_AUTOCOMMIT if self.profile.autocommit else 0)
         self.last_insert_id: int | None = 0
         self.mode = self._lex_mode()
 
@@ -98,6 +98,7 @@ class SessionState:
 
     def after_status(self, status: int) -> None:
         """The server's status flags at the end of a response."""
+        self.status = status & (_IN_TRANSACTION | _AUTOCOMMIT)
         self.transaction = bool(status & _IN_TRANSACTION)
         self.autocommit = bool(status & _AUTOCOMMIT)
 

@@ -138,13 +138,10 @@ class ResponseScanner:
             if self._state != _ROWS and not self._continued:
                 self._counted()
         while not self.done:
-            if self._state == _ROWS and not self._continued:
-                # Hot: whole rows inside this chunk.
-                while pos + 5 <= size:
-                    length = _header(data, pos)[0] & _MAX_PAYLOAD
-                    if data[pos + 4] >= 0xFE or length == _MAX_PAYLOAD or pos + 4 + length > size or length == 0:
-                        break
-                    pos += 4 + length
+            if not self._continued and self._kind == QUERY:
+                pos = self._express(data, pos, size)
+                if self.done:
+                    break
             if pos + 4 > size:
                 return pos
             length = _header(data, pos)[0] & _MAX_PAYLOAD
@@ -180,6 +177,50 @@ class ResponseScanner:
             pos = end
             if self._state != _ROWS and not self._continued:
                 self._counted()
+        return pos
+
+    def _express(self, data: bytes, pos: int, size: int) -> int:
+        """Pass what is whole and ordinary – column count, definitions, rows, plain EOF – in local variables.
+
+        Stops in front of anything else, for ``feed`` to judge. Halves the cost of a point select's response.
+        """
+        state = self._state
+        if state == _FIRST and pos + 5 <= size and data[pos : pos + 3] == b"\x01\0\0" and 0 < data[pos + 4] < 0xFB:
+            self._need = data[pos + 4]
+            self.has_rows = True
+            pos += 5
+            state = _COLUMNS
+        if state == _COLUMNS:
+            need = self._need
+            while need and pos + 5 <= size:
+                length = _header(data, pos)[0] & _MAX_PAYLOAD
+                if data[pos + 4] == 0xFF or length == _MAX_PAYLOAD or pos + 4 + length > size or length == 0:
+                    break
+                pos += 4 + length
+                need -= 1
+            self._need = need
+            if not need:
+                state = _ROWS if self._deprecate_eof else _COLUMNS_EOF
+        if state == _COLUMNS_EOF and pos + 9 <= size and data[pos : pos + 3] == b"\x05\0\0":
+            if data[pos + 4] != 0xFE or data[pos + 7] & _CURSOR_EXISTS:
+                self._state = state
+                return pos
+            pos += 9
+            state = _ROWS
+        if state == _ROWS:
+            while pos + 5 <= size:
+                length = _header(data, pos)[0] & _MAX_PAYLOAD
+                if data[pos + 4] >= 0xFE or length == _MAX_PAYLOAD or pos + 4 + length > size or length == 0:
+                    break
+                pos += 4 + length
+            if not self._deprecate_eof and pos + 9 <= size and data[pos + 4] == 0xFE and data[pos : pos + 3] == b"\x05\0\0":
+                self.warnings, self.status = _two_shorts(data, pos + 5)
+                if self.status & _MORE_RESULTS:
+                    state = _FIRST
+                else:
+                    self.done = True
+                pos += 9
+        self._state = state
         return pos
 
     def _collects(self, first: int, length: int) -> bool:

@@ -218,22 +218,23 @@ def test_warnings_name_keys_without_effect() -> None:
 groups:
   main:
     servers: [10.0.0.1:3306]
-    failover_timeout: 3s
+    reads: {balance: least_busy}
+  third:
+    servers: [10.0.0.3:3306]
     reads: {consistency: global, max_lag: 5s}
   other:
     servers: [10.0.0.2:3306]
     reads: {consistency: eventual}
-schemas: {a: {group: main}, b: {group: other}}
+schemas: {a: {group: main}, b: {group: other}, c: {group: third}}
 users: {app: {password: x}}
 listeners:
   - {address: 127.0.0.1:3307, proxy_protocol: [10.0.0.0/8]}
 """
     config = loads(text, "routes.yaml", {})
     assert [str(warning).partition(" is accepted but not yet acted on: ")[0] for warning in warnings(config)] == [
-        "routes.yaml:4:5: groups.main.failover_timeout:",
-        "routes.yaml:5:13: groups.main.reads.consistency:",
-        "routes.yaml:5:34: groups.main.reads.max_lag:",
-        "routes.yaml:12:31: listeners.0.proxy_protocol:",
+        "routes.yaml:7:13: groups.third.reads.consistency:",
+        "routes.yaml:7:34: groups.third.reads.max_lag:",
+        "routes.yaml:14:31: listeners.0.proxy_protocol:",
     ]
 
 

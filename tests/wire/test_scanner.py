@@ -1,0 +1,244 @@
+"""ResponseScanner: where a response ends, whatever the chunks."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.errors import ProtocolError
+from router.wire.codec import push_lenenc_bytes, push_lenenc_int
+from router.wire.framing import frame
+from router.wire.scanner import PREPARE, QUERY, ROWS, SINGLE, ResponseScanner
+
+AUTOCOMMIT = 0x0002
+MORE = 0x0008
+CURSOR = 0x0040
+CHANGED = 0x4000
+
+
+def ok(status: int = AUTOCOMMIT, affected: int = 0, insert_id: int = 0, tail: bytes = b"", header: int = 0) -> bytes:
+    return (
+        bytes([header])
+        + push_lenenc_int(affected)
+        + push_lenenc_int(insert_id)
+        + status.to_bytes(2, "little")
+        + b"\x03\x00"
+        + tail
+    )
+
+
+def eof(status: int = AUTOCOMMIT, warnings: int = 0) -> bytes:
+    return b"\xfe" + warnings.to_bytes(2, "little") + status.to_bytes(2, "little")
+
+
+ERR = b"\xff\x28\x04#42000nonsense"
+COLUMN = b"\x03def" + b"\x00" * 20
+ROW = b"\x011\x03abc"
+
+
+def framed(*payloads: bytes) -> bytes:
+    """One frame each, sequence ids from 1."""
+    return b"".join(
+        len(payload).to_bytes(3, "little") + bytes([(number + 1) & 0xFF]) + payload
+        for number, payload in enumerate(payloads)
+    )
+
+
+def scan(data: bytes, kind: int = QUERY, *, deprecate_eof: bool = False, chunk: int = 0) -> tuple[ResponseScanner, bytes]:
+    """Feed everything in chunks as the relay does; returns the scanner and what was forwarded."""
+    scanner = ResponseScanner()
+    scanner.start(kind, deprecate_eof)
+    forwarded = b""
+    rest = b""
+    chunk = chunk or len(data)
+    for start in range(0, len(data), chunk):
+        piece = rest + data[start : start + chunk]
+        end = scanner.feed(piece)
+        at = 0
+        for first, last, replacement in scanner.splices:
+            forwarded += piece[at:first] + replacement
+            at = last
+        forwarded += piece[at:end]
+        rest = piece[end:]
+        if scanner.done:
+            assert start + chunk >= len(data), "done before the end of the response"
+            assert rest == b""
+    return scanner, forwarded
+
+
+RESPONSES = {
+    "ok": (framed(ok(affected=3, insert_id=300)), QUERY, False),
+    "err": (framed(ERR), QUERY, False),
+    "rows": (framed(b"\x02", COLUMN, COLUMN, eof(), ROW, ROW, b"\xfb\xfb", eof(warnings=2)), QUERY, False),
+    "rows, OK at the end": (framed(b"\x02", COLUMN, COLUMN, ROW, ROW, ok(header=0xFE)), QUERY, True),
+    "no rows": (framed(b"\x01", COLUMN, eof(), eof()), QUERY, False),
+    "300 columns": (framed(b"\xfc\x2c\x01", *[COLUMN] * 300, eof(), ROW, eof()), QUERY, False),
+    "error in the middle of rows": (framed(b"\x01", COLUMN, eof(), ROW, ERR), QUERY, False),
+    "two results": (framed(b"\x01", COLUMN, eof(), ROW, eof(MORE), ok()), QUERY, False),
+    "OK, then error": (framed(ok(MORE), ERR), QUERY, False),
+    "two results, OK at the end": (
+        framed(b"\x01", COLUMN, ROW, ok(MORE, header=0xFE), b"\x01", COLUMN, ok(header=0xFE)),
+        QUERY,
+        True,
+    ),
+    "prepared": (
+        framed(b"\x00\x07\x00\x00\x00\x02\x00\x01\x00\x00\x00\x00", COLUMN, eof(), COLUMN, COLUMN, eof()),
+        PREPARE,
+        False,
+    ),
+    "prepared, no EOF": (
+        framed(b"\x00\x07\x00\x00\x00\x02\x00\x01\x00\x00\x00\x00", COLUMN, COLUMN, COLUMN),
+        PREPARE,
+        True,
+    ),
+    "prepared, nothing to describe": (framed(b"\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), PREPARE, False),
+    "prepare refused": (framed(ERR), PREPARE, False),
+    "cursor opened": (framed(b"\x01", COLUMN, eof(AUTOCOMMIT | CURSOR)), QUERY, False),
+    "fetched": (framed(ROW, ROW, eof()), ROWS, False),
+    "statistics": (framed(b"Uptime: 12  Threads: 1"), SINGLE, False),
+    "set option": (framed(eof()), QUERY, False),
+}
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+@pytest.mark.parametrize("chunk", [0, 1, 2, 3, 4, 5, 7, 11])
+def test_the_end_is_found_and_every_byte_passes(name: str, chunk: int) -> None:
+    data, kind, deprecate_eof = RESPONSES[name]
+    scanner, forwarded = scan(data, kind, deprecate_eof=deprecate_eof, chunk=chunk)
+    assert scanner.done
+    assert forwarded == data
+
+
+def test_what_an_ok_says() -> None:
+    scanner, _ = scan(framed(ok(affected=3, insert_id=70_000)))
+    assert (scanner.affected_rows, scanner.last_insert_id, scanner.status, scanner.warnings) == (3, 70_000, 2, 3)
+    assert scanner.ended_in_ok
+    assert not scanner.has_rows
+
+
+def test_what_an_error_says() -> None:
+    scanner, _ = scan(framed(b"\x01", COLUMN, eof(), ROW, ERR))
+    assert scanner.error == ERR
+    assert scanner.has_rows
+
+
+def test_what_a_result_says() -> None:
+    scanner, _ = scan(framed(b"\x01", COLUMN, eof(), ROW, eof(warnings=7)))
+    assert (scanner.warnings, scanner.ended_in_ok) == (7, False)
+
+
+def test_the_statement_id_is_kept() -> None:
+    scanner, _ = scan(RESPONSES["prepared"][0], PREPARE)
+    assert scanner.statement_id == 7
+
+
+def test_trackers_are_kept_and_taken_out_of_the_packet() -> None:
+    blob = b"\x02\x011"
+    data = framed(ok(AUTOCOMMIT | CHANGED, affected=1, tail=push_lenenc_bytes(b"info") + push_lenenc_bytes(blob)))
+    for chunk in (0, 1, 6):
+        scanner, forwarded = scan(data, chunk=chunk)
+        assert scanner.changes == [blob]
+        assert forwarded == framed(ok(AUTOCOMMIT, affected=1, tail=push_lenenc_bytes(b"info")))
+        assert scanner.status == AUTOCOMMIT
+
+
+def test_trackers_without_info_leave_nothing_behind() -> None:
+    data = framed(ok(AUTOCOMMIT | CHANGED, tail=b"\x00" + push_lenenc_bytes(b"\x02\x011")))
+    _, forwarded = scan(data)
+    assert forwarded == framed(ok(AUTOCOMMIT))
+
+
+def test_trackers_of_every_result_are_kept() -> None:
+    first = ok(AUTOCOMMIT | CHANGED | MORE, tail=b"\x00" + push_lenenc_bytes(b"\x02\x011"))
+    second = ok(AUTOCOMMIT | CHANGED, tail=b"\x00" + push_lenenc_bytes(b"\x01\x02\x01x"))
+    scanner, forwarded = scan(framed(first, second))
+    assert scanner.changes == [b"\x02\x011", b"\x01\x02\x01x"]
+    assert forwarded == framed(ok(AUTOCOMMIT | MORE), ok(AUTOCOMMIT))
+
+
+def test_bytes_behind_the_end_are_left() -> None:
+    scanner = ResponseScanner()
+    scanner.start(QUERY, False)
+    data = framed(ok())
+    assert scanner.feed(data + b"next") == len(data)
+    assert scanner.done
+
+
+def test_a_response_may_begin_in_the_middle_of_a_chunk() -> None:
+    scanner = ResponseScanner()
+    scanner.start(QUERY, False)
+    data = framed(ok())
+    assert scanner.feed(b"before" + data, 6) == 6 + len(data)
+
+
+@pytest.mark.parametrize("first", [b"\x00", b"\xfe", b"\xff", b"\xfb", b"\x01"])
+@pytest.mark.parametrize("extra", [0, 1, 5])
+def test_rows_over_16_mib_pass(first: bytes, extra: int) -> None:
+    """The continuation of a long row may begin with any byte, an EOF's among them."""
+    value = b"\xfe" + (0xFFFFFF + extra).to_bytes(8, "little")
+    row = value + b"x" * (0xFFFFFF - len(value)) + first * extra
+    head = framed(b"\x01", COLUMN, eof())
+    data = head + frame(row, 4) + framed(eof())
+    scanner, forwarded = scan(data, chunk=1 << 18)
+    assert scanner.done
+    assert forwarded == data
+
+
+def test_the_server_asks_for_a_file() -> None:
+    scanner = ResponseScanner()
+    scanner.start(QUERY, False)
+    request = framed(b"\xfb/tmp/x.csv")
+    assert scanner.feed(request) == len(request)
+    assert scanner.local_infile
+    assert not scanner.done
+    scanner.file_sent()
+    scanner.feed(framed(ok(affected=2)))
+    assert scanner.done
+    assert scanner.affected_rows == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        framed(b""),
+        framed(b"\x00"),
+        framed(b"\x00\x00\x00\x02"),
+        framed(b"\xfe\x00"),
+        framed(b"\x02\x02"),
+        framed(b"\x01", COLUMN, b"\x05hello"),
+        framed(ok(CHANGED, tail=b"\x00\x50ab")),
+        framed(b"\x00\xfe\x01"),
+    ],
+)
+def test_what_is_no_response_is_refused(data: bytes) -> None:
+    scanner = ResponseScanner()
+    scanner.start(QUERY, False)
+    with pytest.raises(ProtocolError):
+        scanner.feed(data)
+
+
+@given(st.binary(max_size=400), st.sampled_from([QUERY, PREPARE, ROWS, SINGLE]), st.booleans(), st.integers(1, 50))
+def test_noise_ends_in_a_protocol_error_or_not_at_all(data: bytes, kind: int, deprecate: bool, chunk: int) -> None:
+    scanner = ResponseScanner()
+    scanner.start(kind, deprecate)
+    rest = b""
+    try:
+        for start in range(0, len(data), chunk):
+            piece = rest + data[start : start + chunk]
+            end = scanner.feed(piece)
+            assert 0 <= end <= len(piece)
+            rest = piece[end:]
+            if scanner.done or scanner.local_infile:
+                return
+    except ProtocolError:
+        return
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=30), st.integers(1, 97))
+def test_any_rows_in_any_chunks(values: list[bytes], chunk: int) -> None:
+    rows = [push_lenenc_bytes(value) for value in values]
+    data = framed(b"\x01", COLUMN, eof(), *rows, eof())
+    scanner, forwarded = scan(data, chunk=chunk)
+    assert scanner.done
+    assert forwarded == data
