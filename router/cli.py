@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -167,24 +167,28 @@ def _explained(config: RouterConfig, sql: str, user: str, schema: str | None, cl
     import json
 
     from router.planner.catalog import Catalog
-    from router.planner.explain import explain_json, explain_rows
+    from router.planner.explain import explain_rows
+    from router.planner.plan import Local, plan_json
     from router.planner.planner import PlanContext, Planner
     from router.sql.lexer import LexMode
 
+    planner = Planner(Catalog.build(config, generation=0))
     context = PlanContext(user=user, schema=schema, mode=LexMode(), client=client)
-    plan = Planner(Catalog.build(config, generation=0)).plan(sql.encode(), context)
+    plan = planner.plan(sql.encode(), context)
+    if isinstance(plan, Local):  # somebody pasted EXPLAIN ROUTE along with the statement
+        plan = planner.plan(plan.sql, context)
     if as_json:
-        return json.dumps(explain_json(plan), indent=2, ensure_ascii=False)
-    return _columns(explain_rows(plan))
+        return json.dumps(plan_json(plan), indent=2, ensure_ascii=False)
+    names = ("step", "server", "role", "shard", "sql", "reason")
+    rows = [["" if value is None else str(value) for value in row] for row in explain_rows(plan, None)]
+    return _columns([list(names), *rows])
 
 
-def _columns(rows: list[dict[str, Any]]) -> str:
-    """Rows as an aligned text table."""
-    names = list(rows[0])
-    table = [names] + [["" if row[name] is None else str(row[name]) for name in names] for row in rows]
-    widths = [max(len(line[column]) for line in table) for column in range(len(names))]
+def _columns(table: list[list[str]]) -> str:
+    """Rows of text, the first one the heading, with their columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
     )
 
 

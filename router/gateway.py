@@ -84,7 +84,15 @@ class Gateway:
             self._sweeper.cancel()
         await self.monitor.stop()
         self.topology.close()
+        await self._transports_gone()
         await self.admin.stop()
+
+    async def _transports_gone(self) -> None:
+        """Let the loop finish what was told to close; a server that does not react is left behind."""
+        for _ in range(100):
+            if not self.frontend.open_connections and not any(s.pool.alive for s in self.topology.servers()):
+                return
+            await asyncio.sleep(0.01)
 
     async def _drain(self, patience: float) -> None:
         """Close clients as they become free; whoever is in a transaction or a statement may finish."""

@@ -66,7 +66,7 @@ class BackendConnection:
     __slots__ = (
         "_keep",
         "_kind",
-        "_on_idle_close",
+        "_on_closed",
         "_prefix",
         "_prefix_error",
         "_rest",
@@ -123,7 +123,7 @@ class BackendConnection:
         self._kind = QUERY
         self._prefix_error: bytes | None = None
         self._keep = keep
-        self._on_idle_close: Callable[[BackendConnection], None] | None = None
+        self._on_closed: Callable[[BackendConnection], None] | None = None
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -145,9 +145,9 @@ class BackendConnection:
         """Whether a reply is owed."""
         return self._sink is not None
 
-    def when_closed_idle(self, callback: Callable[[BackendConnection], None]) -> None:
-        """Call ``callback`` once if the connection ends while no reply is owed."""
-        self._on_idle_close = callback
+    def when_closed(self, callback: Callable[[BackendConnection], None]) -> None:
+        """Call ``callback`` once when the transport is gone, whoever ended it."""
+        self._on_closed = callback
 
     def close(self) -> None:
         """Close now; a response in progress is not reported any more."""
@@ -161,7 +161,6 @@ class BackendConnection:
             self.close()
             return
         self.closed = True
-        self._on_idle_close = None
         self.transport.write(b"\x01\x00\x00\x00\x01")
         self.transport.close()
 
@@ -244,8 +243,8 @@ class BackendConnection:
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.connection_lost(self, ConnectionLost(str(exc) if exc else "the server closed the connection"))
-        elif self._on_idle_close is not None:
-            callback, self._on_idle_close = self._on_idle_close, None
+        if self._on_closed is not None:
+            callback, self._on_closed = self._on_closed, None
             callback(self)
 
     def pause_writing(self) -> None:

@@ -74,6 +74,7 @@ class BackendPool:
         self.min_idle = min_idle
         self.generation = 0
         self.size = 0
+        self.alive = 0  # transports not yet gone; ``size`` is what counts against the limit
         self.opening = 0
         self.in_use = 0
         self.timeouts = 0
@@ -289,7 +290,8 @@ class BackendPool:
         connection.generation = generation
         connection.key = key
         self.clock = max(self.clock, connection.created)
-        connection.when_closed_idle(self._closed_idle)
+        connection.when_closed(self._connection_closed)
+        self.alive += 1
         self.in_use += 1
         self._opened(connection)
 
@@ -343,8 +345,9 @@ class BackendPool:
         while self._waiters:
             self._waiters.popleft().failed(error)
 
-    def _closed_idle(self, connection: BackendConnection) -> None:
-        """The server ended a connection that owed nothing."""
+    def _connection_closed(self, connection: BackendConnection) -> None:
+        """A transport is gone; if the server ended it while it was idle, nobody else knows."""
+        self.alive -= 1
         if self._remove_idle(connection):
             self.size -= 1
             self._serve()

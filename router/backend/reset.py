@@ -23,7 +23,7 @@ BASELINE = VariableSet.of(
         "collation_connection": "utf8mb4_general_ci",
     }
 )
-_BASELINE_TERMS = ", ".join(f"{name} = {value}" for name, value in BASELINE.values.items())
+_BASELINE_TERMS = "NAMES utf8mb4 COLLATE utf8mb4_general_ci"
 
 SETTLED_REPLIES = 2
 

@@ -78,6 +78,11 @@ class ServerProfile:
     autocommit: bool = True
     capabilities: int = 0
 
+    @property
+    def charset_by_collation(self) -> Mapping[str, str]:
+        """Collation → character set."""
+        return dict(self.collations.values())
+
     def charset_of(self, collation_id: int) -> dict[str, str]:
         """The charset variables of a session whose client logged in with ``collation_id``.
 

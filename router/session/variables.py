@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from router.session.profile import ServerProfile
+from router.session.profile import CHARSET_VARIABLES, ServerProfile
 
 # A value made of these characters means the same inside '…' under every sql_mode and character set.
 _REPLAYABLE: Final = re.compile(r"[ !\"#$%&()*+,\-./0-9:;<=>?@A-Z\[\]^_`a-z{|}~]*")
@@ -65,16 +65,26 @@ def replayable(values: Iterable[str]) -> bool:
 
 
 def assignments(wanted: VariableSet, applied: VariableSet, profile: ServerProfile) -> list[str]:
-    """The ``name = value`` terms that turn ``applied`` into ``wanted`` on a server of ``profile``.
+    """The terms of a SET that turn ``applied`` into ``wanted`` on a server of ``profile``.
 
     A variable only the connection has goes back to DEFAULT, its global value, as on a new connection.
     """
+    changed = {name: value for name, value in wanted.values.items() if applied.values.get(name) != value}
     terms = []
-    for name, value in wanted.values.items():
-        if applied.values.get(name) != value:
-            terms.append(f"{name} = {_literal(name, value, profile)}")
+    if not changed.keys().isdisjoint(CHARSET_VARIABLES) and (names := _names(wanted.values, profile)) is not None:
+        terms.append(names)
+        changed = {name: value for name, value in changed.items() if name not in CHARSET_VARIABLES}
+    terms.extend(f"{name} = {_literal(name, value, profile)}" for name, value in changed.items())
     terms.extend(f"{name} = DEFAULT" for name in applied.values if name not in wanted.values)
     return terms
+
+
+def _names(values: Mapping[str, str], profile: ServerProfile) -> str | None:
+    """SET NAMES where it says it all: MariaDB then labels results with the collation, as after a login."""
+    client, results, collation = (values.get(name, "") for name in CHARSET_VARIABLES)
+    if client != results or profile.charset_by_collation.get(collation) != client:
+        return None
+    return f"NAMES {client} COLLATE {collation}"
 
 
 def _literal(name: str, value: str, profile: ServerProfile) -> str:

@@ -52,6 +52,22 @@ def test_greeting_of_mysql_5_7_26() -> None:
     assert frame(greeting.encode(), 0) == captured
 
 
+@pytest.mark.parametrize(
+    ("name", "version", "plugin", "extended"),
+    [
+        ("greeting_mysql_9_7_4", "9.7.4-2", b"caching_sha2_password", 0),
+        ("greeting_mariadb_10_11", "5.5.5-10.11.19-MariaDB-0+deb12u1", b"mysql_native_password", 0x1D),
+    ],
+)
+def test_greetings_of_other_servers(name: str, version: str, plugin: bytes, extended: int) -> None:
+    captured = load(name)
+    greeting = Greeting.decode(captured[4:])
+    assert (greeting.server_version, greeting.auth_plugin) == (version, plugin)
+    assert greeting.mariadb_capabilities == extended
+    assert len(greeting.nonce) == 20
+    assert frame(greeting.encode(), 0) == captured
+
+
 @given(
     nonce=st.binary(min_size=20, max_size=20),
     connection_id=U32,
@@ -98,6 +114,31 @@ def test_ssl_request() -> None:
     assert not SslRequest.matches(SslRequest(BASIC, 1 << 24, 45).encode())
     with pytest.raises(ProtocolError):
         SslRequest.decode(request.encode() + b"\0")
+
+
+def test_ssl_request_of_the_mariadb_cli() -> None:
+    captured = load("ssl_request_mariadb_cli_10_11")
+    request = SslRequest.decode(captured[4:])
+    assert (request.max_packet, request.collation_id) == (1 << 20, 33)
+    assert frame(request.encode(), 1) == captured
+
+
+@pytest.mark.parametrize(
+    ("name", "username", "response_size", "client"),
+    [
+        ("response_mysql_cli_9_7", b"empty", 1, b"libmysql"),
+        ("response_mariadb_cli_10_11", b"plain", 32, b"libmariadb"),
+        ("response_pymysql_1_2", b"empty", 0, b"pymysql"),
+    ],
+)
+def test_responses_of_real_clients(name: str, username: bytes, response_size: int, client: bytes) -> None:
+    captured = load(name)
+    response = HandshakeResponse.decode(captured[4:])
+    assert (response.username, response.database) == (username, b"shop")
+    assert response.auth_plugin == b"caching_sha2_password"
+    assert len(response.auth_response) == response_size
+    assert response.attributes[b"_client_name"] == client
+    assert frame(response.encode(), captured[3]) == captured
 
 
 @st.composite
@@ -245,6 +286,31 @@ def test_ok_info_in_both_spellings() -> None:
     assert decode_ok(counted, TRACK).info == info
     assert encode_ok(OkPacket(status=2, info=info), BASIC) == counted
     assert decode_ok(bytes.fromhex("00 00 00 0200 0000"), TRACK) == OkPacket(status=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "changes"),
+    [
+        (
+            "ok_begin_mysql_9_7",
+            0x00,
+            SessionChanges(transaction_characteristics="START TRANSACTION READ ONLY;", transaction_state="T_______"),
+        ),
+        (
+            "ok_set_mariadb_10_11",
+            0x00,
+            SessionChanges({"sql_mode": "", "time_zone": "SYSTEM"}, state_changed=True),
+        ),
+        ("ok_eof_rows_mysql_9_7", 0xFE, SessionChanges(transaction_state="T_____S_")),
+    ],
+)
+def test_ok_of_real_servers(name: str, header: int, changes: SessionChanges) -> None:
+    captured = load(name)
+    ok = decode_ok(captured[4:], TRACK)
+    assert ok.header == header
+    assert ok.status & CHANGED
+    assert decode_session_changes(ok.state_changes) == changes
+    assert frame(encode_ok(ok, TRACK), captured[3]) == captured
 
 
 def test_ok_of_mysql_after_use() -> None:
