@@ -23,6 +23,7 @@ class CuttingProxy:
         self._to_target: int | None = None
         self._to_client: int | None = None
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
+        self._half_done: set[tuple[socket.socket, socket.socket]] = set()
         self._closed = False
         self.cuts = 0
 
@@ -83,7 +84,12 @@ class CuttingProxy:
             self._reset(pair)
         finally:
             with self._lock:
+                last = pair in self._half_done
+                self._half_done ^= {pair}
                 self._pairs.discard(pair)
+            if last:
+                for end in pair:
+                    end.close()
 
     def _allowed(self, size: int, forward: bool) -> int:
         with self._lock:
@@ -108,4 +114,3 @@ class CuttingProxy:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # already gone, which is what is wanted
-            end.close()

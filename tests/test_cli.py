@@ -183,3 +183,42 @@ def test_examples_are_accepted(path: Path, tmp_path: Path) -> None:
 def test_runner_matches_the_console_script(good: Path) -> None:
     result = CliRunner().invoke(cli.app, ["check", str(good)])
     assert result.exit_code == 0
+
+
+def test_explain(good: Path) -> None:
+    read = router("explain", "--config", str(good), "SELECT id FROM shop.orders WHERE id = 7")
+    assert (read.returncode, read.stderr) == (0, "")
+    heading, row = read.stdout.splitlines()
+    assert heading.split() == ["step", "server", "role", "shard", "sql", "reason"]
+    assert " replica " in row
+    for statement in ("SELECT id FROM shop.orders WHERE id = 7 FOR UPDATE", "DELETE FROM shop.orders"):
+        assert " primary " in router("explain", "--config", str(good), statement).stdout
+    assert (
+        router("explain", "--config", str(good), "-", stdin="SELECT id FROM shop.orders WHERE id = 7").stdout
+        == read.stdout
+    )
+    pasted = router("explain", "--config", str(good), "EXPLAIN ROUTE SELECT id FROM shop.orders WHERE id = 7")
+    assert " replica " in pasted.stdout
+
+
+def test_explain_as_json(good: Path) -> None:
+    result = router("explain", "--config", str(good), "--json", "INSERT INTO shop.orders VALUES (1)")
+    assert "primary" in json.dumps(json.loads(result.stdout))
+
+
+def test_explain_follows_rules_user_and_client(tmp_path: Path) -> None:
+    path = tmp_path / "routes.yaml"
+    path.write_text(
+        GOOD.replace("{app: ", "{bob: {password: y}, app: ")
+        + "rules:\n  - {name: mine, when: {user: app, client: 10.0.0.0/8}, send_to: {role: primary}}\n"
+    )
+    statement = "SELECT id FROM shop.orders WHERE id = 7"
+    config = ("--config", str(path))
+    assert " replica " in router("explain", *config, statement).stdout, "bob is the first user"
+    assert " replica " in router("explain", *config, "--user", "app", statement).stdout
+    matched = router("explain", *config, "--user", "app", "--client", "10.1.2.3", statement)
+    assert " primary " in matched.stdout
+    assert "mine" in matched.stdout
+    result = router("explain", *config, "--user", "eve", statement)
+    assert result.returncode == 2
+    assert "there is no user 'eve'" in result.stderr

@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 # A server that refuses connections is asked again by the next waiter after this many seconds.
 _RETRY_AFTER = 0.2
 
+# Capabilities of a login that act by setting session variables, which COM_RESET_CONNECTION takes back.
+_LOST_BY_RESET = int(Capability.IGNORE_SPACE | Capability.INTERACTIVE)
+
 
 class Waiter:
     """A session waiting for a connection; exactly one of ``granted`` and ``failed`` is called, unless cancelled."""
@@ -163,7 +166,8 @@ class BackendPool:
     def release_dirty(self, connection: BackendConnection) -> None:
         """Take back a connection whose session left state on it: reset it first, off everybody's path."""
         self.unlinger(connection)
-        if connection.closed or connection.busy or connection.generation != self.generation:
+        unusable = connection.closed or connection.busy or connection.generation != self.generation
+        if unusable or connection.key[1] & _LOST_BY_RESET:
             self.discard(connection)
             return
 

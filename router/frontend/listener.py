@@ -218,7 +218,12 @@ class Frontend:
         now = asyncio.get_running_loop().time()
         client = ClientConnection(transport, limits.max_allowed_packet, self._shared.services.counters, now)
         profile = self._group(welcome.schema).profile or UNKNOWN
-        session = SessionState(profile, welcome.login.collation_id, welcome.schema)
+        session = SessionState(
+            profile,
+            welcome.login.collation_id,
+            welcome.schema,
+            ignore_space=bool(welcome.login.capabilities & Capability.IGNORE_SPACE),
+        )
         dispatcher = Dispatcher(
             client,
             self._shared,

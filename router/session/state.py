@@ -9,7 +9,7 @@ No socket, no clock: ``frontend/dispatch.py`` owns those.
 from __future__ import annotations
 
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile
-from router.session.variables import EMPTY, VariableSet, replayable
+from router.session.variables import VariableSet, replayable
 from router.sql.facts import Assignment, PinReason, StatementFacts, StatementKind
 from router.sql.lexer import LexMode
 from router.wire.charset import MULTIBYTE_UNSAFE
@@ -21,6 +21,7 @@ _AUTOCOMMIT = int(ServerStatus.AUTOCOMMIT)
 
 # Pins that a later statement can lift; all others last until the session is reset.
 _UNTIL_UNLOCK = frozenset({PinReason.LOCK_TABLES})
+_NOT_THE_SESSION = frozenset({"global", "persist", "persist_only", "statement"})
 _UNTIL_TRANSACTION_END = frozenset({PinReason.SET_TRANSACTION})
 
 
@@ -34,6 +35,7 @@ class SessionState:
     """
 
     __slots__ = (
+        "_ignore_space",
         "autocommit",
         "initial",
         "last_insert_id",
@@ -46,8 +48,12 @@ class SessionState:
         "variables",
     )
 
-    def __init__(self, profile: ServerProfile, collation_id: int, schema: str | None) -> None:
+    def __init__(
+        self, profile: ServerProfile, collation_id: int, schema: str | None, *, ignore_space: bool = False
+    ) -> None:
+        """``collation_id`` and ``ignore_space`` (the capability) are the login's."""
         self.profile = profile
+        self._ignore_space = ignore_space
         self.initial = VariableSet.of(profile.charset_of(collation_id))
         self.schema = schema
         self._forget()
@@ -91,7 +97,7 @@ class SessionState:
             name = assignment.name
             if name.startswith("@"):
                 self.pins.add(PinReason.USER_VARIABLE)
-            elif assignment.scope in ("global", "persist", "persist_only") or name in ("names", "character set"):
+            elif assignment.scope in _NOT_THE_SESSION or name in ("names", "character set"):
                 continue
             elif name in VOLATILE_VARIABLES or name not in tracked:
                 self.pins.add(PinReason.UNTRACKED_VARIABLE)
@@ -157,12 +163,14 @@ class SessionState:
 
     def _lex_mode(self) -> LexMode:
         values = self.variables.values
-        modes = values.get("sql_mode", self.profile.sql_mode).upper().split(",")
+        sql_mode = values.get("sql_mode")
+        modes = (self.profile.sql_mode if sql_mode is None else sql_mode).upper().split(",")
         charset = values["character_set_client"]
         return LexMode(
             ansi_quotes="ANSI_QUOTES" in modes,
             no_backslash_escapes="NO_BACKSLASH_ESCAPES" in modes,
             unsafe_charset=charset if charset in MULTIBYTE_UNSAFE else None,
+            ignore_space="IGNORE_SPACE" in modes or (sql_mode is None and self._ignore_space),
         )
 
 
@@ -179,6 +187,3 @@ def _pin_for(facts: StatementFacts) -> PinReason:
     if facts.kind is StatementKind.DDL:
         return PinReason.TEMPORARY_TABLE
     return PinReason.STATE_CHANGE
-
-
-__all__ = ["EMPTY", "SessionState"]

@@ -100,11 +100,12 @@ def _pattern(mode: LexMode) -> tuple[re.Pattern[bytes], tuple[TokenKind, ...]]:
         (kind.STRING, string),
         (kind.QUOTED, quoted),
         # A quote or a comment that is never closed takes the rest; a high byte behind `--` may be white space or not.
-        (kind.INVALID, rb"['\"`].*|/\*(?!.*?\*/).*|--(?=[\x80-\xff])"),
+        (kind.INVALID, rb"['\"`].*|--(?=[\x80-\xff])"),
         (kind.NUMBER, number),
         (kind.WORD, _IDENT + rb"++"),
         (kind.HINT, rb"/\*\+.*?\*/"),
         (kind.VERSIONED_OPEN, rb"/\*M?!(?:[0-9]{5,6})?"),
+        (kind.INVALID, rb"/\*.*"),
         (kind.USERVAR, rb"@(?!@)(?:" + single + rb"|" + double + rb"|" + backtick + rb"|[A-Za-z0-9_.$\x80-\xff]*+)"),
         (kind.SYSVAR, rb"@@(?:" + backtick + rb"|" + _IDENT + rb"*+)"),
         (kind.PARAM, rb"\?"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from router.config.rules import Rule, When
+from router.config.rules import Rule, Statement, When
+from router.sql.facts import StatementKind
 
 
 def test_a_whole_rule() -> None:
@@ -52,3 +54,7 @@ def test_expressions_must_compile(pattern: str) -> None:
 def test_kinds_of_statement_are_a_closed_list() -> None:
     with pytest.raises(ValidationError, match="'select', 'insert'"):
         When.model_validate({"statement": "SELECT"})
+
+
+def test_kinds_of_statement_are_those_of_the_classifier() -> None:
+    assert {kind.rule_name for kind in StatementKind} == set(get_args(Statement))
