@@ -7,14 +7,16 @@ fails at once when it would wait for ever: a test on it needs no sleeps and cann
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import uvloop
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser, Connector, Endpoint
+from router.backend.pool import BackendPool, Waiter
 from router.config.values import Address
 from router.errors import BackendError, ConnectionLost, MySQLError
 from router.session.profile import ServerProfile
@@ -32,6 +34,7 @@ from router.wire.packets import (
     encode_session_changes,
 )
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 AUTOCOMMIT = int(ServerStatus.AUTOCOMMIT)
@@ -92,9 +95,14 @@ def run_on(loop_factory: Callable[[], asyncio.AbstractEventLoop], work: Coroutin
         return runner.run(work)
 
 
-def run_virtually(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` in virtual time."""
-    return run_on(VirtualLoop, work)
+def virtually(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Decorator: run an asynchronous test in virtual time."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_on(VirtualLoop, test(*args, **kwargs))
+
+    return run
 
 
 async def until(condition: Callable[[], object], rounds: int = 1000) -> None:
@@ -313,6 +321,63 @@ class FakeConnector(Connector):
 
     async def kill(self, user: BackendUser, thread_id: int, *, query_only: bool) -> None:
         self.killed.append((thread_id, query_only))
+
+
+# --- pools -------------------------------------------------------------------------------------------------------------
+
+
+class WaitingSession:
+    """Somebody who wants a connection."""
+
+    def __init__(self, pool: BackendPool, key: PoolKey = KEY) -> None:
+        self.pool = pool
+        self.granted: list[BackendConnection] = []
+        self.errors: list[BackendError] = []
+        self.waiter = Waiter(key, USER, self.granted.append, self.errors.append)
+
+    def wait(self) -> WaitingSession:
+        self.pool.wait(self.waiter)
+        return self
+
+    def wait_instead(self, error: BackendError) -> None:
+        """To be given to another waiter as its ``failed``: wait in turn."""
+        self.wait()
+
+    @property
+    def connection(self) -> BackendConnection:
+        (connection,) = self.granted
+        return connection
+
+
+def make_pool(
+    connector: FakeConnector | None = None,
+    *,
+    most: int = 2,
+    queue_timeout: float = 5.0,
+    max_age: float = 3600.0,
+    min_idle: int = 0,
+) -> tuple[BackendPool, FakeConnector]:
+    connector = connector or FakeConnector(willing=True)
+    pool = BackendPool(connector, max_connections=most, queue_timeout=queue_timeout, max_age=max_age, min_idle=min_idle)
+    return pool, connector
+
+
+def accounts(pool: BackendPool) -> tuple[int, int, int, int]:
+    """(size, in use, idle, opening), which must add up and stay below the limit."""
+    assert pool.size == pool.in_use + pool.idle + pool.opening
+    assert 0 <= pool.size <= pool.max_connections
+    assert min(pool.in_use, pool.idle, pool.opening, pool.waiting) >= 0
+    return pool.size, pool.in_use, pool.idle, pool.opening
+
+
+async def leased(pool: BackendPool, key: PoolKey = KEY) -> BackendConnection:
+    """A connection in use, opened if need be."""
+    connection = pool.take(key)
+    if connection is not None:
+        return connection
+    session = WaitingSession(pool, key).wait()
+    await quiet()
+    return session.connection
 
 
 # --- bytes of a server ------------------------------------------------------------------------------------------------

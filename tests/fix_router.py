@@ -47,7 +47,9 @@ class RunningRouter:
             raise self._failure
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _run(self) -> None:
@@ -94,9 +96,7 @@ class RunningRouter:
     @property
     def unix_socket(self) -> str:
         """Path of the first unix listener."""
-        return next(
-            address.removeprefix("unix:") for address in self.gateway.addresses if address.startswith("unix:")
-        )
+        return next(address.removeprefix("unix:") for address in self.gateway.addresses if address.startswith("unix:"))
 
     def connect(self, **options: Any) -> Connection:
         """PyMySQL as ``app``, autocommit on unless told otherwise."""

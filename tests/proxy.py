@@ -31,7 +31,9 @@ class CuttingProxy:
         threading.Thread(target=self._accept, name="cutting proxy", daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._closed = True
         self._listener.close()
         self.cut_all()

@@ -35,9 +35,7 @@ class HealthMonitor:
 
     async def start(self) -> None:
         """Probe everything once, then go on in the background."""
-        rounds = [
-            self._probe(group, server) for group in self._topology.groups.values() for server in group.servers
-        ]
+        rounds = [self._probe(group, server) for group in self._topology.groups.values() for server in group.servers]
         await asyncio.gather(*rounds)
         for group in self._topology.groups.values():
             for server in group.servers:

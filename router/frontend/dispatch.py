@@ -98,9 +98,7 @@ class Dispatcher:
         session = self.session
         self._schema = session.schema
         self._mode = session.mode
-        self._scope: PlanScope = self._shared.plans.scope(
-            self.account.name, session.schema, session.mode, self.address
-        )
+        self._scope: PlanScope = self._shared.plans.scope(self.account.name, session.schema, session.mode, self.address)
 
     @property
     def user(self) -> str:
@@ -159,9 +157,7 @@ class Dispatcher:
             for row in explain_rows(target, server.name if server is not None else None)
         ]
         columns = [
-            ColumnDefinition(
-                name=name.encode(), column_type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024
-            )
+            ColumnDefinition(name=name.encode(), column_type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024)
             for name in _EXPLAIN_COLUMNS
         ]
         self._client.write(

@@ -96,7 +96,7 @@ class ServerProfile:
         }
 
     def track_statement(self) -> str:
-        """The SET that makes this server report what a session changes (architecture: "The server tells us").        """
+        """The SET that makes this server report what a session changes (architecture: "The server tells us")."""
         parts = [
             "session_track_schema = 1",
             "session_track_state_change = 1",

@@ -213,7 +213,12 @@ class ResponseScanner:
                 if data[pos + 4] >= 0xFE or length == _MAX_PAYLOAD or pos + 4 + length > size or length == 0:
                     break
                 pos += 4 + length
-            if not self._deprecate_eof and pos + 9 <= size and data[pos + 4] == 0xFE and data[pos : pos + 3] == b"\x05\0\0":
+            if (
+                not self._deprecate_eof
+                and pos + 9 <= size
+                and data[pos + 4] == 0xFE
+                and data[pos : pos + 3] == b"\x05\0\0"
+            ):
                 self.warnings, self.status = _two_shorts(data, pos + 5)
                 if self.status & _MORE_RESULTS:
                     state = _FIRST

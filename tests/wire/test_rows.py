@@ -20,6 +20,7 @@ from router.wire.rows import (
     encode_text_result,
     encode_text_row,
 )
+from tests.wire.vectors import load
 
 
 @given(st.lists(st.none() | st.binary(max_size=300), max_size=6))
@@ -75,6 +76,44 @@ def test_binary_values(code: int, encoded: str, value: BinaryValue) -> None:
     payload = b"\0\0" + bytes.fromhex(encoded)
     assert decode_binary_row(payload, [code]) == [value]
     assert encode_binary_row([value], [code]) == payload
+
+
+MYSQL_ROW: list[tuple[int, BinaryValue]] = [
+    (ColumnType.TINY, -1),
+    (ColumnType.TINY | UNSIGNED, 255),
+    (ColumnType.SHORT, -300),
+    (ColumnType.INT24, -5),
+    (ColumnType.LONG | UNSIGNED, 4000000000),
+    (ColumnType.LONGLONG, -9000000000000000000),
+    (ColumnType.LONGLONG | UNSIGNED, 18446744073709551615),
+    (ColumnType.FLOAT, 1.5),
+    (ColumnType.DOUBLE, 0.1),
+    (ColumnType.NEWDECIMAL, b"-12.345"),
+    (ColumnType.DATE, b"2026-11-21"),
+    (ColumnType.DATETIME, b"2026-11-21 01:02:03.000004"),
+    (ColumnType.TIMESTAMP, b"2026-11-21 00:00:00"),
+    (ColumnType.TIME, b"-838:59:59"),
+    (ColumnType.TIME, b"01:02:03.400000"),
+    (ColumnType.YEAR | UNSIGNED, 2026),
+    (ColumnType.VAR_STRING, "hé".encode()),
+    (ColumnType.STRING, b"abc"),
+    (ColumnType.BLOB, b"\0\xff"),
+    (ColumnType.BLOB, b"t"),
+    (ColumnType.STRING, b"y"),
+    (ColumnType.STRING, b"x,y"),
+    (ColumnType.BIT | UNSIGNED, b"\1\1"),
+    (ColumnType.JSON, b"{}"),
+    (ColumnType.GEOMETRY, bytes.fromhex("00000000 01 01000000 000000000000f03f 0000000000000040")),
+    (ColumnType.DATETIME, b"2026-01-01 00:00:00"),
+]
+
+
+def test_a_row_of_mysql_9_7() -> None:
+    captured = load("binary_row_mysql_9_7")
+    types = [code for code, _ in MYSQL_ROW]
+    values = [value for _, value in MYSQL_ROW]
+    assert decode_binary_row(captured[4:], types) == values
+    assert encode_binary_row(values, types) == captured[4:]
 
 
 def test_null_bitmap_leaves_two_bits_in_front() -> None:

@@ -45,7 +45,9 @@ def framed(*payloads: bytes) -> bytes:
     )
 
 
-def scan(data: bytes, kind: int = QUERY, *, deprecate_eof: bool = False, chunk: int = 0) -> tuple[ResponseScanner, bytes]:
+def scan(
+    data: bytes, kind: int = QUERY, *, deprecate_eof: bool = False, chunk: int = 0
+) -> tuple[ResponseScanner, bytes]:
     """Feed everything in chunks as the relay does; returns the scanner and what was forwarded."""
     scanner = ResponseScanner()
     scanner.start(kind, deprecate_eof)
