@@ -21,7 +21,7 @@ from router.backend.connector import BackendUser
 from router.cluster.monitor import HealthMonitor
 from router.cluster.topology import Topology
 from router.config.models import RouterConfig
-from router.engine.executor import Services
+from router.engine.services import Services
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.listener import Frontend

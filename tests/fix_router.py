@@ -62,7 +62,7 @@ class RunningRouter:
         try:
             self.gateway = Gateway(self.config)
             await self.gateway.start()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
             self._failure = error
             self._started.set()
             return

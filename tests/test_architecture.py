@@ -48,7 +48,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "ruamel": ("config/",),
     "aiomysql": ("backend/connector.py", "cluster/"),
     "typer": ("cli.py",),
-    "prometheus_client": ("metrics.py", "admin/"),
+    "prometheus_client": ("metrics.py", "admin/", "gateway.py"),
 }
 MAX_FILE = 600
 MAX_FUNCTION = 60

@@ -8,105 +8,55 @@ trackers (after a statement that may have changed state but did not end in an OK
 Where a connection goes then:
 
 - *held*: inside a transaction, or pinned – the session's state lives there;
-- *lingering*: a later statement may ask what the last one did (warnings, LAST_INSERT_ID(), ROW_COUNT()); the pool gets
-  it back as soon as somebody else waits;
+- *lingering* (``lookback``): a later statement may ask what the last one did;
 - *released* to the pool.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Protocol
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
-from router.backend.pool import Waiter
 from router.backend.reset import query, use_schema
-from router.cluster.topology import Server, Topology
+from router.cluster.topology import Server
 from router.engine import questions
-from router.errors import BackendError, BackendUnavailable, ConnectionLost, MySQLError, PoolTimeout, Unsupported
-from router.metrics import Counters
+from router.engine.kill import Killer
+from router.engine.leasing import Leasing
+from router.engine.lookback import LookBack
+from router.engine.services import Client, Services
+from router.errors import BackendError, ConnectionLost, MySQLError, PoolTimeout, Unsupported
 from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.session.variables import assignments
 from router.sql.facts import PinReason, StatementFacts, StatementKind
-from router.tasks import spawn
 from router.wire.constants import Command
 from router.wire.framing import frame as framed
 from router.wire.packets import decode_err, decode_session_changes
 from router.wire.scanner import PREPARE, QUERY
 
-# How long a connection with warnings or an error behind it is left to its session although others wait, in seconds.
-FIRM_LINGER = 0.25
-# How often a statement that has no server looks for one, in seconds.
-RETRY_INTERVAL = 0.05
 _PING = framed(bytes([Command.PING]), 0)
 _UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
-
-
-class Client(Protocol):
-    """What the executor needs of the client's connection."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes of the answer."""
-
-    def fail(self, error: MySQLError, *, close: bool = False) -> None:
-        """Answer the current command with an error; ``close`` ends the connection behind it."""
-
-    def finished(self) -> None:
-        """The current command is done and settled: the next may come."""
-
-    def ask_for_file(self) -> None:
-        """Pass what the client sends on as LOCAL INFILE data."""
-
-    def abort(self) -> None:
-        """End the connection now: the answer cannot be completed."""
-
-    def pause_reading(self) -> None:
-        """Take no more bytes from the client for now."""
-
-    def resume_reading(self) -> None:
-        """Take bytes from the client again."""
-
-
-@dataclass(slots=True)
-class Services:
-    """What all sessions share below the frontend."""
-
-    topology: Topology
-    counters: Counters
-    suspect: Callable[[Server], None]
-    set_names: dict[tuple[str, bytes], tuple[str, str, str]] = field(default_factory=dict)
 
 
 class Executor:
     """One session's way to the servers; runs one command at a time."""
 
     __slots__ = (
-        "_attempts",
         "_backend",
-        "_blocked",
         "_client",
         "_closed",
-        "_deadline",
         "_frame",
-        "_killing",
+        "_killer",
         "_kind",
-        "_last_on",
+        "_leasing",
+        "_look",
         "_paused",
         "_plan",
         "_server",
         "_services",
         "_started",
-        "_sticky",
-        "_sticky_firm",
-        "_sticky_server",
-        "_sticky_since",
-        "_waiter",
-        "_waiting",
         "key",
         "session",
         "shape",
@@ -128,20 +78,12 @@ class Executor:
         self._plan: Relay | None = None
         self._frame = b""
         self._kind = QUERY
-        self._attempts = 0
         self._started = 0.0
-        self._deadline = 0.0
         self._backend: BackendConnection | None = None
         self._server: Server | None = None
-        self._sticky: BackendConnection | None = None
-        self._sticky_server: Server | None = None
-        self._sticky_since = 0.0
-        self._sticky_firm = False
-        self._last_on: BackendConnection | None = None
-        self._waiter = Waiter(self.key, user, self._granted, self._not_granted)
-        self._waiting = False
-        self._blocked = 0
-        self._killing = False
+        self._look = LookBack(session, self._unblocked)
+        self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
+        self._killer = Killer(user, services.counters)
         self._paused = False
         self._closed = False
 
@@ -150,7 +92,7 @@ class Executor:
     @property
     def ready(self) -> bool:
         """Whether the next command may be run."""
-        return self._plan is None and not self._blocked
+        return self._plan is None and not self._look.asking
 
     @property
     def held(self) -> bool:
@@ -167,7 +109,6 @@ class Executor:
         self._plan = plan
         self._frame = frame
         self._kind = kind
-        self._attempts = 0
         self._started = perf_counter()
         backend = self._backend
         if backend is not None:
@@ -175,62 +116,15 @@ class Executor:
                 self._held_connection_lost()
             else:
                 self._apply(plan, backend)
-        elif self._sticky is None or not self._use_sticky(plan):
-            self._lease(None)
+        elif self._look.connection is None or not self._linger_again(plan):
+            # A prepared statement pins its session, which must then be able to write.
+            primary = kind == PREPARE or not self.session.autocommit
+            self._leasing.lease(plan, self.key, primary=primary)
 
-    def _lease(self, without: Server | None) -> None:
-        plan = self._running()
-        group = self._services.topology.groups[plan.group]
-        if plan.role is Role.REPLICA and self.session.autocommit and self._kind != PREPARE:
-            server = group.reader(without)
-        else:
-            server = group.primary
-        if server is None:
-            self._wait_for_server(group.config.failover_timeout)
-            return
+    def _granted(self, backend: BackendConnection, server: Server) -> None:
+        self._backend = backend
         self._server = server
-        backend = server.pool.take(self.key)
-        if backend is None:
-            self._waiting = True
-            self._waiter.key = self.key
-            server.pool.wait(self._waiter)
-            return
-        self._backend = backend
-        self._apply(plan, backend)
-
-    def _wait_for_server(self, patience: float) -> None:
-        """No server can take the statement now: look again until ``failover_timeout`` is over."""
-        plan = self._running()
-        loop = asyncio.get_running_loop()
-        if not self._attempts:
-            self._attempts = 1
-            self._deadline = loop.time() + patience
-        if loop.time() < self._deadline and not self._closed:
-            loop.call_later(RETRY_INTERVAL, self._lease_again)
-            return
-        self._fail_unsent(
-            BackendUnavailable(f"no {plan.role} of group {plan.group!r} is available (waited {patience:g} s)")
-        )
-
-    def _lease_again(self) -> None:
-        if not self._closed:
-            self._lease(None)
-
-    def _granted(self, backend: BackendConnection) -> None:
-        self._waiting = False
-        self._backend = backend
         self._apply(self._running(), backend)
-
-    def _not_granted(self, error: BackendError) -> None:
-        self._waiting = False
-        server, self._server = self._server, None
-        if server is not None and isinstance(error, BackendUnavailable):
-            self._services.suspect(server)
-            if self._running().facts.read and self._attempts < 2:
-                self._attempts += 1
-                self._lease(server)
-                return
-        self._fail_unsent(error)
 
     def _fail_unsent(self, error: BackendError) -> None:
         """The statement was never sent; the session goes on."""
@@ -246,7 +140,7 @@ class Executor:
         session = self.session
         if not facts.read:
             session.before(facts)
-            if facts.looks_back and backend is not self._last_on:
+            if facts.looks_back and backend is not self._look.last_on:
                 self._look_back(backend)
                 return
         if backend.variables is session.variables and backend.schema == session.schema:
@@ -275,7 +169,7 @@ class Executor:
         elif self._running().facts.read and self._kind == QUERY:
             backend.send(self, b"".join(commands) + self._frame, self._kind, prefix_replies=len(commands))
         else:
-            capture = Capture(self._matched, lambda error: self.connection_lost(backend, error))
+            capture = Capture(self._matched, self._lost_unsent)
             backend.send(capture, b"".join(commands), prefix_replies=len(commands) - 1)
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
@@ -286,6 +180,17 @@ class Executor:
             backend.send(self, self._frame, self._kind)
         else:
             self.prefix_failed(backend, error)
+
+    def _lost_unsent(self, error: ConnectionLost) -> None:
+        """The connection broke before the statement was on it."""
+        server = self._server
+        held = self.session.holds
+        if self._backend is not None:
+            self._drop_backend(self._backend)
+        if held:
+            self._session_state_lost(f"the connection to server {server.name if server else '?'} was lost ({error})")
+        elif not self._leasing.again(None):
+            self._fail_unsent(error)
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state; the statement did not count."""
@@ -343,14 +248,14 @@ class Executor:
         # A proven read that left nothing behind.
         if scanner.status & 3 != session.status:
             session.after_status(scanner.status)
-        if session.transaction or session.pins or self._killing or self._paused:
+        if session.transaction or session.pins or self._killer.pending or self._paused:
             self._conclude(connection, keep=True)
         else:
-            self._backend = self._last_on = None
+            self._backend = self._look.last_on = None
             if server is not None:
                 server.pool.release(connection)
         self._plan = None
-        if not self._blocked:
+        if not self._look.asking:
             self._client.finished()
 
     def _settle(self, connection: BackendConnection) -> None:
@@ -464,9 +369,9 @@ class Executor:
 
     def _conclude(self, connection: BackendConnection, *, keep: bool) -> None:
         """Hold, linger or release; ``keep`` False when there is nothing to look back at."""
-        if self._killing:
+        if self._killer.pending:
             # A KILL for this connection is on its way; nobody else may get it.
-            self._last_on = None
+            self._look.last_on = None
             if not self.session.holds:
                 self._drop_backend(connection)
             return
@@ -474,7 +379,7 @@ class Executor:
             connection.transport.resume_reading()
         session = self.session
         if session.holds:
-            self._last_on = connection
+            self._look.last_on = connection
             return
         server, self._server = self._server, None
         self._backend = None
@@ -486,86 +391,32 @@ class Executor:
             scanner.error is not None or scanner.warnings > 0 or (plan is not None and plan.facts.found_rows)
         )
         soft = keep and (session.last_insert_id is None or scanner.affected_rows > 0)
-        if not firm and not soft:
-            self._last_on = None
-            server.pool.release(connection)
-            return
-        if self._sticky is not None:
-            self._give_up_sticky()
-        self._last_on = self._sticky = connection
-        self._sticky_server = server
-        self._sticky_firm = firm
-        self._sticky_since = self._started
-        server.pool.linger(connection, self._reclaim)
-
-    def _use_sticky(self, plan: Relay) -> bool:
-        """Run on the lingering connection when it is the right server, or the only one that knows the answer."""
-        sticky, server = self._sticky, self._sticky_server
-        if sticky is None or server is None:
-            return False
-        if sticky.closed:
-            self._sticky = self._sticky_server = self._last_on = None
-            server.pool.discard(sticky)
-            return False
-        to_primary = plan.role is Role.PRIMARY or not self.session.autocommit or self._kind == PREPARE
-        is_primary = server is self._services.topology.groups[plan.group].primary
-        if not plan.facts.looks_back and not (to_primary and is_primary):
-            return False
-        self._sticky = self._sticky_server = None
-        server.pool.unlinger(sticky)
-        self._backend, self._server = sticky, server
-        if plan.facts.looks_back and sticky is not self._last_on and not questions.asks_for_counts(self._frame):
-            # It knows the insert id, but its warnings are older than the last statement.
-            self._match(sticky, [questions.CLEAR_WARNINGS])
+        if firm or soft:
+            self._look.keep(connection, server, firm=firm)
         else:
-            self._apply(plan, sticky)
+            self._look.last_on = None
+            server.pool.release(connection)
+
+    def _linger_again(self, plan: Relay) -> bool:
+        """Run on the lingering connection when it is the right server, or the only one that knows the answer."""
+        look = self._look
+        primary = self._services.topology.groups[plan.group].primary
+        to_primary = plan.role is Role.PRIMARY or not self.session.autocommit or self._kind == PREPARE
+        if not plan.facts.looks_back and not (to_primary and look.is_on(primary)):
+            return False
+        taken = look.take()
+        if taken is None:
+            return False
+        connection, server = taken
+        self._backend, self._server = connection, server
+        if plan.facts.looks_back and connection is not look.last_on and not questions.asks_for_counts(self._frame):
+            # It knows the insert id, but its warnings are older than the last statement.
+            self._match(connection, [questions.CLEAR_WARNINGS])
+        else:
+            self._apply(plan, connection)
         return True
 
-    def _reclaim(self) -> None:
-        """The pool has other sessions waiting for the lingering connection."""
-        sticky = self._sticky
-        if sticky is None:
-            return
-        if self._sticky_firm and (left := self._sticky_since + FIRM_LINGER - perf_counter()) > 0:
-            sticky.lingering = None  # asked once is enough
-            asyncio.get_running_loop().call_later(left, self._reclaim_late, sticky)
-            return
-        self._give_up_sticky()
-
-    def _reclaim_late(self, connection: BackendConnection) -> None:
-        if self._sticky is connection:
-            self._give_up_sticky()
-
-    def _give_up_sticky(self) -> None:
-        """Release the lingering connection, keeping what it alone knows: LAST_INSERT_ID()."""
-        sticky, server = self._sticky, self._sticky_server
-        self._sticky = self._sticky_server = None
-        if sticky is None or server is None:
-            return
-        if self._last_on is sticky:
-            self._last_on = None
-        server.pool.unlinger(sticky)
-        if self.session.last_insert_id is not None or sticky.closed or self._closed:
-            server.pool.release(sticky)
-            return
-        self._blocked += 1
-
-        def done(payload: bytes, error: bytes | None) -> None:
-            if error is None:
-                self.session.last_insert_id = int(questions.plain_text(questions.single_row(payload)[0]))
-                server.pool.release(sticky)
-            else:
-                server.pool.discard(sticky)
-            self._unblock()
-
-        def lost(error: ConnectionLost) -> None:
-            server.pool.discard(sticky)
-            self._unblock()
-
-        sticky.send(Capture(done, lost), query(questions.ASK_INSERT_ID))
-
-    def _unblock(self) -> None:
-        self._blocked -= 1
+    def _unblocked(self) -> None:
         if self.ready and not self._closed:
             self._client.finished()
 
@@ -584,10 +435,8 @@ class Executor:
         if forwarded:
             self._plan = None
             self._client.abort()
-        elif plan.facts.read and not held and self._attempts < 2:
-            self._attempts += 1
+        elif plan.facts.read and not held and self._leasing.again(server):
             self._services.counters.retries += 1
-            self._lease(server)
         elif held:
             self._session_state_lost(where)
         elif plan.facts.read:
@@ -620,7 +469,7 @@ class Executor:
     def _drop_backend(self, connection: BackendConnection) -> None:
         server = self._server
         self._backend = self._server = None
-        self._last_on = None
+        self._look.last_on = None
         if server is not None:
             server.pool.discard(connection)
 
@@ -634,7 +483,7 @@ class Executor:
     def _finish(self) -> None:
         self._plan = None
         self._frame = b""
-        if not self._blocked:
+        if not self._look.asking:
             self._client.finished()
 
     def _running(self) -> Relay:
@@ -660,10 +509,8 @@ class Executor:
     def client_lost(self) -> None:
         """The client is gone: end what runs for it, and leave nothing of it behind."""
         self._closed = True
-        if self._waiting and self._server is not None:
-            self._server.pool.cancel(self._waiter)
-        if self._sticky is not None:
-            self._give_up_sticky()
+        self._leasing.cancel()
+        self._look.give_up(silently=True)
         backend, server = self._backend, self._server
         if backend is None or server is None:
             return
@@ -671,7 +518,7 @@ class Executor:
         if backend.busy:
             backend.close()
             server.pool.discard(backend)
-            spawn(self._kill_on(server, backend.thread_id, query_only=False), "kill for a lost client")
+            self._killer.kill_connection(server, backend.thread_id)
         elif self.session.holds:
             server.pool.release_dirty(backend)
         else:
@@ -680,29 +527,12 @@ class Executor:
     def kill_query(self) -> None:
         """KILL QUERY for this session: the statement that runs now, and never the next owner of its connection."""
         backend, server = self._backend, self._server
-        if backend is None or server is None or not backend.busy or self._killing:
-            return
-        self._killing = True
-        spawn(self._kill_query(server, backend), "kill query")
-
-    async def _kill_query(self, server: Server, backend: BackendConnection) -> None:
-        try:
-            await self._kill_on(server, backend.thread_id, query_only=True)
-        finally:
-            self._killing = False
-
-    async def _kill_on(self, server: Server, thread_id: int, *, query_only: bool) -> None:
-        try:
-            await server.connector.kill(self.user, thread_id, query_only=query_only)
-        except BackendError:
-            # The thread has ended by itself (1094), or the server is gone and the statement with it.
-            self._services.counters.errors["router", 1094] += 1
+        if backend is not None and server is not None and backend.busy:
+            self._killer.kill_query(server, backend.thread_id)
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""
-        self.session.last_insert_id = 0
-        if self._sticky is not None:
-            self._give_up_sticky()
+        self._look.give_up(silently=True)
         self.leave()
         self.statements.clear()
         self.session.reset()
@@ -710,7 +540,8 @@ class Executor:
     def leave(self) -> None:
         """Give the held connection back, reset if it carries state."""
         backend, server = self._backend, self._server
-        self._backend = self._server = self._last_on = None
+        self._backend = self._server = None
+        self._look.last_on = None
         if backend is None or server is None:
             return
         if backend.closed:
@@ -733,15 +564,14 @@ class Executor:
             if not session.holds:
                 self.leave()
 
-    def reshape(self, shape: int, frame: bytes) -> None:
-        """COM_SET_OPTION: the session's connections now are of another ``shape``."""
-        self.session.last_insert_id = self.session.last_insert_id or 0
+    def reshape(self, shape: int, frame: bytes, done: Callable[[], None]) -> None:
+        """COM_SET_OPTION (``frame``): the session's connections are of another ``shape`` from now on."""
         self.shape = shape
         self.key = (self.key[0], shape, self.key[2])
-        if self._sticky is not None:
-            self._give_up_sticky()
+        self._look.give_up()
         backend = self._backend
         if backend is not None and not backend.closed:
             backend.key = (backend.key[0], shape, backend.key[2])
-            self._blocked += 1
-            backend.send(Capture(lambda payload, error: self._unblock(), lambda error: self._unblock()), frame)
+            backend.send(Capture(lambda payload, error: done(), lambda error: done()), frame)
+        else:
+            done()

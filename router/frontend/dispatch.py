@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from router.backend.connector import BackendUser
 from router.cluster.topology import Server
-from router.engine.executor import Executor, Services
+from router.engine.executor import Executor
+from router.engine.services import Services
 from router.errors import MySQLError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
@@ -26,7 +26,7 @@ from router.planner.explain import explain_rows
 from router.planner.plan import Local, Plan, Refused, Relay, Role
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
-from router.sql.facts import PinReason, StatementKind
+from router.sql.facts import StatementKind
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnType, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -283,7 +283,9 @@ class Dispatcher:
             return
         bit = Capability.MULTI_STATEMENTS
         shape = self.executor.shape
-        self.executor.reshape(shape | bit if command.option == 0 else shape & ~bit, frames)
+        self.executor.reshape(shape | bit if command.option == 0 else shape & ~bit, frames, self._option_is_set)
+
+    def _option_is_set(self) -> None:
         if self.capabilities & Capability.DEPRECATE_EOF:
             answer = encode_ok(OkPacket(status=self.status, header=0xFE), self.capabilities)
         else:

@@ -84,8 +84,7 @@ class Frontend:
             server = await loop.create_unix_server(
                 lambda: self._login(door, unix=True), path=address.path, backlog=_BACKLOG
             )
-            path.chmod(0o777)
-            self._sockets.append(path)
+            self._opened(path)
             self._servers.append(server)
             return f"unix:{path}"
         server = await loop.create_server(
@@ -99,6 +98,10 @@ class Frontend:
         self._servers.append(server)
         host, port = server.sockets[0].getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def _opened(self, path: Path) -> None:
+        path.chmod(0o777)
+        self._sockets.append(path)
 
     def stop_listening(self) -> None:
         """Take no new clients."""

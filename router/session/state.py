@@ -30,8 +30,8 @@ class SessionState:
 
     ``variables`` are its system variables beyond a new connection's, ``schema`` its default database, ``mode`` how
     its SQL is to be lexed, ``pins`` why it must keep its server connection beyond the transaction, ``transaction``
-    whether one is open, ``autocommit`` as the server last said (``status``: both, as flags), ``last_insert_id`` what LAST_INSERT_ID() would return
-    (None: only the connection held knows).
+    whether one is open, ``autocommit`` as the server last said (``status``: both, as flags), ``last_insert_id`` what
+    LAST_INSERT_ID() would return (None: only a connection of the session knows).
     """
 
     __slots__ = (

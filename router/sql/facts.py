@@ -75,6 +75,7 @@ class PinReason(StrEnum):
     ROUTINE = "routine"  # a procedure or stored function ran: it may have left anything
     SET_TRANSACTION = "set_transaction"  # characteristics of the next transaction only
     UNTRACKED_VARIABLE = "untracked_variable"
+    SEQUENCE = "sequence"  # LASTVAL() belongs to the connection
     ROLE = "role"
     XA = "xa"
     BACKUP_LOCK = "backup_lock"  # FLUSH … WITH READ LOCK, LOCK INSTANCE, BACKUP STAGE

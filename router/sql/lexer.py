@@ -198,7 +198,8 @@ _MULTIBYTE = {
     "gb18030": rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]|[\x81-\xfe][\x30-\x39][\x81-\xfe][\x30-\x39]",
 }
 _MASKS = {
-    name: re.compile(rb"(?P<char>" + char + rb")|(?P<bad>[\x80-\xff])|[\x00-\x7f]+") for name, char in _MULTIBYTE.items()
+    name: re.compile(rb"(?P<char>" + char + rb")|(?P<bad>[\x80-\xff])|[\x00-\x7f]+")
+    for name, char in _MULTIBYTE.items()
 }
 
 

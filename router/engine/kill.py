@@ -1,0 +1,49 @@
+"""Ends a session's statement on its server, by KILL over a connection of its own.
+
+The danger is the next owner: a KILL QUERY that arrives after the statement has ended hits whatever runs then. So while
+one is ``pending`` the executor lets nobody else have the connection, and afterwards closes it.
+"""
+
+from __future__ import annotations
+
+from router.backend.connector import BackendUser
+from router.cluster.topology import Server
+from router.errors import BackendError
+from router.metrics import Counters
+from router.tasks import spawn
+
+_NO_SUCH_THREAD = 1094
+
+
+class Killer:
+    """KILL for one session. ``pending`` while a KILL QUERY is under way."""
+
+    __slots__ = ("_counters", "_user", "pending")
+
+    def __init__(self, user: BackendUser, counters: Counters) -> None:
+        self._user = user
+        self._counters = counters
+        self.pending = False
+
+    def kill_query(self, server: Server, thread_id: int) -> None:
+        """End the statement that ``thread_id`` runs; once at a time."""
+        if not self.pending:
+            self.pending = True
+            spawn(self._kill_query(server, thread_id), "kill query")
+
+    def kill_connection(self, server: Server, thread_id: int) -> None:
+        """End the connection, and with it statement and transaction."""
+        spawn(self._kill(server, thread_id, query_only=False), "kill for a lost client")
+
+    async def _kill_query(self, server: Server, thread_id: int) -> None:
+        try:
+            await self._kill(server, thread_id, query_only=True)
+        finally:
+            self.pending = False
+
+    async def _kill(self, server: Server, thread_id: int, *, query_only: bool) -> None:
+        try:
+            await server.connector.kill(self._user, thread_id, query_only=query_only)
+        except BackendError:
+            # The thread has ended by itself, or the server is gone and the statement with it.
+            self._counters.errors["router", _NO_SUCH_THREAD] += 1

@@ -1,0 +1,118 @@
+"""What a session may still ask about its past, and the connection kept for that.
+
+LAST_INSERT_ID(), ROW_COUNT(), FOUND_ROWS() and SHOW WARNINGS are answered by the connection that ran the statement
+before. A session that is not held by a transaction or a pin therefore lets its connection *linger*: nobody else gets
+it, but when sessions wait in the pool's queue it is asked for. It then gives up what cannot be carried over (counts,
+warnings) and takes along what can: LAST_INSERT_ID(), which every other connection can be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+
+from router.backend.connection import BackendConnection, Capture
+from router.backend.reset import query
+from router.cluster.topology import Server
+from router.engine import questions
+from router.errors import ConnectionLost
+from router.session.state import SessionState
+
+# How long a connection with warnings or an error behind it is left to its session although others wait, in seconds.
+FIRM = 0.25
+
+
+class LookBack:
+    """The lingering connection of one session, if it has one.
+
+    ``last_on`` is the connection that ran the last statement, while the session still has it. ``asking`` counts
+    questions for LAST_INSERT_ID() under way; ``answered`` is called after each.
+    """
+
+    __slots__ = ("_answered", "_firm", "_server", "_session", "_since", "asking", "connection", "last_on")
+
+    def __init__(self, session: SessionState, answered: Callable[[], None]) -> None:
+        self._session = session
+        self._answered = answered
+        self._server: Server | None = None
+        self._firm = False
+        self._since = 0.0
+        self.connection: BackendConnection | None = None
+        self.last_on: BackendConnection | None = None
+        self.asking = 0
+
+    def keep(self, connection: BackendConnection, server: Server, *, firm: bool) -> None:
+        """Let ``connection`` linger; ``firm`` when warnings or an error stand behind it."""
+        self.give_up()
+        self.connection = self.last_on = connection
+        self._server = server
+        self._firm = firm
+        self._since = perf_counter()
+        server.pool.linger(connection, self._reclaim)
+
+    def take(self) -> tuple[BackendConnection, Server] | None:
+        """Use the lingering connection again; None when there is none, or it has ended."""
+        connection, server = self.connection, self._server
+        if connection is None or server is None:
+            return None
+        self.connection = self._server = None
+        if connection.closed:
+            self.last_on = None
+            server.pool.discard(connection)
+            return None
+        server.pool.unlinger(connection)
+        return connection, server
+
+    def is_on(self, server: Server | None) -> bool:
+        """Whether the lingering connection is one to ``server``."""
+        return self._server is server
+
+    def give_up(self, *, silently: bool = False) -> None:
+        """Back to the pool with it; ask for LAST_INSERT_ID() first if only this connection knows it.
+
+        ``silently``: nobody will ask any more, because the session is ending or starts anew.
+        """
+        last_on = self.last_on
+        taken = self.take()
+        if taken is None:
+            return
+        connection, server = taken
+        self.last_on = None if last_on is connection else last_on
+        if silently or self._session.last_insert_id is not None:
+            server.pool.release(connection)
+            return
+        self.asking += 1
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            if error is None:
+                (value,) = questions.single_row(payload)
+                self._session.last_insert_id = int(questions.plain_text(value))
+                server.pool.release(connection)
+            else:
+                server.pool.discard(connection)
+            self.asking -= 1
+            self._answered()
+
+        def lost(error: ConnectionLost) -> None:
+            server.pool.discard(connection)
+            self.asking -= 1
+            self._answered()
+
+        connection.send(Capture(done, lost), query(questions.ASK_INSERT_ID))
+
+    def _reclaim(self) -> None:
+        """The pool has other sessions waiting."""
+        connection = self.connection
+        if connection is None:
+            return
+        left = self._since + FIRM - perf_counter()
+        if self._firm and left > 0:
+            connection.lingering = None  # asked once is enough
+            asyncio.get_running_loop().call_later(left, self._reclaim_late, connection, self._since)
+            return
+        self.give_up()
+
+    def _reclaim_late(self, connection: BackendConnection, since: float) -> None:
+        if self.connection is connection and self._since == since:
+            self.give_up()

@@ -1,0 +1,50 @@
+"""What the executor is given: the client it answers, and what all sessions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from router.cluster.topology import Server, Topology
+from router.errors import MySQLError
+from router.metrics import Counters
+
+
+class Client(Protocol):
+    """What the executor needs of the client's connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the answer."""
+
+    def fail(self, error: MySQLError, *, close: bool = False) -> None:
+        """Answer the current command with an error; ``close`` ends the connection behind it."""
+
+    def finished(self) -> None:
+        """The current command is done and settled: the next may come."""
+
+    def ask_for_file(self) -> None:
+        """Pass what the client sends on as LOCAL INFILE data."""
+
+    def abort(self) -> None:
+        """End the connection now: the answer cannot be completed."""
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the client for now."""
+
+    def resume_reading(self) -> None:
+        """Take bytes from the client again."""
+
+
+@dataclass(slots=True)
+class Services:
+    """What all sessions share below the frontend.
+
+    ``suspect`` tells the monitor that a server failed a session. ``set_names`` remembers what a literal SET NAMES
+    does on a server: (server version and default collation, text) → the three charset variables.
+    """
+
+    topology: Topology
+    counters: Counters
+    suspect: Callable[[Server], None]
+    set_names: dict[tuple[str, bytes], tuple[str, str, str]] = field(default_factory=dict)
