@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 # A server that refuses connections is asked again by the next waiter after this many seconds.
 _RETRY_AFTER = 0.2
+# Timers fire within a millisecond of their time; a waiter so close to its end is at its end.
+_TICK = 0.001
 
 # Capabilities of a login that act by setting session variables, which COM_RESET_CONNECTION takes back.
 _LOST_BY_RESET = int(Capability.IGNORE_SPACE | Capability.INTERACTIVE)
@@ -333,7 +335,7 @@ class BackendPool:
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._timer = None
-        while self._waiters and now - self._waiters[0].since >= self.queue_timeout:
+        while self._waiters and self._waiters[0].since + self.queue_timeout < now + _TICK:
             self.timeouts += 1
             self._waiters.popleft().failed(
                 PoolTimeout(
@@ -343,7 +345,7 @@ class BackendPool:
             )
         if self._waiters and self._timer is None:
             left = self._waiters[0].since + self.queue_timeout - now
-            self._timer = loop.call_later(left, self._expire_waiters)
+            self._timer = loop.call_later(left, self._expire_waiters)  # more than a tick away
 
     def _fail_all(self, error: BackendError) -> None:
         while self._waiters:

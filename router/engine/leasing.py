@@ -17,10 +17,19 @@ from router.cluster.topology import Server
 from router.engine.services import Services
 from router.errors import BackendError, BackendUnavailable
 from router.planner.plan import Relay, Role
+from router.sql.facts import StatementKind
 
 TRIES = 3
 # How often a statement that has no server looks for one, in seconds.
 RETRY_INTERVAL = 0.05
+
+
+def _only_touches_the_session(plan: Relay) -> bool:
+    """SET and USE without global effect: any server can do them, or clients could not log in without a primary."""
+    facts = plan.facts
+    return facts.kind in (StatementKind.SET, StatementKind.USE) and all(
+        assignment.scope in ("session", "user") for assignment in facts.assignments
+    )
 
 
 class Leasing:
@@ -92,6 +101,8 @@ class Leasing:
     def _look(self, plan: Relay) -> None:
         group = self._services.topology.groups[plan.group]
         server = group.primary if self._primary else group.reader(self._without)
+        if server is None and _only_touches_the_session(plan):
+            server = group.reader()
         if server is None:
             self._wait_for_server(plan, group.config.failover_timeout)
             return
