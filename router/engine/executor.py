@@ -242,7 +242,8 @@ class Executor:
         if server is not None:
             server.commands[self._frame[4]] += 1
             server.durations.observe(perf_counter() - self._started)
-        if scanner.error is not None or scanner.changes or not plan.facts.read or scanner.warnings:
+        facts = plan.facts
+        if not facts.read or facts.found_rows or scanner.error is not None or scanner.changes or scanner.warnings:
             self._settle(connection)
             return
         # A proven read that left nothing behind.

@@ -139,6 +139,9 @@ class SessionState:
                 # WHERE id IS NULL then means LAST_INSERT_ID(), wherever it stands.
                 self.pins.add(PinReason.UNTRACKED_VARIABLE)
             self.variables = self.variables.with_changes(plain)
+            if plain.get("autocommit") == ("ON" if self.profile.autocommit else "OFF"):
+                # Drivers switch it off and on again; back at the default there is nothing to carry over.
+                self.variables = self.variables.without("autocommit")
             self.mode = self._lex_mode()
         return len(plain) < len(values)
 

@@ -46,6 +46,10 @@ class VariableSet:
         """This set with ``changes`` applied over it."""
         return VariableSet.of({**self.values, **changes})
 
+    def without(self, name: str) -> VariableSet:
+        """This set less one variable, which is as on a new connection then."""
+        return VariableSet.of({key: value for key, value in self.values.items() if key != name})
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, VariableSet) and self._items == other._items
 

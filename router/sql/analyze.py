@@ -67,6 +67,7 @@ def _versioned(facts: StatementFacts, sql: bytes, tokens: list[Token], mode: Lex
         read=False,
         reason=reason,
         vouchable=False,
+        harmless=facts.harmless and skipped.harmless,
         pins=facts.pins | skipped.pins,
         looks_back=facts.looks_back or skipped.looks_back,
         tables=tables,
@@ -147,6 +148,7 @@ def _several(parts: list[StatementFacts]) -> StatementFacts:
         assignments=tuple(each for part in parts for each in part.assignments),
         multi=True,
         local_infile=any(part.local_infile for part in parts),
+        harmless=all(part.harmless for part in parts),
         detail=", ".join(part.kind.value for part in parts[:8]),
     )
 
@@ -163,6 +165,21 @@ def _tables(parts: Iterable[StatementFacts]) -> Iterable[tree.TableRef]:
 
 
 def _analyze_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int = 0) -> StatementFacts:
+    facts = _facts_of_one(sql, tokens, mode, depth)
+    harmless = facts.read or facts.harmless or (facts.kind in _HARMLESS and _HARMFUL_PINS.isdisjoint(facts.pins))
+    if facts.kind is _K.SET:
+        harmless = harmless and all(each.scope in ("session", "user") for each in facts.assignments)
+    return replace(facts, harmless=True) if harmless else facts
+
+
+_HARMLESS = frozenset(
+    {_K.SHOW, _K.USE, _K.SET, _K.BEGIN, _K.COMMIT, _K.ROLLBACK, _K.SAVEPOINT, _K.UNLOCK, _K.DEALLOCATE, _K.KILL}
+    | {_K.EMPTY, _K.EXPLAIN_ROUTE}
+)
+_HARMFUL_PINS = frozenset({PinReason.ROUTINE, PinReason.UNKNOWN, PinReason.NAMED_LOCK, PinReason.SEQUENCE})
+
+
+def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) -> StatementFacts:
     found = classify_tokens(tokens)
     if found.kind is _K.EXPLAIN_ROUTE and found.inner is not None:
         route = sql[tokens[found.inner].start : tokens[-1].end]
@@ -225,37 +242,50 @@ def _select(seen: Scan, parsed: tree.Tree | None) -> StatementFacts:
     elif seen.unknown_calls:
         pins = frozenset({PinReason.ROUTINE})
     vouchable = bool(obstacles) and all(each in _VOUCHABLE for each, _ in obstacles)
+    harmless = all(each in _TIED for each, _ in obstacles)
     facts = StatementFacts(
-        _K.SELECT, read=not obstacles, reason=reason, pins=pins, vouchable=vouchable, detail=detail
+        _K.SELECT,
+        read=not obstacles,
+        reason=reason,
+        pins=pins,
+        vouchable=vouchable,
+        harmless=harmless,
+        detail=detail,
     )
     return _with_tree(_with_scan(facts, seen), seen, parsed)
 
 
 _VOUCHABLE = frozenset({Reason.UNKNOWN_FUNCTION, Reason.NO_PARSE})
+# Tied to one server or connection, but changing nothing.
+_TIED = frozenset(
+    {Reason.USER_VARIABLE, Reason.LOOKS_BACK, Reason.FOUND_ROWS, Reason.SERVER_FUNCTION, Reason.SERVER_VARIABLE}
+)
 
 
 def _obstacles(seen: Scan) -> Iterable[tuple[Reason, str]]:
     """What keeps a SELECT from being a read, the weightiest first."""
     if seen.procedure:
-        yield Reason.OPAQUE, "PROCEDURE"
+        yield Reason.OPAQUE, "PROCEDURE ANALYSE"
     if seen.into:
-        yield Reason.SELECT_INTO, "INTO"
+        yield Reason.SELECT_INTO, ""
     if seen.locking:
-        yield Reason.LOCKING_READ, "locks rows"
+        yield Reason.LOCKING_READ, ""
     if seen.lock_calls:
-        yield Reason.NAMED_LOCK, f"{seen.lock_calls[0]}()"
+        yield Reason.NAMED_LOCK, seen.lock_calls[0]
     if seen.sequence:
-        yield Reason.SEQUENCE, "reads or moves a sequence"
+        yield Reason.SEQUENCE, ""
     if seen.user_variable or seen.assigns:
-        yield Reason.USER_VARIABLE, "user variables belong to one connection"
+        yield Reason.USER_VARIABLE, ""
     if seen.looks_back is not None:
-        yield Reason.LOOKS_BACK, f"{seen.looks_back} asks about the statement before"
+        yield Reason.LOOKS_BACK, seen.looks_back
+    if seen.found_rows:
+        yield Reason.FOUND_ROWS, ""
     if seen.server_calls:
-        yield Reason.SERVER_FUNCTION, f"{seen.server_calls[0]}() belongs to one server or connection"
+        yield Reason.SERVER_FUNCTION, seen.server_calls[0]
     if seen.server_variables:
-        yield Reason.SERVER_VARIABLE, f"{seen.server_variables[0]} may differ between servers"
+        yield Reason.SERVER_VARIABLE, seen.server_variables[0]
     if seen.unknown_calls:
-        yield Reason.UNKNOWN_FUNCTION, f"{seen.unknown_calls[0]} is not a built-in function known to be harmless"
+        yield Reason.UNKNOWN_FUNCTION, seen.unknown_calls[0]
 
 
 def _outer(
@@ -275,10 +305,11 @@ def _outer(
         if assigned is None:
             return _opaque("not understood: SET STATEMENT")
         return replace(facts, read=False, vouchable=False, reason=Reason.SET, assignments=assigned.assigned)
+    harmless = inner.harmless or not found.runs_inner
     if inner.read and not seen.user_variable:
         return facts
     reason = inner.reason if found.runs_inner or inner.reason is Reason.OPAQUE else Reason.EXPLAIN
-    return replace(facts, read=False, vouchable=False, reason=reason)
+    return replace(facts, read=False, vouchable=False, harmless=harmless, reason=reason)
 
 
 # -- particulars of some kinds ---------------------------------------------------------------------------------

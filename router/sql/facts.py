@@ -110,6 +110,7 @@ class Reason(StrEnum):
     RULE = "rule"
     RULE_NOT_READ = "rule_not_read"  # a rule sends it to a replica, but it is not proven to be a read
     READS_FROM_PRIMARY = "reads_from_primary"
+    FOUND_ROWS = "found_rows"  # SQL_CALC_FOUND_ROWS: FOUND_ROWS() will ask the same connection
     LOOKS_BACK = "looks_back"  # asks about the statement before: LAST_INSERT_ID(), SHOW WARNINGS
     OPAQUE = "opaque"  # not understood
     NO_PARSE = "no_parse"  # a SELECT the parser does not know
@@ -163,6 +164,7 @@ class StatementFacts:
     ``assignments``: what SET assigns. ``use_schema``: USE. ``kill``: ("connection" | "query", id).
     ``explain_route``: the statement behind EXPLAIN ROUTE. ``multi``: several statements in one text.
     ``vouchable``: a SELECT whose only flaw is an unknown function or syntax; router(replica) may vouch for it.
+    ``harmless``: it changes nothing but the session itself, so a read-only user may run it.
     """
 
     kind: StatementKind
@@ -182,4 +184,5 @@ class StatementFacts:
     local_infile: bool = False
     has_versioned_comment: bool = False
     vouchable: bool = False
+    harmless: bool = False
     detail: str = field(default="", compare=False)  # names the construct behind ``reason``, for people

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from router.sql.lexer import LexMode, TokenKind, patterns, tokenize
+from router.sql.builtins import KEYWORDS, READ_FUNCTIONS
+from router.sql.lexer import LexMode, Token, TokenKind, patterns, tokenize
 
 Key = tuple[bytes | None, ...]
 """Text, first byte and rest of a piece that stays (None, None for a literal), text, …"""
@@ -117,11 +118,11 @@ _ROW_LIST = re.compile(rb"(\([^()]{0,500}+(?:\([^()]{0,100}+\)[^()]{0,500}+){0,2
 
 
 def digest_text(sql: bytes, mode: LexMode) -> str:
-    """The statement in a form to compare: literals are ``?``, words upper case, lists of literals collapsed, comments gone.
+    """The statement in a form to compare: literals are ``?``, keywords upper case, lists of literals collapsed, comments gone.
 
     Two statements with equal keys have equal digests.
     """
-    words = [_digest_word(token.kind, token.text) for token in tokenize(sql, mode)]
+    words = [_digest_word(sql, token) for token in tokenize(sql, mode)]
     while words and words[-1] == ";":
         words.pop()
     text = " ".join(word for word in words if word)
@@ -134,16 +135,19 @@ _SIGN = re.compile(r"((?:^|[(,=<>]|\b(?:IN|VALUES|LIMIT|THEN|ELSE|WHEN|AND|OR|BE
 _ITEMS = re.compile(r"\?(?: , \?)+")
 _ROWS = re.compile(r"\( \? \)(?: , \( \? \))+")
 _LITERAL_KINDS = frozenset({TokenKind.STRING, TokenKind.NUMBER, TokenKind.PARAM})
-_COMMENT_KINDS = frozenset({TokenKind.HINT})
 
 
-def _digest_word(kind: TokenKind, text: str) -> str:
+def _digest_word(sql: bytes, token: Token) -> str:
+    kind, start, end, text = token
+    if kind is TokenKind.WORD:
+        return text if text in KEYWORDS or text in READ_FUNCTIONS else sql[start:end].decode("latin-1")
     if kind in _LITERAL_KINDS:
         return "?"
-    if kind in _COMMENT_KINDS:
+    if kind is TokenKind.HINT:
         return ""
     if kind is TokenKind.QUOTED:
         inner = text[1:-1]
-        # `orders` and orders are the same name; anything else keeps its quotes.
-        return inner.upper() if inner.isidentifier() and inner.isascii() else text
+        # `orders` and orders are the same name, unless it is a word of the language.
+        plain = inner.isidentifier() and inner.isascii() and inner.upper() not in KEYWORDS
+        return inner if plain else text
     return text

@@ -47,7 +47,9 @@ def parse(sql: bytes, tokens: list[Token], kind: StatementKind) -> Tree | None:
         if len(roots) != 1 or roots[0] is None:
             return None
         root = roots[0]
-        if isinstance(root, exp.Command) or not isinstance(root, _ROOTS):
+        if not isinstance(root, _ROOTS):
+            return None
+        if isinstance(root, exp.Create | exp.Drop) and root.args.get("kind") not in ("TABLE", "VIEW"):
             return None
         return _examine(root)
     except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError):
@@ -73,11 +75,17 @@ def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind) -> str | None:
     modifiers = kind in _MODIFIED and tokens[0].text in _VERBS
     for index, (token_kind, start, end, text) in enumerate(tokens):
         if token_kind is TokenKind.WORD:
-            if index <= 4 and modifiers and text in _MODIFIERS:
+            if modifiers and index <= 4:
+                if text in _MODIFIERS:
+                    continue
+                if text == "REPLACE" and index == 0:  # a Command to sqlglot; its tables are those of an INSERT
+                    add(b"INSERT")
+                    continue
+            if text == "VALUE" and modifiers and index + 1 < len(tokens) and tokens[index + 1].text == "(":
+                add(b"VALUES")
                 continue
             if text in _JOIN_WORDS:
-                joined = _join(tokens, index, pieces)
-                pending = max(0, pending + joined)
+                pending = max(0, pending + _join(tokens, index, pieces))
                 if pending > MAX_PENDING_JOINS:
                     return None
                 continue
@@ -86,7 +94,7 @@ def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind) -> str | None:
                 deepest = max(deepest, cases)
             if _is_prefix(tokens, index):
                 continue
-            add(_REPLACED.get(text, sql[start:end]) if index == 0 or text == "VALUE" else sql[start:end])
+            add(sql[start:end])
         elif token_kind is TokenKind.PUNCT:
             if text == "(":
                 depth += 1
@@ -106,8 +114,6 @@ def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind) -> str | None:
 
 _MODIFIED = frozenset({StatementKind.INSERT, StatementKind.REPLACE, StatementKind.UPDATE, StatementKind.DELETE})
 _VERBS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
-# `REPLACE INTO` is a Command to sqlglot; its tables are those of an INSERT.
-_REPLACED = {"REPLACE": b"INSERT", "VALUE": b"VALUES"}
 _JOIN_WORDS = frozenset({"JOIN", "STRAIGHT_JOIN", "INNER", "CROSS", "ON", "USING"})
 _OTHER = {TokenKind.STRING: b"'$'", TokenKind.NUMBER: b"1", TokenKind.SYSVAR: b"1", TokenKind.USERVAR: b"@v"}
 
@@ -136,7 +142,7 @@ def _join(tokens: list[Token], index: int, pieces: list[bytes]) -> int:
                 before == "INNER" and index >= 2 and tokens[index - 2].text == "NATURAL"
             ):
                 pieces.append(b"JOIN")
-                return 1 if before != "NATURAL" and "NATURAL" not in [t.text for t in tokens[max(0, index - 3) : index]] else 0
+                return "NATURAL" not in [token.text for token in tokens[max(0, index - 3) : index]]
             if index >= 1 and tokens[index - 1].text == "FOR":  # USE INDEX FOR JOIN
                 pieces.append(b"JOIN")
             else:
@@ -192,7 +198,7 @@ _READ_NODES: frozenset[type[exp.Expression]] = frozenset(
         exp.Interval, exp.IndexTableHint, exp.Lateral, exp.JSONSchema, exp.JSONColumnDef, exp.Introducer, exp.Partition,
         exp.Rollup, exp.Version, exp.Hint, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.CharacterSet,
         exp.IgnoreNulls, exp.RespectNulls, exp.OpenJSONColumnDef, exp.WithTableHint, exp.OnCondition, exp.Schema,
-        exp.JSONKeyValue, exp.QueryTransform, exp.WeekStart, exp.WindowSpec, exp.ColumnDef,
+        exp.JSONKeyValue, exp.JSONValue, exp.ColumnDef,
     }
     | _subclasses(exp.SetOperation)
     | _subclasses(exp.Condition)

@@ -78,7 +78,7 @@ class Ways:
         assert truth, "a scenario that sees nothing proves nothing"
         ours = self.run(self.router, scenario)
         for number, (expected, actual) in enumerate(zip_longest(truth, ours)):
-            assert actual == expected, f"step {number}, {(expected or actual)[0]!r}: router != direct"
+            assert actual == expected, f"step {number} differs\ndirect: {expected}\nrouter: {actual}"
 
     def run(self, way: Way, scenario: Scenario) -> list[tuple[str, str]]:
         """The scenario's steps in an empty database, as text that keeps types apart."""

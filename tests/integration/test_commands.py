@@ -131,7 +131,7 @@ def test_set_option_turns_multi_statements_off_and_on(pair: tuple[Connection, Co
         connection.next_result()
 
 
-def test_multi_statements_are_off_unless_asked_for(router: RunningRouter) -> None:
+def test_multi_statements_are_off_unless_asked_for(server_set: ReplicaSet, router: RunningRouter) -> None:
     with router.connect() as connection:
         connection.client_flag &= ~CLIENT.MULTI_STATEMENTS
         with pytest.raises(pymysql.err.ProgrammingError):
@@ -217,7 +217,9 @@ def test_load_data_local(pair: tuple[Connection, Connection], tmp_path: Path) ->
     assert seen[0] == seen[1]
 
 
-def test_load_data_local_is_refused_unless_the_client_offers_it(router: RunningRouter, tmp_path: Path) -> None:
+def test_load_data_local_is_refused_unless_the_client_offers_it(
+    server_set: ReplicaSet, router: RunningRouter, tmp_path: Path
+) -> None:
     file = tmp_path / "x.csv"
     file.write_text("1\n")
     with router.connect() as connection, pytest.raises(pymysql.MySQLError):

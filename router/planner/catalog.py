@@ -1,0 +1,109 @@
+"""The configuration as the planner sees it: immutable, compiled, replaced as a whole on reload."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from router.config.models import RouterConfig
+from router.config.rules import Rule
+from router.planner.plan import Role
+from router.sql.fingerprint import digest_text
+from router.sql.lexer import LexMode
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEntry:
+    """A group of servers; ``reads_from`` is replicas, primary or any."""
+
+    name: str
+    reads_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """A user's rights: ``schemas`` None means all."""
+
+    schemas: frozenset[str] | None
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEntry:
+    """A compiled rule. Conditions that are None always hold; ``regex`` is searched in the statement as latin-1 text."""
+
+    name: str
+    user: str | None
+    schema: str | None
+    statement: str | None
+    client: IPv4Network | IPv6Network | None
+    regex: re.Pattern[str] | None
+    digest: str | None
+    group: str | None
+    role: Role | None
+    reject: str | None
+
+    def from_client(self, client: str | None) -> bool:
+        """Whether a client at this address is meant; None is a unix socket, which no network contains."""
+        if self.client is None:
+            return True
+        if client is None:
+            return False
+        address = ip_address(client)
+        mapped = getattr(address, "ipv4_mapped", None)
+        return (mapped or address) in self.client
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Groups, users, the place of each database, and rules in their order.
+
+    ``default_group`` takes what names no database with a place: the first group of the file. ``generation`` counts reloads.
+    """
+
+    generation: int
+    default_group: str
+    groups: Mapping[str, GroupEntry]
+    users: Mapping[str, UserEntry]
+    schemas: Mapping[str, str]
+    rules: tuple[RuleEntry, ...]
+
+    @classmethod
+    def build(cls, config: RouterConfig, generation: int) -> Catalog:
+        """Compile a valid configuration."""
+        return cls(
+            generation=generation,
+            default_group=next(iter(config.groups)),
+            groups={name: GroupEntry(name, group.reads.from_) for name, group in config.groups.items()},
+            users={
+                name: UserEntry(None if user.schemas is None else frozenset(user.schemas), user.read_only)
+                for name, user in config.users.items()
+            },
+            schemas={name: schema.group for name, schema in config.schemas.items() if schema.group is not None},
+            rules=tuple(_compile(rule) for rule in config.rules),
+        )
+
+    def group_of(self, schema: str | None) -> str:
+        """The group where a database lives; the default group for those without a place."""
+        if schema is None:
+            return self.default_group
+        return self.schemas.get(schema, self.default_group)
+
+
+def _compile(rule: Rule) -> RuleEntry:
+    when, send_to = rule.when, rule.send_to
+    role = send_to.role if send_to is not None else None
+    return RuleEntry(
+        name=rule.name,
+        user=when.user,
+        schema=when.schema_,
+        statement=when.statement,
+        client=when.client,
+        regex=None if when.regex is None else re.compile(when.regex),
+        digest=None if when.digest is None else digest_text(when.digest.encode(), LexMode()),
+        group=None if send_to is None else send_to.group,
+        role=None if role is None else Role(role),
+        reject=rule.reject,
+    )

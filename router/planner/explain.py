@@ -1,0 +1,51 @@
+"""A plan for people: the rows of EXPLAIN ROUTE."""
+
+from __future__ import annotations
+
+from router.planner.plan import Local, Plan, Refused, Relay
+from router.sql.facts import Reason, StatementFacts
+
+Row = tuple[int, str | None, str | None, str | None, str | None, str]
+"""step, server, role, shard, sql, reason"""
+
+# Reasons whose detail names the construct that decided.
+_NAMED = frozenset(
+    {
+        Reason.UNKNOWN_FUNCTION,
+        Reason.SERVER_FUNCTION,
+        Reason.SERVER_VARIABLE,
+        Reason.LOOKS_BACK,
+        Reason.NO_PARSE,
+        Reason.OPAQUE,
+        Reason.TOO_LARGE,
+        Reason.MULTI_STATEMENT,
+    }
+)
+
+
+def explain_rows(plan: Plan, server: str | None, sql: str | None = None) -> list[Row]:
+    """One row per server the statement would reach. ``server``: the one that would be chosen now, None for the group."""
+    match plan:
+        case Relay():
+            return [(1, server or f"group {plan.group}", plan.role.value, None, sql, _reason(plan))]
+        case Refused():
+            return [(1, None, None, None, sql, f"refused: {plan.error.message}")]
+        case Local():
+            return [(1, None, None, None, sql, "answered by the router")]
+
+
+def _reason(plan: Relay) -> str:
+    reason = plan.reason.value
+    if plan.rule is not None:
+        reason += f" {plan.rule}"
+        if plan.reason is Reason.RULE_NOT_READ:
+            reason += f" ({_why_not(plan.facts)})"
+    elif plan.reason is Reason.HINT_NOT_READ:
+        reason += f" ({_why_not(plan.facts)})"
+    elif plan.facts.detail and plan.reason in _NAMED:
+        reason += f": {plan.facts.detail}"
+    return reason
+
+
+def _why_not(facts: StatementFacts) -> str:
+    return f"{facts.reason.value}: {facts.detail}" if facts.detail else facts.reason.value

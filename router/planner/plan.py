@@ -1,0 +1,117 @@
+"""What is to be done with a statement: the planner's answer, the same for every statement of its shape.
+
+A plan holds no literal's value (plans with ``facts.kill`` or ``facts.explain_route`` are made anew each time).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from router.errors import MySQLError
+from router.sql.facts import Reason, StatementFacts
+
+
+class Role(StrEnum):
+    """What kind of server of a group; ``replica`` leaves the choice among those that may read to the group."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The client's bytes go unchanged to one server of ``group``, its answer goes back unchanged.
+
+    ``rule`` names the rule that decided, if one did.
+    """
+
+    group: str
+    role: Role
+    reason: Reason
+    facts: StatementFacts
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Answered by the router: EXPLAIN ROUTE of the statement ``sql``."""
+
+    sql: bytes
+    facts: StatementFacts
+    reason: Reason = Reason.LOCAL
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The client gets ``error``; nothing is sent to a server."""
+
+    error: MySQLError
+    reason: Reason
+    facts: StatementFacts
+    rule: str | None = None
+
+
+Plan = Relay | Local | Refused
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON: what golden tests compare and ``router explain --json`` prints. Defaults are left out."""
+    match plan:
+        case Relay():
+            head: dict[str, Any] = {
+                "plan": "relay",
+                "group": plan.group,
+                "role": plan.role.value,
+                "reason": plan.reason.value,
+                "rule": plan.rule,
+            }
+        case Local():
+            head = {"plan": "local", "statement": plan.sql.decode("utf-8", "backslashreplace")}
+        case Refused():
+            head = {
+                "plan": "refused",
+                "code": plan.error.code,
+                "sqlstate": plan.error.sqlstate,
+                "message": plan.error.message,
+                "reason": plan.reason.value,
+                "rule": plan.rule,
+            }
+    return {key: value for key, value in {**head, "facts": _facts_json(plan.facts)}.items() if value is not None}
+
+
+def _facts_json(facts: StatementFacts) -> dict[str, Any]:
+    tables = facts.tables
+    values: dict[str, Any] = {
+        "kind": facts.kind.value,
+        "read": facts.read,
+        "reason": facts.reason.value,
+        "detail": facts.detail,
+        "pins": sorted(pin.value for pin in facts.pins),
+        "looks_back": facts.looks_back,
+        "found_rows": facts.found_rows,
+        "tables": None if tables is None else [f"{t.schema}.{t.name}" if t.schema else t.name for t in tables],
+        "qualifiers": sorted(facts.qualifiers),
+        "assignments": [f"{each.scope} {each.name}" for each in facts.assignments],
+        "use_schema": facts.use_schema,
+        "kill": list(facts.kill) if facts.kill else None,
+        "multi": facts.multi,
+        "local_infile": facts.local_infile,
+        "versioned_comment": facts.has_versioned_comment,
+        "vouchable": facts.vouchable,
+        "harmless": facts.harmless and not facts.read,
+        "hints": {name: value for name, value in _hints(facts).items() if value is not None},
+    }
+    return {key: value for key, value in values.items() if value not in (None, "", False, [], {}) or key == "read"}
+
+
+def _hints(facts: StatementFacts) -> dict[str, Any]:
+    hints = facts.hints
+    return {
+        "role": hints.role,
+        "group": hints.group,
+        "shard": hints.shard,
+        "max_lag": hints.max_lag,
+        "error": hints.error,
+    }

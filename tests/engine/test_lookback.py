@@ -1,0 +1,141 @@
+"""The lingering connection: kept for questions about the past, given up when others wait."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from router.backend.connection import BackendConnection
+from router.cluster.topology import Server
+from router.config.models import Server as ServerConfig
+from router.engine import lookback
+from router.engine.lookback import LookBack
+from router.session.state import SessionState
+from tests.fakes import KEY, PROFILE, WaitingSession, accounts, err, leased, make_pool, quiet, rows, virtually, wire
+
+
+class Desk:
+    """A session with a lingering connection and the server it belongs to."""
+
+    def __init__(self, connection: BackendConnection, server: Server) -> None:
+        self.session = SessionState(PROFILE, 45, None)
+        self.answers = 0
+        self.connection = connection
+        self.server = server
+        self.look = LookBack(self.session, self.answered)
+
+    def answered(self) -> None:
+        self.answers += 1
+
+
+async def desk(most: int = 1) -> Desk:
+    pool, _ = make_pool(most=most)
+    connection = await leased(pool)
+    server = Server(ServerConfig.model_validate("db.example:3306"), pool)
+    return Desk(connection, server)
+
+
+@virtually
+async def test_a_kept_connection_is_used_again() -> None:
+    at = await desk()
+    at.look.keep(at.connection, at.server, firm=False)
+    assert at.look.last_on is at.connection
+    assert at.look.is_on(at.server)
+    assert at.look.take() == (at.connection, at.server)
+    assert at.look.connection is None
+    assert at.look.take() is None
+    assert accounts(at.server.pool) == (1, 1, 0, 0)
+
+
+@virtually
+async def test_a_connection_that_has_ended_is_not_used_again() -> None:
+    at = await desk()
+    at.look.keep(at.connection, at.server, firm=False)
+    at.connection.connection_lost(None)
+    assert at.look.take() is None
+    assert at.look.last_on is None
+    assert at.server.pool.size == 0
+
+
+@virtually
+async def test_it_goes_to_whoever_waits() -> None:
+    at = await desk()
+    at.look.keep(at.connection, at.server, firm=False)
+    other = WaitingSession(at.server.pool, KEY).wait()
+    assert other.connection is at.connection
+    assert at.look.connection is None
+    assert at.look.last_on is None
+
+
+@virtually
+async def test_what_only_it_knows_is_asked_first() -> None:
+    at = await desk()
+    at.session.last_insert_id = None
+    at.look.keep(at.connection, at.server, firm=False)
+    other = WaitingSession(at.server.pool, KEY).wait()
+    assert at.look.asking == 1
+    assert other.granted == []
+    assert b"SELECT LAST_INSERT_ID()" in wire(at.connection).take()
+    at.connection.data_received(rows([b"4711"]))
+    assert at.session.last_insert_id == 4711
+    assert (at.look.asking, at.answers) == (0, 1)
+    assert other.connection is at.connection
+
+
+@virtually
+async def test_a_question_that_fails_costs_the_connection_and_leaves_the_id_unknown() -> None:
+    at = await desk()
+    at.session.last_insert_id = None
+    at.look.keep(at.connection, at.server, firm=False)
+    at.look.give_up()
+    at.connection.data_received(err(1317, "interrupted", "70100"))
+    assert at.session.last_insert_id is None
+    assert (at.look.asking, at.answers) == (0, 1)
+    assert at.server.pool.size == 0
+
+
+@virtually
+async def test_a_connection_lost_while_asked_is_discarded() -> None:
+    at = await desk()
+    at.session.last_insert_id = None
+    at.look.keep(at.connection, at.server, firm=False)
+    at.look.give_up()
+    at.connection.connection_lost(None)
+    assert (at.look.asking, at.answers) == (0, 1)
+    assert at.server.pool.size == 0
+
+
+@virtually
+async def test_at_the_end_of_a_session_nothing_is_asked() -> None:
+    at = await desk()
+    at.session.last_insert_id = None
+    at.look.keep(at.connection, at.server, firm=False)
+    wire(at.connection).take()
+    at.look.give_up(silently=True)
+    assert wire(at.connection).take() == b""
+    assert accounts(at.server.pool) == (1, 0, 1, 0)
+
+
+@virtually
+async def test_warnings_are_left_to_the_session_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = await desk()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(lookback, "perf_counter", loop.time)
+    at.look.keep(at.connection, at.server, firm=True)
+    other = WaitingSession(at.server.pool, KEY).wait()
+    await asyncio.sleep(lookback.FIRM * 0.9)
+    assert other.granted == []
+    await asyncio.sleep(lookback.FIRM * 0.2)
+    await quiet()
+    assert other.connection is at.connection
+
+
+@virtually
+async def test_keeping_another_gives_the_first_back() -> None:
+    at = await desk(most=2)
+    second = await leased(at.server.pool)
+    at.look.keep(at.connection, at.server, firm=False)
+    at.look.keep(second, at.server, firm=False)
+    assert at.look.connection is second
+    assert accounts(at.server.pool) == (2, 1, 1, 0)
