@@ -157,7 +157,7 @@ class Dispatcher:
             for row in explain_rows(target, server.name if server is not None else None)
         ]
         columns = [
-            ColumnDefinition(name=name.encode(), column_type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024)
+            ColumnDefinition(name=name.encode(), type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024)
             for name in _EXPLAIN_COLUMNS
         ]
         self._client.write(

@@ -60,7 +60,7 @@ class RuleEntry:
 class Catalog:
     """Groups, users, the place of each database, and rules in their order.
 
-    ``default_group`` takes what names no database with a place: the first group of the file. ``generation`` counts reloads.
+    ``default_group``, the first of the file, takes what names no database with a place. ``generation`` counts reloads.
     """
 
     generation: int

@@ -24,7 +24,7 @@ _NAMED = frozenset(
 
 
 def explain_rows(plan: Plan, server: str | None, sql: str | None = None) -> list[Row]:
-    """One row per server the statement would reach. ``server``: the one that would be chosen now, None for the group."""
+    """One row per server the statement would reach; ``server`` is the one that would be chosen now, if known."""
     match plan:
         case Relay():
             return [(1, server or f"group {plan.group}", plan.role.value, None, sql, _reason(plan))]

@@ -33,20 +33,13 @@ class Planner:
         if refused is not None:
             return refused
         rule = routing.find_rule(catalog, sql, facts, context) if catalog.rules else None
-        if rule is not None and rule.reject is None and rule.group is not None:
-            group: str | Refused = rule.group
-        elif facts.hints.group is not None:
-            group = facts.hints.group
-        else:
-            group = routing.find_group(catalog, facts, context.schema)
-        if isinstance(group, Refused) and (rule is None or rule.reject is None):
-            return group
-        plan = routing.default_plan(
-            catalog, catalog.default_group if isinstance(group, Refused) else group, facts, context.schema
-        )
+        if rule is not None and rule.reject is not None:
+            return routing.rejected(rule, facts)
+        group = (rule.group if rule is not None else None) or facts.hints.group
+        place = group if group is not None else routing.find_group(catalog, facts, context.schema)
+        if isinstance(place, Refused):
+            return place
+        plan = routing.default_plan(catalog, place, facts, context.schema)
         if rule is not None:
-            decided = routing.apply_rule(rule, plan)
-            if isinstance(decided, Refused):
-                return decided
-            plan = decided
+            plan = routing.apply_rule(rule, plan)
         return routing.apply_hints(plan)

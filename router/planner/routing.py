@@ -1,7 +1,7 @@
 """Where a statement may go: the databases it touches, the rights of its user, rules and hints.
 
-The order: rights first, then rules (the first that matches; a reject is final), then hints, then the defaults. Each step
-is a function that answers or passes.
+The order: rights, the defaults, then rules (the first that matches; a reject is final), then hints. Each step is a
+function.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from router.errors import MySQLError
 from router.planner.catalog import Catalog, RuleEntry, UserEntry
 from router.planner.plan import Refused, Relay, Role
 from router.sql.builtins import SERVER_SCHEMAS, SHARED_INFORMATION
-from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.sql.facts import Reason, StatementFacts
 from router.sql.fingerprint import digest_text
 from router.sql.lexer import LexMode
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -124,11 +124,14 @@ def searchable(sql: bytes) -> str:
     return sql.decode("utf-8", "replace")
 
 
-def apply_rule(rule: RuleEntry, plan: Relay) -> Relay | Refused:
-    """What the rule makes of the default plan. It sends only proven reads to replicas."""
-    if rule.reject is not None:
-        error = mysql_error(ErrorCode.NOT_ALLOWED_COMMAND, f"router: {rule.reject} (rule '{rule.name}')")
-        return Refused(error, Reason.RULE, plan.facts, rule.name)
+def rejected(rule: RuleEntry, facts: StatementFacts) -> Refused:
+    """The answer of a rule that rejects; no hint gets around it."""
+    error = mysql_error(ErrorCode.NOT_ALLOWED_COMMAND, f"router: {rule.reject} (rule '{rule.name}')")
+    return Refused(error, Reason.RULE, facts, rule.name)
+
+
+def apply_rule(rule: RuleEntry, plan: Relay) -> Relay:
+    """What a rule that sends makes of the default plan. It sends only proven reads to replicas."""
     role, reason = rule.role or plan.role, Reason.RULE
     if role is Role.REPLICA and not plan.facts.read:
         role, reason = Role.PRIMARY, Reason.RULE_NOT_READ
@@ -179,7 +182,7 @@ def default_plan(catalog: Catalog, group: str, facts: StatementFacts, schema: st
         return Relay(group, Role.PRIMARY, facts.reason, facts)
     if catalog.groups[group].reads_from == "primary":
         return Relay(group, Role.PRIMARY, Reason.READS_FROM_PRIMARY, facts)
-    if facts.kind in (StatementKind.SELECT, StatementKind.EXPLAIN) and _describes_server(facts, schema):
+    if _describes_server(facts, schema):
         return Relay(group, Role.PRIMARY, Reason.SERVER_TABLE, facts)
     return Relay(group, Role.REPLICA, Reason.READ, facts)
 

@@ -15,7 +15,7 @@ from router.sql import tree
 from router.sql.assignments import parse_set
 from router.sql.builtins import PAREN_KEYWORDS, READ_FUNCTIONS
 from router.sql.classify import Classification, classify_tokens
-from router.sql.facts import PinReason, Reason, StatementFacts, StatementKind
+from router.sql.facts import PinReason, Reason, StatementFacts, StatementKind, TableRef
 from router.sql.fingerprint import shrink
 from router.sql.hints import NO_HINTS, Hints, parse_hints
 from router.sql.lexer import LexMode, Token, TokenKind, tokenize
@@ -57,7 +57,7 @@ def _versioned(facts: StatementFacts, sql: bytes, tokens: list[Token], mode: Lex
     bare = _without_optional(tokens)
     skipped = _analyze_tokens(sql, bare, mode) if bare is not None else facts
     if skipped.kind not in (facts.kind, _K.EMPTY):
-        return _opaque("a versioned comment changes what the statement is", has_versioned_comment=True)
+        return replace(_opaque("a versioned comment changes what the statement is"), has_versioned_comment=True)
     reason = Reason.VERSIONED_COMMENT if facts.reason in (Reason.READ, Reason.NO_PARSE) else facts.reason
     tables = facts.tables
     if tables is not None:
@@ -95,8 +95,8 @@ def _without_optional(tokens: list[Token]) -> list[Token] | None:
     return result if skipped else None
 
 
-def _opaque(detail: str, **more: bool) -> StatementFacts:
-    return StatementFacts(_K.OTHER, read=False, reason=Reason.OPAQUE, pins=_UNKNOWN, detail=detail, **more)
+def _opaque(detail: str) -> StatementFacts:
+    return StatementFacts(_K.OTHER, read=False, reason=Reason.OPAQUE, pins=_UNKNOWN, detail=detail)
 
 
 # -- one text, perhaps of several statements -------------------------------------------------------------------
@@ -156,7 +156,7 @@ def _several(parts: list[StatementFacts]) -> StatementFacts:
 _NO_TABLES = frozenset({_K.SET, _K.BEGIN, _K.COMMIT, _K.ROLLBACK, _K.SAVEPOINT, _K.UNLOCK, _K.EMPTY})
 
 
-def _tables(parts: Iterable[StatementFacts]) -> Iterable[tree.TableRef]:
+def _tables(parts: Iterable[StatementFacts]) -> Iterable[TableRef]:
     for part in parts:
         yield from part.tables or ()
 
@@ -166,6 +166,8 @@ def _tables(parts: Iterable[StatementFacts]) -> Iterable[tree.TableRef]:
 
 def _analyze_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int = 0) -> StatementFacts:
     facts = _facts_of_one(sql, tokens, mode, depth)
+    if facts.kind is _K.SELECT:
+        return facts
     harmless = facts.read or facts.harmless or (facts.kind in _HARMLESS and _HARMFUL_PINS.isdisjoint(facts.pins))
     if facts.kind is _K.SET:
         harmless = harmless and all(each.scope in ("session", "user") for each in facts.assignments)
@@ -242,17 +244,25 @@ def _select(seen: Scan, parsed: tree.Tree | None) -> StatementFacts:
     elif seen.unknown_calls:
         pins = frozenset({PinReason.ROUTINE})
     vouchable = bool(obstacles) and all(each in _VOUCHABLE for each, _ in obstacles)
-    harmless = all(each in _TIED for each, _ in obstacles)
-    facts = StatementFacts(
+    if seen.assigns:
+        seen.pins.add(PinReason.USER_VARIABLE)
+    qualifiers = seen.qualifiers
+    if parsed is not None:
+        qualifiers = qualifiers - parsed.names
+        qualifiers.update(table.schema for table in parsed.tables if table.schema is not None)
+    return StatementFacts(
         _K.SELECT,
         read=not obstacles,
         reason=reason,
-        pins=pins,
+        pins=pins | seen.pins,
+        looks_back=seen.looks_back is not None,
+        found_rows=seen.found_rows,
+        tables=parsed.tables if parsed is not None else None,
+        qualifiers=frozenset(qualifiers),
         vouchable=vouchable,
-        harmless=harmless,
+        harmless=all(each in _TIED for each, _ in obstacles),
         detail=detail,
     )
-    return _with_tree(_with_scan(facts, seen), seen, parsed)
 
 
 _VOUCHABLE = frozenset({Reason.UNKNOWN_FUNCTION, Reason.NO_PARSE})

@@ -68,16 +68,16 @@ def _items(tokens: list[Token]) -> list[list[Token]]:
 def _special(words: list[str]) -> Assignments | None:
     """Forms that are not ``variable = value``."""
     if len(words) > 1 and words[1] in ("=", ":="):
-        return None if words[0] != "PASSWORD" else Assignments((Assignment("account", "password"),))
+        return None if words[0] != "PASSWORD" else Assignments((Assignment("global", "password"),))
     match words:
         case ["NAMES", *_]:
             return Assignments((Assignment("session", "names"),))
         case ["CHARACTER", "SET", *_] | ["CHARSET", *_] | ["CHAR", "SET", *_]:
             return Assignments((Assignment("session", "character set"),))
         case ["PASSWORD", *_]:
-            return Assignments((Assignment("account", "password"),))
+            return Assignments((Assignment("global", "password"),))
         case ["DEFAULT", "ROLE", *_]:
-            return Assignments((Assignment("account", "default role"),))
+            return Assignments((Assignment("global", "default role"),))
         case ["ROLE", *_]:
             return Assignments((), frozenset({PinReason.ROLE}))
         case ["RESOURCE", "GROUP", *_]:

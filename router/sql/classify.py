@@ -97,10 +97,10 @@ _SIMPLE: dict[str, Classification] = {
     "BINLOG": _plain(_K.ADMIN, Reason.ADMIN, PinReason.UNKNOWN),
     **dict.fromkeys(("CREATE", "ALTER", "RENAME", "TRUNCATE", "GRANT", "REVOKE"), _DDL),
     **dict.fromkeys(
-        ("OPTIMIZE", "REPAIR", "CHECK", "CHECKSUM", "CACHE", "RESET", "PURGE", "CHANGE", "STOP", "INSTALL", "UNINSTALL")
-        + ("SHUTDOWN", "RESTART", "CLONE", "IMPORT", "HELP", "SIGNAL", "RESIGNAL"),
-        _ADMIN,
+        ("OPTIMIZE", "REPAIR", "CHECK", "CHECKSUM", "CACHE", "IMPORT", "HELP", "SIGNAL", "RESIGNAL"), _ADMIN
     ),
+    **dict.fromkeys(("RESET", "PURGE", "CHANGE", "STOP", "SHUTDOWN", "RESTART", "CLONE"), _ADMIN),
+    **dict.fromkeys(("INSTALL", "UNINSTALL"), _ADMIN),
 }
 
 

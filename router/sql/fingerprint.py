@@ -118,7 +118,7 @@ _ROW_LIST = re.compile(rb"(\([^()]{0,500}+(?:\([^()]{0,100}+\)[^()]{0,500}+){0,2
 
 
 def digest_text(sql: bytes, mode: LexMode) -> str:
-    """The statement in a form to compare: literals are ``?``, keywords upper case, lists of literals collapsed, comments gone.
+    """The statement in a form to compare: ``?`` for a literal or a list of them, keywords upper case, no comments.
 
     Two statements with equal keys have equal digests.
     """

@@ -69,7 +69,7 @@ def _once(hints: Hints, name: str, value: str | float) -> Hints:
     before = getattr(hints, name)
     if before is not None and before != value:
         return Hints(error=f"hints contradict each other: {name} is both {before} and {value}")
-    return replace(hints, **{name: value})
+    return replace(hints, **{name: value})  # type: ignore[arg-type]
 
 
 def _wrong(argument: str) -> Hints:

@@ -156,7 +156,7 @@ def _check_special(sql: bytes, tokens: list[Token]) -> list[Token]:
     result: list[Token] = []
     open_at: int | None = None
     skip_until = -1
-    for index, token in enumerate(tokens):
+    for token in tokens:
         if token.start < skip_until:
             continue
         if token.kind is TokenKind.VERSIONED_OPEN:

@@ -1,7 +1,8 @@
 """What a statement's tokens give away without parsing: calls, variables, locks, names that may be databases.
 
 This scan, not the parser, decides which functions a statement calls: it sees the text as the server does, while the
-parser maps names of many dialects onto each other. A word before a parenthesis is a call unless its place rules that out.
+parser maps names of many dialects onto each other. A word before a parenthesis is a call unless its place rules that
+out.
 """
 
 from __future__ import annotations

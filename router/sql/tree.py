@@ -177,7 +177,7 @@ def _decode(raw: bytes) -> str:
 # -- reading the tree ------------------------------------------------------------------------------------------
 
 
-def _subclasses(cls: type[exp.Expression]) -> set[type[exp.Expression]]:
+def _subclasses(cls: type[exp.Expr]) -> set[type[exp.Expr]]:
     found = {cls}
     for child in cls.__subclasses__():
         found |= _subclasses(child)
@@ -190,13 +190,13 @@ _ROOTS = (
 )  # fmt: skip
 _READ_ROOTS = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 # Functions are judged by their names in the text (scan.py), so any function node may stand in a read.
-_READ_NODES: frozenset[type[exp.Expression]] = frozenset(
+_READ_NODES: frozenset[type[exp.Expr]] = frozenset(
     {
-        exp.Select, exp.Subquery, exp.Values, exp.Tuple, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Order,
-        exp.Ordered, exp.Limit, exp.Offset, exp.Table, exp.TableAlias, exp.Identifier, exp.Star, exp.Alias, exp.Aliases,
-        exp.With, exp.CTE, exp.Window, exp.WindowSpec, exp.Var, exp.DataType, exp.DataTypeParam, exp.Distinct,
-        exp.Interval, exp.IndexTableHint, exp.Lateral, exp.JSONSchema, exp.JSONColumnDef, exp.Introducer, exp.Partition,
-        exp.Rollup, exp.Version, exp.Hint, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.CharacterSet,
+        exp.Select, exp.Subquery, exp.Values, exp.Tuple, exp.From, exp.Join, exp.Where, exp.Group, exp.Having,
+        exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Table, exp.TableAlias, exp.Identifier, exp.Star, exp.Alias,
+        exp.Aliases, exp.With, exp.CTE, exp.Window, exp.WindowSpec, exp.Var, exp.DataType, exp.DataTypeParam,
+        exp.Distinct, exp.Interval, exp.IndexTableHint, exp.Lateral, exp.JSONSchema, exp.JSONColumnDef, exp.Introducer,
+        exp.Partition, exp.Rollup, exp.Version, exp.Hint, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.CharacterSet,
         exp.IgnoreNulls, exp.RespectNulls, exp.OpenJSONColumnDef, exp.WithTableHint, exp.OnCondition, exp.Schema,
         exp.JSONKeyValue, exp.JSONValue, exp.ColumnDef,
     }
@@ -206,7 +206,7 @@ _READ_NODES: frozenset[type[exp.Expression]] = frozenset(
 ) - {exp.PropertyEQ, exp.Parameter, exp.SessionParameter}  # fmt: skip
 
 
-def _examine(root: exp.Expression) -> Tree:
+def _examine(root: exp.Expr) -> Tree:
     tables: dict[TableRef, None] = {}
     names: set[str] = set()
     problem = None if isinstance(root, _READ_ROOTS) else type(root).__name__
@@ -235,10 +235,10 @@ def _examine(root: exp.Expression) -> Tree:
     return Tree(tuple(tables), frozenset(names), problem)
 
 
-def _is_cte(table: exp.Expression) -> bool:
+def _is_cte(table: exp.Expr) -> bool:
     """Whether an unqualified table name means a common table expression that is visible where it stands."""
     name = table.name.lower()
-    child: exp.Expression = table
+    child: exp.Expr = table
     parent = table.parent
     while parent is not None:
         if isinstance(parent, exp.With):
@@ -250,7 +250,9 @@ def _is_cte(table: exp.Expression) -> bool:
                     break
                 if cte.alias.lower() == name:
                     return True
-            child, parent = parent.parent, parent.parent.parent if parent.parent is not None else None
+            if parent.parent is None:
+                return False
+            child, parent = parent.parent, parent.parent.parent
             continue
         with_ = parent.args.get("with_")
         if with_ is not None and any(cte.alias.lower() == name for cte in with_.expressions):

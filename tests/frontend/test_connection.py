@@ -235,8 +235,9 @@ def test_an_error_answers_the_command_and_the_next_may_come() -> None:
 
 
 def test_an_error_continues_the_sequence_of_a_long_command() -> None:
-    client, _, transport = connect(at_once=False)
+    client, session, transport = connect(at_once=False)
     client.data_received(frame(b"\x03" + b"x" * MAX_PAYLOAD, 0))
+    session.running = False
     client.fail(REFUSED)
     assert transport.written[3] == 2
     transport.take()
@@ -411,6 +412,7 @@ def test_a_file_that_came_before_it_was_asked_for() -> None:
 
 
 def test_a_file_in_full_frames() -> None:
+    """An empty frame behind a full one belongs to the same packet and does not end the file."""
     client, session, _ = connect(at_once=False)
     client.data_received(query("LOAD DATA"))
     client.ask_for_file()

@@ -199,7 +199,7 @@ def change_user(connection: Connection, user: bytes, password: bytes, schema: by
     assert packet.is_ok_packet()
 
 
-def test_load_data_local(pair: tuple[Connection, Connection], tmp_path: Path) -> None:
+def test_load_data_local(server_set: ReplicaSet, pair: tuple[Connection, Connection], tmp_path: Path) -> None:
     small, large, missing = tmp_path / "small.csv", tmp_path / "large.csv", tmp_path / "missing.csv"
     small.write_text("100\tone\n101\ttwo\n")
     large.write_text("".join(f"{number}\t{'x' * 15}\n" for number in range(1000, 120_000)))
@@ -212,6 +212,7 @@ def test_load_data_local(pair: tuple[Connection, Connection], tmp_path: Path) ->
             connection.query("DELETE FROM t WHERE id >= 100")
         with pytest.raises(pymysql.MySQLError) as caught:
             connection.query(f"LOAD DATA LOCAL INFILE '{missing}' INTO TABLE t")
+        server_set.wait_for_replicas()
         assert rows(connection, "SELECT count(*) FROM t") == ((3,),)
         seen.append((counts, caught.value.args))
     assert seen[0] == seen[1]

@@ -175,10 +175,9 @@ def test_rules_come_first(
         with pytest.raises(pymysql.MySQLError, match="add a WHERE clause"):
             run(connection, "select  *  from t")
         run(connection, "SELECT * FROM t LIMIT 1")
-    assert seen_by(server_set, since) == {
-        PRIMARY: ["SELECT v FROM t WHERE id = 42"],
-        REPLICA: ["SELECT v FROM t WHERE id = 43", "SELECT * FROM t LIMIT 1"],
-    }
+    seen = seen_by(server_set, since)
+    assert seen[PRIMARY] == ["SELECT v FROM t WHERE id = 42"]
+    assert sorted(seen[REPLICA]) == ["SELECT * FROM t LIMIT 1", "SELECT v FROM t WHERE id = 43"]
 
 
 @pytest.mark.usefixtures("places")
