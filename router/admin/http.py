@@ -43,7 +43,7 @@ class AdminHttp:
         await self._runner.setup()
         site: web.BaseSite
         if self._address.path is not None:
-            Path(self._address.path).unlink(missing_ok=True)
+            _remove(self._address.path)
             site = web.UnixSite(self._runner, self._address.path)
         else:
             site = web.TCPSite(self._runner, self._address.host, self._address.port)
@@ -89,3 +89,8 @@ class AdminHttp:
         if reason is None:
             return web.Response(text="ok\n")
         return web.Response(status=503, text=f"{reason}\n")
+
+
+def _remove(path: str) -> None:
+    """A socket of an earlier run stands in the way of the new one."""
+    Path(path).unlink(missing_ok=True)

@@ -100,7 +100,7 @@ class BackendConnection:
         now: float,
         keep: object = None,
     ) -> None:
-        """``keep`` is held for the life of the connection (the StreamWriter whose destructor would close the socket)."""
+        """``keep`` is held as long as the connection (the StreamWriter whose destructor would close the socket)."""
         self.transport = transport
         self.key = key
         self.thread_id = thread_id
@@ -212,7 +212,7 @@ class BackendConnection:
             sink.file_requested(self)
 
     def _swallow(self, data: bytes) -> int:
-        """Consume replies of the prefix; return the offset of what follows, leaving ``_prefix`` 0 when it is through."""
+        """Consume replies of the prefix; return the offset of what follows. ``_prefix`` is 0 when it is through."""
         pos = 0
         scanner = self.scanner
         while self._prefix:

@@ -119,7 +119,7 @@ class ResponseScanner:
         self.local_infile = False
 
     def feed(self, data: bytes, pos: int = 0) -> int:
-        """Look at ``data`` from ``pos`` on; return the offset up to which it belongs to this response and is understood.
+        """Look at ``data`` from ``pos`` on; return the offset up to which it is of this response and understood.
 
         Bytes behind that offset must be fed again in front of the next chunk, or, when ``done``, belong to the
         response after this one. ``splices`` holds ``(start, end, replacement)`` for this chunk.
@@ -238,7 +238,7 @@ class ResponseScanner:
                 return True
             # A row may begin with 0xFE only when its first value is longer than 16 MiB.
             return length < (_MAX_PAYLOAD if self._deprecate_eof else 9)
-        if state == _COLUMNS or state == _COUNTDOWN:
+        if state in (_COLUMNS, _COUNTDOWN):
             return first == 0xFF
         return state != _ANY
 
