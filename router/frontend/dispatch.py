@@ -154,7 +154,7 @@ class Dispatcher:
         server = self._server_of(target)
         rows = [
             [None if value is None else str(value).encode() for value in row]
-            for row in explain_rows(target, server.name if server is not None else None)
+            for row in explain_rows(target, server and server.name, plan.sql.decode("utf-8", "replace"))
         ]
         columns = [
             ColumnDefinition(name=name.encode(), type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024)

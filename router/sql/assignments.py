@@ -29,6 +29,9 @@ class Assignments:
 
 def parse_set(sql: bytes, tokens: list[Token], *, scope: str = "session") -> Assignments | None:
     """What ``tokens`` (SET and all that follows) assign; None when they are not understood."""
+    transaction = _transaction([token.text for token in tokens[1:3]])
+    if transaction is not None:
+        return transaction
     items = _items(tokens[1:])
     assigned: list[Assignment] = []
     pins: set[PinReason] = set()
@@ -65,6 +68,17 @@ def _items(tokens: list[Token]) -> list[list[Token]]:
     return items
 
 
+def _transaction(words: list[str]) -> Assignments | None:
+    """SET [GLOBAL | SESSION] TRANSACTION characteristics, alone in its statement. Without scope: of the next one only."""
+    match words:
+        case ["TRANSACTION", other] if other not in ("=", ":="):
+            return Assignments((), frozenset({PinReason.SET_TRANSACTION}))
+        case [("GLOBAL" | "SESSION" | "LOCAL") as scope, "TRANSACTION"]:
+            names = ("transaction_isolation", "transaction_read_only")
+            return Assignments(tuple(Assignment(_SCOPES[scope], name) for name in names))
+    return None
+
+
 def _special(words: list[str]) -> Assignments | None:
     """Forms that are not ``variable = value``."""
     if len(words) > 1 and words[1] in ("=", ":="):
@@ -82,11 +96,6 @@ def _special(words: list[str]) -> Assignments | None:
             return Assignments((), frozenset({PinReason.ROLE}))
         case ["RESOURCE", "GROUP", *_]:
             return Assignments((), frozenset({PinReason.STATE_CHANGE}))
-        case ["TRANSACTION", *_]:
-            return Assignments((), frozenset({PinReason.SET_TRANSACTION}))
-        case [("GLOBAL" | "SESSION" | "LOCAL") as scope, "TRANSACTION", *_]:
-            names = ("transaction_isolation", "transaction_read_only")
-            return Assignments(tuple(Assignment(_SCOPES[scope], name) for name in names))
     return None
 
 

@@ -128,12 +128,19 @@ def tokenize(sql: bytes, mode: LexMode) -> list[Token]:
             return [Token(TokenKind.INVALID, 0, len(sql), "")]
         sql = masked
     tokens: list[Token] = []
+    position: int | None = 0
+    while position is not None:
+        position = _lex(sql, position, mode, tokens)
+    return tokens
+
+
+def _lex(sql: bytes, position: int, mode: LexMode, tokens: list[Token]) -> int | None:
+    """Add the tokens from ``position`` on; returns where to go on behind a versioned comment, None at the end."""
     add = tokens.append
     new = tuple.__new__  # Token(…) without the detour through Python: a third of this loop
     pattern, kinds = _pattern(mode)
     word = TokenKind.WORD
-    special = False
-    for match in pattern.finditer(sql):
+    for match in pattern.finditer(sql, position):
         group = match.lastindex
         if group is None:
             continue
@@ -141,51 +148,39 @@ def tokenize(sql: bytes, mode: LexMode) -> list[Token]:
         start, end = match.span(group)
         if kind is word:
             add(new(Token, (kind, start, end, sql[start:end].upper().decode("latin-1"))))
-        else:
-            if kind in _SPECIAL:
-                special = True
-            add(new(Token, (kind, start, end, sql[start:end].decode("latin-1"))))
-    return _check_special(sql, tokens) if special else tokens
-
-
-_SPECIAL = frozenset({TokenKind.VERSIONED_OPEN, TokenKind.HINT})
-
-
-def _check_special(sql: bytes, tokens: list[Token]) -> list[Token]:
-    """Pair versioned comments with their ends; mark what servers could read differently."""
-    result: list[Token] = []
-    open_at: int | None = None
-    skip_until = -1
-    for token in tokens:
-        if token.start < skip_until:
             continue
-        if token.kind is TokenKind.VERSIONED_OPEN:
-            nested = open_at is not None
-            open_at = token.end
-            result.append(_invalid(token) if nested else token)
-        elif open_at is not None and token.text == "*" and sql[token.start : token.start + 2] == b"*/":
-            # A server that skips the comment looks for the first */ , whatever it stands in.
-            plain = sql.find(b"*/", open_at) == token.start and b"/*" not in sql[open_at : token.start]
-            close = Token(TokenKind.VERSIONED_CLOSE, token.start, token.start + 2, "*/")
-            result.append(close if plain else _invalid(token))
-            open_at = None
-            skip_until = close.end
-        elif token.kind is TokenKind.HINT and (open_at is not None or _unbalanced(token.text)):
-            result.append(_invalid(token))
-        else:
-            result.append(token)
-    if open_at is not None:
-        result.append(Token(TokenKind.INVALID, len(sql), len(sql), ""))
-    return result
+        text = sql[start:end].decode("latin-1")
+        if kind is TokenKind.VERSIONED_OPEN:
+            return _versioned(sql, new(Token, (kind, start, end, text)), mode, tokens)
+        if kind is TokenKind.HINT and _unbalanced(text):
+            kind = TokenKind.INVALID
+        add(new(Token, (kind, start, end, text)))
+    return None
+
+
+def _versioned(sql: bytes, opening: Token, mode: LexMode, tokens: list[Token]) -> int | None:
+    """Add a versioned comment and what is in it.
+
+    A server that skips it looks for the first ``*/``, whatever that stands in; one that runs it sees strings and comments
+    in the content first. Where the two would not end at the same place, or comments are nested, all is INVALID.
+    """
+    start = opening.end
+    end = sql.find(b"*/", start)
+    inside: list[Token] = []
+    # A word behind the content: if it is not there any more, a string or comment would have run on.
+    rest = _lex(sql[start:end] + b" x", 0, mode, inside) if end >= 0 else 0
+    if rest is not None or not inside or inside[-1].text != "X" or inside[-1].end != end - start + 2:
+        tokens.append(Token(TokenKind.INVALID, opening.start, len(sql), ""))
+        return None
+    tokens.append(opening)
+    tokens += [Token(kind, start + first, start + last, text) for kind, first, last, text in inside[:-1]]
+    tokens.append(Token(TokenKind.VERSIONED_CLOSE, end, end + 2, "*/"))
+    return end + 2
 
 
 def _unbalanced(hint: str) -> bool:
     # MySQL reads quoted names inside optimizer hints: a quote could hide the end of the comment.
     return any(hint.count(quote) % 2 for quote in "'\"`") or "\\" in hint
-
-
-def _invalid(token: Token) -> Token:
-    return Token(TokenKind.INVALID, token.start, token.end, token.text)
 
 
 # Well-formed multi-byte characters, from the ismbchar functions in MySQL's strings/ctype-*.cc. sjis and cp932 also have

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import aiomysql.connection
 import pytest
+from pymysql.converters import escape_bytes
 
 from router.sandbox import ReplicaSet
 from tests.clients.ways import Ways
@@ -34,3 +36,9 @@ def _ways(servers: ReplicaSet, directories: pytest.TempPathFactory, **group: Any
     router.password = servers.app_password
     with router:
         yield Ways.to(servers, router)
+
+
+@pytest.fixture
+def aiomysql_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiomysql 0.3 cannot escape ``bytes``: PyMySQL 1.2 has left it a placeholder of the function it uses for that."""
+    monkeypatch.setattr(aiomysql.connection, "escape_bytes_prefixed", escape_bytes)

@@ -88,6 +88,7 @@ def driver() -> Iterator[AioMySQL]:
         yield AioMySQL(runner)
 
 
+@pytest.mark.usefixtures("aiomysql_bytes")
 @pytest.mark.parametrize("scenario", dbapi.SCENARIOS)
 def test_scenario(ways: Ways, scenario: Callable[..., Iterator[Step]]) -> None:
     with driver() as aio:

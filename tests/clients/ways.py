@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from router.sandbox import Flavor, MySQL97, ReplicaSet, SandboxUnavailable, mysql97
-from tests.fix_router import RunningRouter
+
+if TYPE_CHECKING:
+    from tests.fix_router import RunningRouter
 
 DATABASE = "clients"
 LONG = 2000

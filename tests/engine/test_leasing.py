@@ -134,9 +134,7 @@ async def test_and_gives_up_after_the_failover_timeout() -> None:
 async def test_set_needs_no_primary_unless_it_is_global() -> None:
     for scope, served in (("session", True), ("global", False)):
         house = House(Role.REPLICA)
-        facts = StatementFacts(
-            StatementKind.SET, False, Reason.SET, assignments=(Assignment(scope, "time_zone"),)
-        )
+        facts = StatementFacts(StatementKind.SET, False, Reason.SET, assignments=(Assignment(scope, "time_zone"),))
         house.lease(facts, Role.PRIMARY)
         await quiet()
         assert bool(house.connectors[0].pending) is served

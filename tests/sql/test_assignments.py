@@ -42,6 +42,11 @@ def assigned(sql: str) -> list[str] | None:
         ("SET SESSION TRANSACTION READ ONLY", ["session transaction_isolation", "session transaction_read_only"]),
         ("SET GLOBAL TRANSACTION READ ONLY", ["global transaction_isolation", "global transaction_read_only"]),
         ("SET TRANSACTION READ ONLY", []),
+        ("SET TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE", []),
+        (
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE",
+            ["session transaction_isolation", "session transaction_read_only"],
+        ),
         ("SET PASSWORD = 'x'", ["global password"]),
         ("SET PASSWORD FOR a = 'x'", ["global password"]),
         ("SET DEFAULT ROLE ALL TO a", ["global default role"]),
