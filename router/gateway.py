@@ -50,7 +50,7 @@ class Gateway:
         self.plans = PlanCache(Planner(self.catalog))
         self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
         self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
-        services = Services(self.topology, self.counters, self.monitor.suspect)
+        services = Services(self.topology, self.counters, self.monitor.suspect, self.catalog.group_of)
         shared = Shared(
             plans=self.plans,
             services=services,

@@ -31,10 +31,22 @@ class Server:
     ``durations`` how long they took, ``failures`` connections lost.
     """
 
-    __slots__ = ("commands", "configured_role", "durations", "failures", "name", "pool", "role", "up", "weight")
+    __slots__ = (
+        "commands",
+        "configured_role",
+        "durations",
+        "failures",
+        "group",
+        "name",
+        "pool",
+        "role",
+        "up",
+        "weight",
+    )
 
-    def __init__(self, config: ServerConfig, pool: BackendPool) -> None:
+    def __init__(self, config: ServerConfig, pool: BackendPool, group: str) -> None:
         self.name = pool.name
+        self.group = group
         self.configured_role = config.role
         self.role: Role | None = None if config.role == "auto" else Role(config.role)
         self.weight = config.weight
@@ -150,7 +162,7 @@ def _group(name: str, config: GroupConfig, router: RouterConfig) -> Group:
             max_age=config.pool.max_age,
             min_idle=config.pool.min_idle,
         )
-        servers.append(Server(server, pool))
+        servers.append(Server(server, pool, name))
     return Group(name, config, servers)
 
 

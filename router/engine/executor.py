@@ -114,12 +114,22 @@ class Executor:
         if backend is not None:
             if backend.closed:
                 self._held_connection_lost()
+            elif self._server is not None and self._server.group != plan.group:
+                self._refuse_other_group(plan, self._server.group)
             else:
                 self._apply(plan, backend)
         elif self._look.connection is None or not self._linger_again(plan):
             # A prepared statement pins its session, which must then be able to write.
             primary = kind == PREPARE or not self.session.autocommit
             self._leasing.lease(plan, self.key, primary=primary)
+
+    def _refuse_other_group(self, plan: Relay, held: str) -> None:
+        why = ", ".join(sorted(self.session.pins)) or "an open transaction"
+        text = (
+            f"router: this statement belongs to group {plan.group!r}, but the session is kept on group {held!r} "
+            f"by {why}. End the transaction, or use another connection"
+        )
+        self._answer(Unsupported(1235, "42000", text))
 
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
@@ -139,7 +149,8 @@ class Executor:
         facts = plan.facts
         session = self.session
         if not facts.read:
-            session.before(facts)
+            if plan.role is Role.PRIMARY:  # a hint that sends it to a replica vouches that it leaves nothing behind
+                session.before(facts)
             if facts.looks_back and backend is not self._look.last_on:
                 self._look_back(backend)
                 return
@@ -156,14 +167,15 @@ class Executor:
         """
         session = self.session
         commands = []
-        if backend.schema != session.schema and session.schema is not None:
-            commands.append(use_schema(session.schema))
+        schema = session.schema
+        if backend.schema != schema and schema is not None and self._is_at_home(schema):
+            commands.append(use_schema(schema))
+            backend.schema = schema
         terms = assignments(session.variables, backend.variables, backend.profile)
         if terms:
             commands.append(query("SET " + ", ".join(terms)))
         commands.extend(query(sql) for sql in also)
         backend.variables = session.variables
-        backend.schema = session.schema
         if not commands:
             backend.send(self, self._frame, self._kind)
         elif self._running().facts.read and self._kind == QUERY:
@@ -171,6 +183,10 @@ class Executor:
         else:
             capture = Capture(self._matched, self._lost_unsent)
             backend.send(capture, b"".join(commands), prefix_replies=len(commands) - 1)
+
+    def _is_at_home(self, schema: str) -> bool:
+        """Whether the default schema lives in the group of the statement; if not, the statement names its own."""
+        return self._services.group_of(schema) == self._running().group
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
         backend = self._backend
@@ -298,7 +314,8 @@ class Executor:
         """What the session has become, its connection is already."""
         session = self.session
         connection.variables = session.variables
-        connection.schema = session.schema
+        if session.schema is None or self._is_at_home(session.schema):
+            connection.schema = session.schema
         if self.key[2] != (session.schema is not None):
             self.key = (self.key[0], self.key[1], session.schema is not None)
 

@@ -40,11 +40,13 @@ class Client(Protocol):
 class Services:
     """What all sessions share below the frontend.
 
-    ``suspect`` tells the monitor that a server failed a session. ``set_names`` remembers what a literal SET NAMES
+    ``suspect`` tells the monitor that a server failed a session. ``group_of`` gives the group where a schema lives.
+    ``set_names`` remembers what a literal SET NAMES
     does on a server: (server version and default collation, text) → the three charset variables.
     """
 
     topology: Topology
     counters: Counters
     suspect: Callable[[Server], None]
+    group_of: Callable[[str | None], str]
     set_names: dict[tuple[str, bytes], tuple[str, str, str]] = field(default_factory=dict)

@@ -181,11 +181,14 @@ class Dispatcher:
 
     @property
     def status(self) -> int:
-        """Status flags for answers made here."""
+        """Status flags for answers made here; clients escape strings by NO_BACKSLASH_ESCAPES."""
         session = self.session
-        return (ServerStatus.AUTOCOMMIT if session.autocommit else 0) | (
-            ServerStatus.IN_TRANS if session.transaction else 0
-        )
+        status = session.status
+        if session.mode.no_backslash_escapes:
+            status |= ServerStatus.NO_BACKSLASH_ESCAPES
+        if session.mode.ansi_quotes and session.profile.flavor == "mariadb":
+            status |= ServerStatus.ANSI_QUOTES
+        return int(status)
 
     def _ok(self, last_sequence: int = 0) -> None:
         payload = encode_ok(OkPacket(status=self.status), self.capabilities)

@@ -20,9 +20,9 @@ BATCH = 4_000
 
 
 class Driver(Protocol):
-    """How the scenarios use a driver; ``error`` is the base class of what it raises for a server's ERR packet."""
+    """How the scenarios use a driver; ``error`` is what it raises for a server's ERR packet."""
 
-    error: type[Exception]
+    error: type[Exception] | tuple[type[Exception], ...]
 
     def connect(self, way: Way, **options: Any) -> Any:
         """Log in; ``options`` are ``user``, ``password``, ``database`` and ``autocommit``, over the way's own."""

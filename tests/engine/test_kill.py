@@ -20,7 +20,7 @@ class RefusingConnector(FakeConnector):
 
 def server_with(connector: FakeConnector) -> Server:
     pool, _ = make_pool(connector)
-    return Server(ServerConfig.model_validate("db.example:3306"), pool)
+    return Server(ServerConfig.model_validate("db.example:3306"), pool, "main")
 
 
 @virtually

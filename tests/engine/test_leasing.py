@@ -30,7 +30,7 @@ class House:
         self.servers = []
         for server_config, connector, role in zip(config.servers, self.connectors, roles, strict=True):
             pool, _ = make_pool(connector, most=1)
-            server = Server(server_config, pool)
+            server = Server(server_config, pool, "main")
             server.role = role
             server.up = True
             self.servers.append(server)
@@ -38,7 +38,7 @@ class House:
         self.suspects: list[Server] = []
         self.granted: list[tuple[BackendConnection, Server]] = []
         self.errors: list[BackendError] = []
-        services = Services(Topology({"main": self.group}), Counters(), self.suspects.append)
+        services = Services(Topology({"main": self.group}), Counters(), self.suspects.append, lambda schema: "main")
         self.leasing = Leasing(services, USER, lambda c, s: self.granted.append((c, s)), self.errors.append)
 
     def lease(self, facts: StatementFacts, role: Role, *, primary: bool = False) -> None:

@@ -32,7 +32,7 @@ class Desk:
 async def desk(most: int = 1) -> Desk:
     pool, _ = make_pool(most=most)
     connection = await leased(pool)
-    server = Server(ServerConfig.model_validate("db.example:3306"), pool)
+    server = Server(ServerConfig.model_validate("db.example:3306"), pool, "main")
     return Desk(connection, server)
 
 
