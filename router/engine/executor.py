@@ -21,22 +21,23 @@ from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
 from router.backend.reset import query, use_schema
 from router.cluster.topology import Server
-from router.engine import questions
+from router.engine import questions, refusals
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.lookback import LookBack
 from router.engine.services import Client, Services
-from router.errors import BackendError, ConnectionLost, MySQLError, PoolTimeout, Unsupported
+from router.errors import BackendError, ConnectionLost, MySQLError
 from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.session.variables import assignments
 from router.sql.facts import PinReason, StatementFacts, StatementKind
 from router.wire.constants import Command
 from router.wire.framing import frame as framed
-from router.wire.packets import decode_err, decode_session_changes
+from router.wire.packets import decode_session_changes
 from router.wire.scanner import PREPARE, QUERY
 
 _PING = framed(bytes([Command.PING]), 0)
+_COMMITTING = frozenset({StatementKind.COMMIT, StatementKind.DDL, StatementKind.MULTI})
 _UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
 
 
@@ -115,21 +116,13 @@ class Executor:
             if backend.closed:
                 self._held_connection_lost()
             elif self._server is not None and self._server.group != plan.group:
-                self._refuse_other_group(plan, self._server.group)
+                self._answer(refusals.other_group(plan.group, self._server.group, self.session.pins))
             else:
                 self._apply(plan, backend)
         elif self._look.connection is None or not self._linger_again(plan):
             # A prepared statement pins its session, which must then be able to write.
             primary = kind == PREPARE or not self.session.autocommit
             self._leasing.lease(plan, self.key, primary=primary)
-
-    def _refuse_other_group(self, plan: Relay, held: str) -> None:
-        why = ", ".join(sorted(self.session.pins)) or "an open transaction"
-        text = (
-            f"router: this statement belongs to group {plan.group!r}, but the session is kept on group {held!r} "
-            f"by {why}. End the transaction, or use another connection"
-        )
-        self._answer(Unsupported(1235, "42000", text))
 
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
@@ -138,10 +131,7 @@ class Executor:
 
     def _fail_unsent(self, error: BackendError) -> None:
         """The statement was never sent; the session goes on."""
-        if isinstance(error, PoolTimeout):
-            self._answer(MySQLError(1040, "08004", f"router: too many connections: {error}"))
-        else:
-            self._answer(MySQLError(2003, "08S01", f"router: {error}"))
+        self._answer(refusals.not_sent(error))
 
     # -- taking the connection to the session's state ----------------------------------------------------------
 
@@ -204,29 +194,22 @@ class Executor:
         if self._backend is not None:
             self._drop_backend(self._backend)
         if held:
-            self._session_state_lost(f"the connection to server {server.name if server else '?'} was lost ({error})")
+            where = f"the connection to server {server.name if server else '?'} was lost ({error})"
+            self._session_state_lost(where, sent=False)
         elif not self._leasing.again(None):
             self._fail_unsent(error)
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state; the statement did not count."""
         self._drop_backend(connection)
-        reply = decode_err(error)
-        self._answer(MySQLError(reply.code, reply.sqlstate, reply.message.decode("utf-8", "replace")), origin="backend")
+        self._answer(refusals.from_server(error), origin="backend")
 
     def _look_back(self, backend: BackendConnection) -> None:
         """The statement asks about the past, and another connection has run it."""
         session = self.session
         if questions.asks_for_counts(self._frame) or (session.last_insert_id is None):
             self._conclude(backend, keep=False)
-            self._answer(
-                Unsupported(
-                    1235,
-                    "42000",
-                    "router: what the previous statement did is not known any more: its connection went to another "
-                    "session. Ask inside a transaction, or raise pool.max_connections",
-                )
-            )
+            self._answer(refusals.past_forgotten())
             return
         self._match(backend, [f"SET last_insert_id = {session.last_insert_id}", questions.CLEAR_WARNINGS])
 
@@ -259,7 +242,14 @@ class Executor:
             server.commands[self._frame[4]] += 1
             server.durations.observe(perf_counter() - self._started)
         facts = plan.facts
-        if not facts.read or facts.found_rows or scanner.error is not None or scanner.changes or scanner.warnings:
+        if (
+            not facts.read
+            or scanner.error is not None
+            or scanner.changes
+            or scanner.warnings
+            or facts.found_rows
+            or self._kind == PREPARE
+        ):
             self._settle(connection)
             return
         # A proven read that left nothing behind.
@@ -456,33 +446,31 @@ class Executor:
         elif plan.facts.read and not held and self._leasing.again(server):
             self._services.counters.retries += 1
         elif held:
-            self._session_state_lost(where)
+            self._session_state_lost(where, sent=True)
         elif plan.facts.read:
-            self._answer(MySQLError(2013, "08S01", f"router: {where}"))
+            self._answer(refusals.lost(where))
         else:
-            text = f"router: {where}; the outcome of this statement is unknown"
-            self._answer(MySQLError(2013, "08S01", text), close=True)
+            self._answer(refusals.lost(where, refusals.OUTCOME_UNKNOWN), close=True)
 
     def _held_connection_lost(self) -> None:
         """The connection that held the session's state ended between two statements; nothing was sent."""
         backend, server = self._backend, self._server
         if backend is not None:
             self._drop_backend(backend)
-        self._session_state_lost(f"the connection to server {server.name if server else '?'} was lost")
+        self._session_state_lost(f"the connection to server {server.name if server else '?'} was lost", sent=False)
 
-    def _session_state_lost(self, where: str) -> None:
+    def _session_state_lost(self, where: str, *, sent: bool) -> None:
+        """A transaction may be repeated, unless its COMMIT was under way; other state cannot be had back."""
         session = self.session
+        committing = sent and self._running().facts.kind in _COMMITTING
         only_transaction = session.transaction and not session.pins
         session.transaction = False
-        if only_transaction and not self._is_commit():
-            self._answer(MySQLError(1213, "40001", f"router: {where}; the transaction was rolled back"))
-            return
-        outcome = "the outcome of this statement is unknown" if self._is_commit() else "the session's state is gone"
-        self._answer(MySQLError(2013, "08S01", f"router: {where}; {outcome}"), close=True)
-
-    def _is_commit(self) -> bool:
-        plan = self._plan
-        return plan is not None and plan.facts.kind in (StatementKind.COMMIT, StatementKind.DDL, StatementKind.MULTI)
+        if only_transaction and not committing:
+            self._answer(refusals.rolled_back(where))
+        else:
+            self._answer(
+                refusals.lost(where, refusals.OUTCOME_UNKNOWN if committing else refusals.STATE_GONE), close=True
+            )
 
     def _drop_backend(self, connection: BackendConnection) -> None:
         server = self._server

@@ -69,7 +69,7 @@ def _items(tokens: list[Token]) -> list[list[Token]]:
 
 
 def _transaction(words: list[str]) -> Assignments | None:
-    """SET [GLOBAL | SESSION] TRANSACTION characteristics, alone in its statement. Without scope: of the next one only."""
+    """SET [GLOBAL | SESSION] TRANSACTION, alone in its statement; without a scope it means the next one only."""
     match words:
         case ["TRANSACTION", other] if other not in ("=", ":="):
             return Assignments((), frozenset({PinReason.SET_TRANSACTION}))

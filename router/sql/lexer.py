@@ -161,8 +161,9 @@ def _lex(sql: bytes, position: int, mode: LexMode, tokens: list[Token]) -> int |
 def _versioned(sql: bytes, opening: Token, mode: LexMode, tokens: list[Token]) -> int | None:
     """Add a versioned comment and what is in it.
 
-    A server that skips it looks for the first ``*/``, whatever that stands in; one that runs it sees strings and comments
-    in the content first. Where the two would not end at the same place, or comments are nested, all is INVALID.
+    A server that skips it looks for the first ``*/``, whatever that stands in; one that runs it sees strings and
+    comments in the content first. Where the two would not end at the same place, or comments are nested, all is
+    INVALID.
     """
     start = opening.end
     end = sql.find(b"*/", start)

@@ -196,8 +196,8 @@ _READ_NODES: frozenset[type[exp.Expr]] = frozenset(
         exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Table, exp.TableAlias, exp.Identifier, exp.Star, exp.Alias,
         exp.Aliases, exp.With, exp.CTE, exp.Window, exp.WindowSpec, exp.Var, exp.DataType, exp.DataTypeParam,
         exp.Distinct, exp.Interval, exp.IndexTableHint, exp.Lateral, exp.JSONSchema, exp.JSONColumnDef, exp.Introducer,
-        exp.Partition, exp.Rollup, exp.Version, exp.Hint, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.CharacterSet,
-        exp.IgnoreNulls, exp.RespectNulls, exp.OpenJSONColumnDef, exp.WithTableHint, exp.OnCondition, exp.Schema,
+        exp.Partition, exp.Rollup, exp.Version, exp.Hint, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey,
+        exp.CharacterSet, exp.IgnoreNulls, exp.RespectNulls, exp.OpenJSONColumnDef, exp.WithTableHint, exp.OnCondition, exp.Schema,
         exp.JSONKeyValue, exp.JSONValue, exp.ColumnDef,
     }
     | _subclasses(exp.SetOperation)

@@ -236,7 +236,7 @@ class ServerHandshake:
         self._client_host = client_host
         self._default_plugin = default_plugin
         self._decoy_nonce = decoy_nonce
-        self._nonce = _checked(nonce)
+        self._nonce = self._first_nonce = _checked(nonce)
         self._sequence = 0  # of the next frame, whoever sends it
         self._agreed = 0
         self._max_packet = 0
@@ -341,9 +341,10 @@ class ServerHandshake:
         )
         if not self._agreed & Capability.PLUGIN_AUTH:
             return self._verify_without_plugins(command.auth_response)
-        self._nonce = _checked(nonce)
-        named = self._claim.plugin
-        return self._switch(named if self._claim.credential.supports(named) else self._preferred_plugin())
+        plugin = self._preferred_plugin()
+        # libmariadb's native plugin answers the greeting's nonce in a change of user, whatever the switch says.
+        self._nonce = self._first_nonce if plugin == NATIVE_PASSWORD else _checked(nonce)
+        return self._switch(plugin)
 
     # -- states -------------------------------------------------------------------------------------------------------
 

@@ -469,16 +469,27 @@ def change(machine: ServerHandshake, client: Client, username: str, password: by
 
 @pytest.mark.parametrize("plugin", [CACHING_SHA2, NATIVE_PASSWORD])
 def test_change_user_asks_again_with_a_new_nonce(plugin: str) -> None:
+    """By the greeting's plugin, whichever the command names: libmariadb names the native one always."""
     machine, client = logged_in({"app": PLAIN, "boss": Credential(password=b"boss")})
     change(machine, client, "boss", b"boss", plugin)
     assert client.nonce == SECOND_NONCE
-    assert client.heard == [f"switch {plugin}"] + (["fast"] if plugin == CACHING_SHA2 else [])
-    assert client.login == Login("boss", "db2", int(CLIENT), 33, {"program_name": "other"}, 1 << 24, plugin)
+    assert client.heard == [f"switch {CACHING_SHA2}", "fast"]
+    assert client.login == Login("boss", "db2", int(CLIENT), 33, {"program_name": "other"}, 1 << 24, CACHING_SHA2)
     [payload] = client.take(machine.welcome(2))
     assert decode_ok(payload, CLIENT).status == 2
     change(machine, client, "app", PASSWORD, plugin)
     assert client.login is not None
     assert client.login.username == "app"
+
+
+def test_change_user_to_a_native_hash_keeps_the_nonce_of_the_greeting() -> None:
+    """libmariadb answers that one in mysql_change_user(), whatever the switch says."""
+    machine, client = logged_in({"app": PLAIN, "boss": NATIVE})
+    first = client.nonce
+    change(machine, client, "boss", PASSWORD, NATIVE_PASSWORD)
+    assert client.nonce == first
+    assert client.heard == [f"switch {NATIVE_PASSWORD}"]
+    assert client.login is not None
 
 
 @pytest.mark.parametrize("credential", [NATIVE, CRYPT])

@@ -1,0 +1,59 @@
+"""The errors a session gets from the router itself while a plan runs, worded in one place.
+
+Each says what happened, what it means for the statement, and what to do. Numbers are MySQL's own where drivers act on
+them: 2013 makes them reconnect, 1213 makes them repeat the transaction (failure contract, architecture §5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from router.errors import BackendError, MySQLError, PoolTimeout, Unsupported
+from router.wire.packets import decode_err
+
+OUTCOME_UNKNOWN = "the outcome of this statement is unknown"
+STATE_GONE = "the session's state is gone"
+
+
+def other_group(wanted: str, held: str, pins: Iterable[str]) -> MySQLError:
+    """The session's connection is kept in another group than the statement needs."""
+    why = ", ".join(sorted(pins)) or "an open transaction"
+    return Unsupported(
+        1235,
+        "42000",
+        f"router: this statement belongs to group {wanted!r}, but the session is kept on group {held!r} by {why}. "
+        "End the transaction, or use another connection",
+    )
+
+
+def past_forgotten() -> MySQLError:
+    """The connection that knew what the last statement did has gone to another session."""
+    return Unsupported(
+        1235,
+        "42000",
+        "router: what the previous statement did is not known any more: its connection went to another session. "
+        "Ask inside a transaction, or raise pool.max_connections",
+    )
+
+
+def not_sent(error: BackendError) -> MySQLError:
+    """No server took the statement; nothing happened."""
+    if isinstance(error, PoolTimeout):
+        return MySQLError(1040, "08004", f"router: too many connections: {error}")
+    return MySQLError(2003, "08S01", f"router: {error}")
+
+
+def lost(where: str, consequence: str = "") -> MySQLError:
+    """A server connection broke under a statement."""
+    return MySQLError(2013, "08S01", f"router: {where}; {consequence}" if consequence else f"router: {where}")
+
+
+def rolled_back(where: str) -> MySQLError:
+    """A server connection broke inside a transaction, which ended with it: it may be repeated."""
+    return MySQLError(1213, "40001", f"router: {where}; the transaction was rolled back")
+
+
+def from_server(payload: bytes) -> MySQLError:
+    """An ERR packet that answered one of our own commands, passed on to the client."""
+    packet = decode_err(payload)
+    return MySQLError(packet.code, packet.sqlstate, packet.message.decode("utf-8", "replace"))

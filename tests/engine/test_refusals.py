@@ -1,0 +1,37 @@
+"""Errors of the router's own: numbers drivers act on, words people can act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.engine import refusals
+from router.errors import BackendUnavailable, MySQLError, PoolTimeout, Unsupported
+from router.wire.packets import ErrPacket
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sqlstate", "words"),
+    [
+        (refusals.other_group("b", "a", ["user_variable"]), 1235, "42000", ["'a'", "'b'", "user_variable"]),
+        (refusals.other_group("b", "a", []), 1235, "42000", ["an open transaction"]),
+        (refusals.past_forgotten(), 1235, "42000", ["max_connections"]),
+        (refusals.not_sent(PoolTimeout("8 of 8 in use")), 1040, "08004", ["too many connections", "8 of 8 in use"]),
+        (refusals.not_sent(BackendUnavailable("refused")), 2003, "08S01", ["refused"]),
+        (refusals.lost("gone"), 2013, "08S01", ["gone"]),
+        (refusals.lost("gone", refusals.OUTCOME_UNKNOWN), 2013, "08S01", ["gone; the outcome", "unknown"]),
+        (refusals.rolled_back("gone"), 1213, "40001", ["gone", "rolled back"]),
+    ],
+)
+def test_each_names_its_case(error: MySQLError, code: int, sqlstate: str, words: list[str]) -> None:
+    assert (error.code, error.sqlstate) == (code, sqlstate)
+    assert error.message.startswith("router: ")
+    assert all(word in error.message for word in words)
+
+
+def test_what_is_not_supported_says_so_by_its_class() -> None:
+    assert isinstance(refusals.other_group("b", "a", []), Unsupported)
+
+
+def test_a_servers_error_is_passed_on_as_it_is() -> None:
+    error = refusals.from_server(ErrPacket(1049, "42000", "Unknown database 'x'".encode()).encode())
+    assert (error.code, error.sqlstate, error.message) == (1049, "42000", "Unknown database 'x'")
