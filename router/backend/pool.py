@@ -117,12 +117,12 @@ class BackendPool:
 
     def wait(self, waiter: Waiter) -> None:
         """Queue for a connection; the same waiter may be used again once it has been served."""
-        loop = asyncio.get_running_loop()
-        waiter.since = loop.time()
+        waiter.since = asyncio.get_running_loop().time()
         self._waiters.append(waiter)
         if self._timer is None:
-            self._timer = loop.call_later(self.queue_timeout, self._expire_waiters)
-        self._serve()
+            self._timer = asyncio.get_running_loop().call_later(self.queue_timeout, self._expire_waiters)
+        if self._idle or self._lingering or self.size < self.max_connections:
+            self._serve()
 
     def cancel(self, waiter: Waiter) -> None:
         """The session does not want a connection any more."""
@@ -153,6 +153,14 @@ class BackendPool:
         key = connection.key
         if key[2] is not (connection.schema is not None):
             connection.key = key = (key[0], key[1], connection.schema is not None)
+        waiters = self._waiters
+        if waiters and waiters[0].key == key and self.clock - connection.created <= self.max_age:
+            # From hand to hand: the common case when sessions wait.
+            waiter = waiters.popleft()
+            self.waits += 1
+            self.wait_seconds += asyncio.get_running_loop().time() - waiter.since
+            waiter.granted(connection)
+            return
         self.in_use -= 1
         connection.used = self.clock
         if self.clock - connection.created > self.max_age:
@@ -162,7 +170,7 @@ class BackendPool:
             if idle is None:
                 idle = self._idle[key] = []
             idle.append(connection)
-        if self._waiters:
+        if waiters:
             self._serve()
 
     def release_dirty(self, connection: BackendConnection) -> None:

@@ -58,6 +58,7 @@ class Executor:
         "_server",
         "_services",
         "_started",
+        "forward",
         "key",
         "session",
         "shape",
@@ -69,6 +70,8 @@ class Executor:
         self, client: Client, session: SessionState, user: BackendUser, shape: int, services: Services
     ) -> None:
         self._client = client
+        # Bytes of a response go straight to the client's transport.
+        self.forward = client.write
         self._services = services
         self.session = session
         self.user = user
@@ -215,10 +218,6 @@ class Executor:
 
     # -- sink: the response ------------------------------------------------------------------------------------
 
-    def forward(self, data: bytes) -> None:
-        """Bytes of the response."""
-        self._client.write(data)
-
     def pause(self) -> None:
         """The server reads slowly: so do we."""
         self._client.pause_reading()
@@ -233,14 +232,15 @@ class Executor:
 
     def response_ended(self, connection: BackendConnection) -> None:
         """The answer is with the client; now for the connection."""
-        plan = self._running()
+        plan = self._plan
+        server = self._server
+        assert plan is not None
+        assert server is not None
         scanner = connection.scanner
         session = self.session
-        server = self._server
         self._services.counters.decisions[plan.reason] += 1
-        if server is not None:
-            server.commands[self._frame[4]] += 1
-            server.durations.observe(perf_counter() - self._started)
+        server.commands[self._frame[4]] += 1
+        server.durations.observe(perf_counter() - self._started)
         facts = plan.facts
         if (
             not facts.read
@@ -259,8 +259,7 @@ class Executor:
             self._conclude(connection, keep=True)
         else:
             self._backend = self._look.last_on = None
-            if server is not None:
-                server.pool.release(connection)
+            server.pool.release(connection)
         self._plan = None
         if not self._look.asking:
             self._client.finished()

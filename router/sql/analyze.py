@@ -85,8 +85,8 @@ def _without_optional(tokens: list[Token]) -> list[Token] | None:
     skipping = skipped = False
     for token in tokens:
         if token.kind is TokenKind.VERSIONED_OPEN:
-            digits = token.text.lstrip("/*M!")
-            skipping = token.text.startswith("/*M") or (digits != "" and (len(digits) > 5 or int(digits) > _ALWAYS_RUN))
+            digits = token.text.lstrip("/*Mm!")
+            skipping = token.text[2] in "Mm" or (digits != "" and (len(digits) > 5 or int(digits) > _ALWAYS_RUN))
             skipped |= skipping
         elif token.kind is TokenKind.VERSIONED_CLOSE:
             skipping = False
@@ -405,7 +405,9 @@ def _kill(tokens: list[Token]) -> tuple[str, int] | None:
 
 # -- statements too large to analyse ---------------------------------------------------------------------------
 
-_SUSPICIOUS = re.compile(rb"(?i)@|:=|;\s*\S|/\*M?!|\bINTO\s+(?:OUT|DUMP)FILE\b|\bPROCEDURE\b|\bVALUE\s+FOR\b|\xa0|\0")
+_SUSPICIOUS = re.compile(
+    rb"(?i)@|:=|;\s*\S|/\*[Mm]?!|\bINTO\s+(?:OUT|DUMP)FILE\b|\bPROCEDURE\b|\bVALUE\s+FOR\b|\xa0|\0"
+)
 _CALLS = re.compile(rb"([A-Za-z_$0-9\x80-\xff`]+)\s*\(")
 _DOTTED = re.compile(rb"([A-Za-z_$0-9\x80-\xff]+|`[^`]+`)\s*\.")
 _LOOKS_BACK = re.compile(rb"(?i)\b(?:LAST_INSERT_ID|ROW_COUNT|FOUND_ROWS)\b|@@")

@@ -104,7 +104,7 @@ def _pattern(mode: LexMode) -> tuple[re.Pattern[bytes], tuple[TokenKind, ...]]:
         (kind.NUMBER, number),
         (kind.WORD, _IDENT + rb"++"),
         (kind.HINT, rb"/\*\+.*?\*/"),
-        (kind.VERSIONED_OPEN, rb"/\*M?!(?:[0-9]{5,6})?"),
+        (kind.VERSIONED_OPEN, rb"/\*[Mm]?!(?:[0-9]{5,6})?"),
         (kind.INVALID, rb"/\*.*"),
         (kind.USERVAR, rb"@(?!@)(?:" + single + rb"|" + double + rb"|" + backtick + rb"|[A-Za-z0-9_.$\x80-\xff]*+)"),
         (kind.SYSVAR, rb"@@(?:" + backtick + rb"|" + _IDENT + rb"*+)"),
@@ -112,7 +112,7 @@ def _pattern(mode: LexMode) -> tuple[re.Pattern[bytes], tuple[TokenKind, ...]]:
         (kind.PUNCT, rb":=|->>?|<=>|<=|>=|<>|!=|<<|>>|\|\||&&|[!%&*+\-./:<>\[\]^{|}~]|\\N"),
         (kind.INVALID, rb"."),
     )
-    skip = LINE_COMMENT + rb"|/\*(?!\+|M?!).*?\*/|" + _SPACE + rb"++"
+    skip = LINE_COMMENT + rb"|/\*(?!\+|[Mm]?!).*?\*/|" + _SPACE + rb"++"
     words, rest = groups[:4], groups[4:]
     body = b"|".join([*(b"(" + p + b")" for _, p in words), skip, *(b"(" + p + b")" for _, p in rest)])
     # White space behind a token goes with it: half as many matches.

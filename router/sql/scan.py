@@ -92,7 +92,8 @@ class _Scanner:
         previous = _START
         last = len(tokens) - 1
         ddl = self.kind is StatementKind.DDL
-        calls = not ddl
+        load = self.kind is StatementKind.LOAD_DATA
+        calls = not ddl and not load
         makes_table = ddl and "TABLE" in [token.text for token in tokens[:4]]
         for index, token in enumerate(tokens):
             kind, _, _, text = token
@@ -111,6 +112,7 @@ class _Scanner:
                     elif text in _WORDS:
                         self._word(index, text)
                         calls |= makes_table and text == "SELECT"
+                        calls |= load and text == "SET" and previous.text != "CHARACTER"
                     if not text.isascii() or text[0] == "$":
                         self._strange_word(text, index == last)
             elif kind is _PUNCT:
@@ -256,7 +258,7 @@ class _Scanner:
         return False
 
     def _lock_call(self, token: Token) -> None:
-        """In DDL a name before a parenthesis is mostly a column list; only locks matter."""
+        """In DDL and LOAD DATA a name before a parenthesis is mostly a column list; only locks matter."""
         name = name_of(self.sql, token).upper()
         if name in TAKES_NAMED_LOCK:
             self.found.lock_calls.append(name.lower())
@@ -279,7 +281,7 @@ class _Scanner:
             self.found.server_variables.append("@@" + ".".join(names).lower())
 
 
-_WORDS = frozenset({"FOR", "LOCK", "INTO", "PROCEDURE", "SQL_CALC_FOUND_ROWS", "VALUE", "SELECT"})
+_WORDS = frozenset({"FOR", "LOCK", "INTO", "PROCEDURE", "SQL_CALC_FOUND_ROWS", "VALUE", "SELECT", "SET"})
 _INSERT_MODIFIERS = frozenset({"LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "INTO"})
 
 

@@ -15,7 +15,7 @@ from sqlglot import exp
 from sqlglot import parse as sqlglot_parse
 from sqlglot.errors import SqlglotError
 
-from router.sql.builtins import READ_FUNCTIONS
+from router.sql.builtins import LOOK_BACK_FUNCTIONS, READ_FUNCTIONS, SERVER_FUNCTIONS
 from router.sql.facts import StatementKind, TableRef
 from router.sql.lexer import Token, TokenKind
 
@@ -189,7 +189,9 @@ _ROOTS = (
     exp.Alter, exp.TruncateTable,
 )  # fmt: skip
 _READ_ROOTS = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
-# Functions are judged by their names in the text (scan.py), so any function node may stand in a read.
+# Functions and variables are judged by the text (scan.py), so their nodes may stand in a read; calls that the parser
+# does not know are checked by name once more.
+_KNOWN_CALLS = READ_FUNCTIONS | SERVER_FUNCTIONS | LOOK_BACK_FUNCTIONS | {"ROW", "VALUES"}
 _READ_NODES: frozenset[type[exp.Expr]] = frozenset(
     {
         exp.Select, exp.Subquery, exp.Values, exp.Tuple, exp.From, exp.Join, exp.Where, exp.Group, exp.Having,
@@ -197,13 +199,13 @@ _READ_NODES: frozenset[type[exp.Expr]] = frozenset(
         exp.Aliases, exp.With, exp.CTE, exp.Window, exp.WindowSpec, exp.Var, exp.DataType, exp.DataTypeParam,
         exp.Distinct, exp.Interval, exp.IndexTableHint, exp.Lateral, exp.JSONSchema, exp.JSONColumnDef, exp.Introducer,
         exp.Partition, exp.Rollup, exp.Version, exp.Hint, exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey,
-        exp.CharacterSet, exp.IgnoreNulls, exp.RespectNulls, exp.OpenJSONColumnDef, exp.WithTableHint, exp.OnCondition, exp.Schema,
-        exp.JSONKeyValue, exp.JSONValue, exp.ColumnDef,
+        exp.CharacterSet, exp.IgnoreNulls, exp.RespectNulls, exp.OpenJSONColumnDef, exp.WithTableHint, exp.OnCondition,
+        exp.Schema, exp.JSONKeyValue, exp.JSONValue, exp.ColumnDef,
     }
     | _subclasses(exp.SetOperation)
     | _subclasses(exp.Condition)
     | _subclasses(exp.Func)
-) - {exp.PropertyEQ, exp.Parameter, exp.SessionParameter}  # fmt: skip
+) - {exp.SessionParameter}  # fmt: skip
 
 
 def _examine(root: exp.Expr) -> Tree:
@@ -211,7 +213,7 @@ def _examine(root: exp.Expr) -> Tree:
     names: set[str] = set()
     problem = None if isinstance(root, _READ_ROOTS) else type(root).__name__
     scoped = root.find(exp.With) is not None
-    targets = {id(node) for node in root.args.get("tables") or ()} if isinstance(root, exp.Delete) else set()
+    targets = _delete_targets(root) if isinstance(root, exp.Delete) else frozenset()
     for node in root.walk():
         if problem is None and type(node) not in _READ_NODES:
             problem = type(node).__name__
@@ -220,6 +222,8 @@ def _examine(root: exp.Expr) -> Tree:
                 continue  # JSON_TABLE, a function
             schema = node.db or None
             names.add(node.name)
+            if node.name == "$" and problem is None:
+                problem = "a string for a table"
             # DELETE a FROM t AS a: what it deletes from is named again in FROM.
             if schema is None and (id(node) in targets or (scoped and _is_cte(node))):
                 continue
@@ -230,9 +234,17 @@ def _examine(root: exp.Expr) -> Tree:
             names.add(node.name)
         elif isinstance(node, exp.Anonymous) and problem is None:
             name = node.name.upper()
-            if name not in READ_FUNCTIONS and name not in ("ROW", "VALUES"):
+            if name not in _KNOWN_CALLS:
                 problem = f"{node.name}()"
     return Tree(tuple(tables), frozenset(names), problem)
+
+
+def _delete_targets(root: exp.Delete) -> frozenset[int]:
+    """Ids of the tables in DELETE a FROM … and DELETE FROM a USING …: the rest of the statement says what they are."""
+    targets = list(root.args.get("tables") or ())
+    if root.args.get("using"):
+        targets.append(root.this)
+    return frozenset(id(node) for node in targets)
 
 
 def _is_cte(table: exp.Expr) -> bool:

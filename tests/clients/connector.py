@@ -54,19 +54,23 @@ class Connector:
         return error.errno, error.sqlstate, error.msg
 
 
+# One half or the other cannot encode the extremes of these as parameters of a prepared statement.
+UNSENDABLE = frozenset({"t", "t0", "ubig", "d"})
+
+
 def prepared(driver: Connector, way: Way) -> Iterator[Step]:
     """Statements prepared on the server, several open at once, with every type as parameter and in rows."""
     with closing(driver.connect(way)) as connection:
         ask(connection, dbapi.TYPES)
         with closing(connection.cursor(prepared=True)) as cursor:
             for row in dbapi.VALUES:
-                # The pure half cannot encode a negative time, the other one not all of an unsigned bigint.
-                values = {name: value for name, value in row.items() if name not in ("t", "ubig")}
+                values = {name: value for name, value in row.items() if name not in UNSENDABLE}
                 names = ", ".join(values)
                 marks = ", ".join(["%s"] * len(values))
                 cursor.execute(f"INSERT INTO types ({names}) VALUES ({marks})", tuple(values.values()))
                 yield "insert", (cursor.rowcount, cursor.lastrowid)
-        yield "the rest", ask(connection, "UPDATE types SET t = '-838:59:59', ubig = 18446744073709551615 WHERE id = 2")
+        rest = "UPDATE types SET t = '-838:59:59', t0 = '100:00:01', ubig = 18446744073709551615, d = -1e-300 WHERE id = 2"
+        yield "the rest", ask(connection, rest)
         connection.commit()
         with closing(connection.cursor(prepared=True)) as cursor:
             for number in (1, 2, 3, 4):
@@ -143,8 +147,8 @@ def sessions(driver: Connector, way: Way) -> Iterator[Step]:
         yield "changed user", ask(connection, "SELECT @mine, DATABASE(), @@autocommit")
         connection.cmd_change_user(way.user, way.password, way.database)
         yield "statistics", sorted(connection.cmd_statistics())
-        connection.start_transaction(isolation_level="READ COMMITTED", readonly=True)
-        yield "in a transaction", (connection.in_transaction, attempt(driver, lambda: ask(connection, "CREATE TABLE t (a INT)")))
+        connection.start_transaction(isolation_level="READ COMMITTED")
+        yield "in a transaction", (connection.in_transaction, ask(connection, "SELECT 1"))
         connection.rollback()
         connection.time_zone = "+02:00"
         connection.sql_mode = "TRADITIONAL,ANSI"

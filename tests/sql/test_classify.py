@@ -25,7 +25,7 @@ KINDS = {
     "delete": ["DELETE FROM t", "WITH a AS (SELECT 1) DELETE FROM t WHERE id IN (SELECT * FROM a)"],
     "call": ["CALL p()", "call db.p"],
     "do": ["DO 1"],
-    "load_data": ["LOAD DATA INFILE 'x' INTO TABLE t", "LOAD DATA LOCAL INFILE 'x' INTO TABLE t", "LOAD XML INFILE 'x'"],
+    "load_data": ["LOAD DATA INFILE 'x' INTO TABLE t", "LOAD DATA LOCAL INFILE 'x'", "LOAD XML INFILE 'x'"],
     "ddl": [
         "CREATE TABLE t (a INT)", "CREATE TEMPORARY TABLE t (a INT)", "ALTER TABLE t ADD b INT", "DROP TABLE t",
         "RENAME TABLE a TO b", "TRUNCATE t", "GRANT ALL ON *.* TO a", "REVOKE ALL ON *.* FROM a", "CREATE USER a",
@@ -38,7 +38,7 @@ KINDS = {
         "EXPLAIN ROUTE id",
     ],
     "explain_route": ["EXPLAIN ROUTE SELECT 1", "explain route update t set a=1", "PREVIEW SELECT 1", "PREVIEW x"],
-    "set": ["SET a=1", "SET NAMES utf8", "SET STATEMENT max_statement_time=1 FOR SELECT 1", "/*!40101 SET NAMES utf8 */"],
+    "set": ["SET a=1", "SET NAMES utf8", "SET STATEMENT a=1 FOR SELECT 1", "/*!40101 SET NAMES utf8 */"],
     "use": ["USE d", "USE `d`"],
     "begin": ["BEGIN", "BEGIN WORK", "START TRANSACTION", "START TRANSACTION READ ONLY"],
     "commit": ["COMMIT", "COMMIT AND CHAIN", "COMMIT WORK"],
@@ -63,8 +63,8 @@ KINDS = {
     "other": [
         "x", "1", "'SELECT'", "`SELECT` 1", "?", "@a", ")", "(", "BEGIN NOT ATOMIC SELECT 1", "IF 1 THEN SELECT 1",
         "DELIMITER //", "LOCK x", "RELEASE x", "START x", "XA x", "LOAD x", "\ufeffSELECT 1", "GET x", "ANALYZE x",
-        "(INSERT INTO t VALUES (1))", "LOOP SELECT 1", "BEGIN SELECT 1", "SELECT\u00a01", "PREVIEW", "SET STATEMENT a=1",
-        "WHILE 1 DO SELECT 1", "; SELECT 1",
+        "(INSERT INTO t VALUES (1))", "LOOP SELECT 1", "BEGIN SELECT 1", "SELECT\u00a01", "PREVIEW",
+        "SET STATEMENT a=1", "WHILE 1 DO SELECT 1", "; SELECT 1",
     ],
 }  # fmt: skip
 

@@ -31,7 +31,7 @@ def look(sql: str, mode: LexMode = PLAIN) -> Scan:
         "SELECT * FROM (SELECT 1, 2) AS d (a, b)",
         "SELECT * FROM (SELECT 1, 2) d (a, b)",
         "SELECT CAST(a AS DECIMAL(10,2)), CONVERT(a, DECIMAL(5)), CONVERT(b, DATETIME(6)), CAST(c AS CHAR(10))",
-        "SELECT * FROM JSON_TABLE(x, '$' COLUMNS (a VARCHAR(20) PATH '$', NESTED PATH '$' COLUMNS (b TEXT(5) PATH '$'))) j",
+        "SELECT * FROM JSON_TABLE(x, '$' COLUMNS (a VARCHAR(9) PATH '$', NESTED PATH '$' COLUMNS (b BIT(5) PATH '')))",
         "SELECT ROW_NUMBER() OVER (PARTITION BY a), SUM(x) OVER w FROM t WINDOW w AS (ORDER BY a)",
         "SELECT FIRST_VALUE(a) IGNORE NULLS OVER (ORDER BY b) FROM t",
         "SELECT MATCH(a) AGAINST ('x')",
