@@ -21,6 +21,7 @@ from typing import Protocol
 from router.errors import ConnectionLost, ProtocolError
 from router.session.profile import ServerProfile
 from router.session.variables import EMPTY, VariableSet
+from router.wire.constants import Capability
 from router.wire.scanner import QUERY, ResponseScanner
 
 # Whose connections may be exchanged for one another: the account, the capabilities that shape the protocol, and
@@ -114,6 +115,7 @@ class BackendConnection:
         self.dirty = False
         self.closed = False
         self.scanner = ResponseScanner()
+        self.scanner.tracking = bool(key[1] & Capability.SESSION_TRACK)
         self.forwarded = False
         self.bytes_received = 0
         self.lingering: Callable[[], None] | None = None
@@ -301,7 +303,8 @@ class Capture:
             self._lost(error)
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
-        """Captures have no prefix."""
+        """One of several commands sent together was refused."""
+        self._done(b"", error)
 
     def pause(self) -> None:
         """Our commands are short."""

@@ -37,6 +37,7 @@ SHAPE = (
     | Capability.INTERACTIVE
     | Capability.MULTI_STATEMENTS
     | Capability.DEPRECATE_EOF
+    | Capability.SESSION_TRACK
 )
 _ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
 _PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})

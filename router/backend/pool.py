@@ -278,9 +278,13 @@ class BackendPool:
         return False
 
     def _ask_lingering(self, wanted: int) -> None:
-        for connection in list(self._lingering)[:wanted]:
+        """Ask sessions for their lingering connections, oldest first; one may decline for the moment."""
+        for connection in list(self._lingering):
+            if wanted <= 0:
+                return
             if (reclaim := connection.lingering) is not None:
                 reclaim()
+                wanted -= connection not in self._lingering
 
     def _grant(self, waiter: Waiter, connection: BackendConnection) -> None:
         self.in_use += 1
@@ -294,10 +298,15 @@ class BackendPool:
         generation = self.generation
         try:
             connection = await self.connector.open(user, key[1])
-        except BackendError as error:
+        except BaseException as error:
             self.size -= 1
             self.opening -= 1
             self.connect_errors += 1
+            if not isinstance(error, Exception):
+                raise
+            if not isinstance(error, BackendError):
+                log.exception("connecting failed in a way it should not", server=self.name)
+                error = BackendUnavailable(f"server {self.name}: {error!r}")
             self._open_failed(waiter, error)
             return
         self.opening -= 1
@@ -306,6 +315,11 @@ class BackendPool:
         self.clock = max(self.clock, connection.created)
         connection.when_closed(self._connection_closed)
         self.alive += 1
+        if connection.closed:
+            self.size -= 1
+            self.connect_errors += 1
+            self._open_failed(waiter, BackendUnavailable(f"server {self.name}: closed the connection after the login"))
+            return
         self.in_use += 1
         self._opened(connection)
 
@@ -351,7 +365,9 @@ class BackendPool:
                     f"({self.in_use} of {self.max_connections} in use, {len(self._waiters)} more waiting)"
                 )
             )
-        if self._waiters and self._timer is None:
+        if self._waiters:
+            if self._timer is not None:  # somebody who was refused waits again already
+                self._timer.cancel()
             left = self._waiters[0].since + self.queue_timeout - now
             self._timer = loop.call_later(left, self._expire_waiters)  # more than a tick away
 

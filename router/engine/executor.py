@@ -255,7 +255,13 @@ class Executor:
         # A proven read that left nothing behind.
         if scanner.status & 3 != session.status:
             session.after_status(scanner.status)
-        if session.transaction or session.pins or self._killer.pending or self._paused:
+        if (
+            session.transaction
+            or session.pins
+            or session.last_insert_id is None
+            or self._killer.pending
+            or self._paused
+        ):
             self._conclude(connection, keep=True)
         else:
             self._backend = self._look.last_on = None
@@ -284,7 +290,7 @@ class Executor:
         if not plan.facts.read and (
             scanner.last_insert_id
             or failed
-            or plan.facts.looks_back
+            or (plan.facts.looks_back and questions.asks_for_insert_id(self._frame))
             or plan.facts.multi
             or (scanner.has_rows and plan.facts.kind not in _UNCHANGING)
         ):

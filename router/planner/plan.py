@@ -72,7 +72,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         case Refused():
             head = {
                 "plan": "refused",
-                "code": plan.error.code,
+                "code": int(plan.error.code),
                 "sqlstate": plan.error.sqlstate,
                 "message": plan.error.message,
                 "reason": plan.reason.value,

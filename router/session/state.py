@@ -21,6 +21,8 @@ _AUTOCOMMIT = int(ServerStatus.AUTOCOMMIT)
 
 # Pins that a later statement can lift; all others last until the session is reset.
 _UNTIL_UNLOCK = frozenset({PinReason.LOCK_TABLES})
+# MariaDB before 11.1 knows these under their old names only.
+_OLD_NAMES = {"transaction_isolation": "tx_isolation", "transaction_read_only": "tx_read_only"}
 _NOT_THE_SESSION = frozenset({"global", "persist", "persist_only", "statement"})
 _UNTIL_TRANSACTION_END = frozenset({PinReason.SET_TRANSACTION})
 
@@ -99,7 +101,7 @@ class SessionState:
                 self.pins.add(PinReason.USER_VARIABLE)
             elif assignment.scope in _NOT_THE_SESSION or name in ("names", "character set"):
                 continue
-            elif name in VOLATILE_VARIABLES or name not in tracked:
+            elif name in VOLATILE_VARIABLES or not (name in tracked or _OLD_NAMES.get(name) in tracked):
                 self.pins.add(PinReason.UNTRACKED_VARIABLE)
 
     def after_status(self, status: int) -> None:

@@ -190,7 +190,7 @@ def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) ->
         return _outer(sql, tokens, found, _analyze_one(sql, tokens[found.inner :], mode, depth + 1), mode)
     seen = scan(sql, tokens, mode, found.kind)
     if found.opaque or found.inner is not None:
-        return _with_scan(_opaque("not understood: " + _beginning(tokens)), seen)
+        return _with_scan(_opaque(seen.invalid or "not understood: " + _beginning(tokens)), seen)
     if seen.invalid is not None:
         return replace(_with_scan(_opaque(seen.invalid), seen), kind=found.kind)
     parsed = tree.parse(sql, tokens, found.kind) if found.kind in _PARSED else None

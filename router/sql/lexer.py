@@ -89,9 +89,11 @@ def _pattern(mode: LexMode) -> tuple[re.Pattern[bytes], tuple[TokenKind, ...]]:
     single, double, backtick = patterns(mode)
     string, quoted = (single, backtick + b"|" + double) if mode.ansi_quotes else (single + b"|" + double, backtick)
     kind = TokenKind
+    # With a dot or an exponent it is a number whatever follows (`1.FOR` is two tokens); else letters make it a name.
     number = (
-        rb"(?:0[xX][0-9a-fA-F]++|0[bB][01]++|[0-9]++(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?+)(?!" + _IDENT + rb")"
-        rb"|(?<![A-Za-z0-9_$\x80-\xff`\"])\.[0-9]++(?:[eE][+-]?[0-9]++)?+(?!" + _IDENT + rb")"
+        rb"[0-9]++\.[0-9]*+(?:[eE][+-]?[0-9]++)?+|[0-9]++[eE][+-]?[0-9]++"
+        rb"|(?:0[xX][0-9a-fA-F]++|0[bB][01]++|[0-9]++)(?!" + _IDENT + rb")"
+        rb"|(?<![A-Za-z0-9_$\x80-\xff`\"])\.[0-9]++(?:[eE][+-]?[0-9]++)?+"
     )
     # Most frequent first. Introducers (_utf8'x', N'x', x'41') are a WORD and a STRING: nobody needs to tell them apart.
     groups = (

@@ -8,12 +8,12 @@ and JOINs without ON take time exponential in their number (18 of them: a second
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from sqlglot import exp
 from sqlglot import parse as sqlglot_parse
 from sqlglot.errors import SqlglotError
+from sqlglot.parser import logger
 
 from router.sql.builtins import LOOK_BACK_FUNCTIONS, READ_FUNCTIONS, SERVER_FUNCTIONS
 from router.sql.facts import StatementKind, TableRef
@@ -25,7 +25,7 @@ MAX_TOKENS = 20_000
 MAX_PENDING_JOINS = 8
 
 # The library warns on standard error about what it does not know; here that is an answer, not an event.
-logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+logger.disabled = True
 
 
 @dataclass(frozen=True, slots=True)

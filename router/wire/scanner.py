@@ -11,8 +11,9 @@ Shapes (MySQL internals manual, "Text Resultset", "COM_STMT_PREPARE Response"; M
     ROWS      rows or definitions until EOF/OK (COM_STMT_FETCH, COM_FIELD_LIST)
     SINGLE    one packet of any content (COM_STATISTICS)
 
-An OK packet that carries session trackers the client did not negotiate is given back in ``splices`` with a copy that
-does not have them; nothing else is ever changed.
+We ask servers for more session trackers than clients do. An OK packet with trackers is therefore given back in
+``splices`` as the client is to get it: without any, or, if it negotiated CLIENT_SESSION_TRACK, with those a server sends
+by default (the schema and five variables). Nothing else is ever changed.
 
 Speed: this is the innermost loop for large results, hence one function with local variables. A row costs one header
 read and two comparisons. Plain classes and integers only, so that mypyc can compile the module unchanged.
@@ -44,6 +45,13 @@ _STATE_CHANGED: Final = 0x4000
 # ERR and OK packets are collected whole before they are judged; no server sends one near this size.
 _MAX_COLLECTED: Final = 0x100000
 
+# The default of session_track_system_variables, in MySQL and MariaDB alike.
+_DEFAULT_VARIABLES: Final = frozenset(
+    {b"autocommit", b"character_set_client", b"character_set_connection", b"character_set_results", b"time_zone"}
+)
+_TRACK_VARIABLE: Final = 0
+_TRACK_SCHEMA: Final = 1
+
 _header = Struct("<I").unpack_from
 _two_shorts = Struct("<HH").unpack_from
 
@@ -55,7 +63,8 @@ class ResponseScanner:
     ``last_insert_id`` of the last OK, ``error`` the payload of the ERR packet or None, ``changes`` the session-state
     blobs of all OK packets in order, ``has_rows`` whether any result set was seen, ``ended_in_ok`` whether the last
     packet was an OK packet (the only kind that carries trackers). ``local_infile`` is true while the server waits
-    for a file from the client. ``statement_id`` is that of a successful PREPARE.
+    for a file from the client. ``statement_id`` is that of a successful PREPARE. ``tracking``, set from outside, is
+    whether the client negotiated CLIENT_SESSION_TRACK.
     """
 
     __slots__ = (
@@ -76,6 +85,7 @@ class ResponseScanner:
         "splices",
         "statement_id",
         "status",
+        "tracking",
         "warnings",
     )
 
@@ -98,6 +108,7 @@ class ResponseScanner:
         self.ended_in_ok = False
         self.local_infile = False
         self.statement_id = 0
+        self.tracking = False
 
     def start(self, kind: int, deprecate_eof: bool) -> None:
         """Expect a response of ``kind``; ``deprecate_eof`` is what both sides negotiated."""
@@ -325,15 +336,21 @@ class ResponseScanner:
         self._result_ended(status)
 
     def _split_changes(self, data: bytes, pos: int, at: int, end: int, status: int) -> None:
-        """Keep the tracker blob for the session and make the copy of the packet without it."""
+        """Keep the tracker blob for the session; make the copy of the packet that the client is to get."""
         info_length, info = _lenenc(data, at + 4, end)
         blob_length, blob = _lenenc(data, info + info_length, end)
         if blob + blob_length > end:
             raise ProtocolError("session trackers run past their OK packet")
-        self.changes.append(data[blob : blob + blob_length])
-        payload = data[pos + 4 : at] + status.to_bytes(2, "little") + data[at + 2 : at + 4]
-        if info_length:
-            payload += data[at + 4 : info + info_length]
+        changes = data[blob : blob + blob_length]
+        self.changes.append(changes)
+        shown = _default_changes(changes) if self.tracking else b""
+        head = data[pos + 4 : at]
+        if shown:
+            payload = head + data[at : info + info_length] + _push_lenenc(len(shown)) + shown
+        else:
+            payload = head + status.to_bytes(2, "little") + data[at + 2 : at + 4]
+            if info_length:
+                payload += data[at + 4 : info + info_length]
         self.splices.append((pos, end, len(payload).to_bytes(3, "little") + data[pos + 3 : pos + 4] + payload))
 
     def _prepared(self, data: bytes, pos: int, end: int) -> None:
@@ -371,3 +388,28 @@ def _lenenc(data: bytes, pos: int, end: int) -> tuple[int, int]:
     if not width or pos + 1 + width > end:
         raise ProtocolError("a bad length in an OK packet")
     return int.from_bytes(data[pos + 1 : pos + 1 + width], "little"), pos + 1 + width
+
+
+def _push_lenenc(value: int) -> bytes:
+    return bytes([value]) if value < 0xFB else b"\xfc" + value.to_bytes(2, "little")
+
+
+def _default_changes(changes: bytes) -> bytes:
+    """Of the tracker entries (type, length, data) those that a server sends unless it is told otherwise."""
+    shown = b""
+    pos = 0
+    size = len(changes)
+    while pos < size:
+        length, start = _lenenc(changes, pos + 1, size)
+        end = start + length
+        if end > size:
+            raise ProtocolError("a session tracker runs past its packet")
+        kind = changes[pos]
+        if kind == _TRACK_VARIABLE:
+            name_length, name = _lenenc(changes, start, end)
+            if changes[name : name + name_length] in _DEFAULT_VARIABLES:
+                shown += changes[pos:end]
+        elif kind == _TRACK_SCHEMA:
+            shown += changes[pos:end]
+        pos = end
+    return shown

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clients.ways import PROGRAM_TIMEOUT, Step, Way, Ways, library, missing
+from tests.clients.ways import Step, Way, Ways, library, missing, python_program
 
 library("mysql.connector")
 
 from tests.clients.connector import SCENARIOS, Connector  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -29,17 +22,7 @@ def test_pure(ways: Ways, scenario: Callable[[Any, Way], Iterator[Step]]) -> Non
 
 
 def with_c_extension(way: Way) -> Iterator[Step]:
-    """Everything, in the process of ``connector_cext.py``."""
-    names = ("through", "port", "flavor", "password", "ca", "host", "user", "database")
-    argument = json.dumps({name: getattr(way, name) for name in names})
-    command = [sys.executable, "-m", "tests.clients.connector_cext", argument]
-    done = subprocess.run(
-        command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=PROGRAM_TIMEOUT, check=False
-    )
-    for line in done.stdout.splitlines():
-        label, value = json.loads(line)
-        yield label, value
-    assert done.returncode == 0, done.stderr
+    return python_program("tests.clients.connector_cext", way)
 
 
 def test_c_extension(ways_to_primary: Ways) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from tests.fix_router import RunningRouter
 
 DATABASE = "clients"
+ROOT = Path(__file__).parents[2]
 LONG = 2000
+SHOWN_DIFFERENCES = 8
 PROGRAM_TIMEOUT = 60.0
 
 Step = tuple[str, Any]
@@ -45,6 +50,12 @@ class Way:
     host: str = "127.0.0.1"
     user: str = "app"
     database: str = DATABASE
+
+
+    def as_json(self) -> str:
+        """All of it that another process can use."""
+        names = ("through", "port", "flavor", "password", "ca", "host", "user", "database")
+        return json.dumps({name: getattr(self, name) for name in names})
 
 
 Scenario = Callable[[Way], Iterable[Step]]
@@ -79,8 +90,12 @@ class Ways:
         truth = self.run(self.direct, scenario)
         assert truth, "a scenario that sees nothing proves nothing"
         ours = self.run(self.router, scenario)
-        for number, (expected, actual) in enumerate(zip_longest(truth, ours)):
-            assert actual == expected, f"step {number} differs\ndirect: {expected}\nrouter: {actual}"
+        pairs = enumerate(zip_longest(truth, ours))
+        different = [(number, expected, actual) for number, (expected, actual) in pairs if expected != actual]
+        assert not different, "".join(
+            f"\nstep {number} differs\ndirect: {expected}\nrouter: {actual}"
+            for number, expected, actual in different[:SHOWN_DIFFERENCES]
+        )
 
     def run(self, way: Way, scenario: Scenario) -> list[tuple[str, str]]:
         """The scenario's steps in an empty database, as text that keeps types apart."""
@@ -165,6 +180,28 @@ def run_program(
         check=False,
         env={"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **(environment or {})},
     )
+
+
+def python_program(module: str, way: Way) -> Iterator[Step]:
+    """The steps that a module of ours prints as lines of JSON when it is run as a program for ``way``."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, way.as_json()],
+        cwd=ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_TIMEOUT,
+        check=False,
+    )
+    yield from printed_steps(done.stdout)
+    assert done.returncode == 0, done.stderr
+
+
+def printed_steps(output: str) -> Iterator[Step]:
+    """Lines of JSON, each a label and a value."""
+    for line in output.splitlines():
+        label, value = json.loads(line)
+        yield label, value
 
 
 def outcome_of(done: subprocess.CompletedProcess[bytes]) -> tuple[int, str, str]:

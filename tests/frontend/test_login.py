@@ -5,42 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
-from pymysql.connections import Connection
 
-from router.config.models import RouterConfig
 from router.errors import MySQLError
-from router.frontend.auth import Account, Directory, RsaKeyPair
-from router.frontend.connection import ClientConnection
-from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
-from router.metrics import Counters
+from router.frontend.login import CAPABILITIES
 from router.sandbox.tls import Certificates, make_certificates
 from router.wire.constants import Capability
 from router.wire.framing import PacketDecoder, frame
-from router.wire.handshake import Login
-from router.wire.packets import Greeting, HandshakeResponse, SslRequest
-from router.wire.scramble import make_sha2_crypt, native_hash, sha2_scramble
-from tests.fakes import AUTOCOMMIT, LOOPS, error_of, ok, payloads, run_on
+from router.wire.packets import HandshakeResponse, SslRequest
+from router.wire.scramble import sha2_scramble
+from tests.fakes import LOOPS, error_of, payloads, run_on
+from tests.frontend.house import NONCE, PASSWORD, House
 
-PASSWORD = "sécret✓"
-CRYPT = make_sha2_crypt(PASSWORD.encode(), b"saltsaltsaltsaltsalt", 5000)
-NATIVE = "*" + native_hash(PASSWORD.encode()).hex().upper()
-USERS: dict[str, dict[str, Any]] = {
-    "app": {"password": PASSWORD},
-    "empty": {},
-    "native": {"password_hash": NATIVE},
-    "sha2": {"password_hash": CRYPT},
-    "careful": {"password": PASSWORD, "tls": "required"},
-    "elsewhere": {"password": PASSWORD, "hosts": ["10.0.0.0/8"]},
-    "here": {"password": PASSWORD, "hosts": ["127.0.0.0/8"]},
-    "shop": {"password": PASSWORD, "schemas": ["shop"], "default_schema": "shop"},
-    "single": {"password": PASSWORD, "max_connections": 1},
-}
 LOGIN = CAPABILITIES & ~(
     Capability.CONNECT_WITH_DB | Capability.CONNECT_ATTRS | Capability.PLUGIN_AUTH_LENENC_CLIENT_DATA
 )
@@ -49,135 +30,6 @@ LOGIN = CAPABILITIES & ~(
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("tls"))
-
-
-class Echo:
-    """A session that answers OK to everything but COM_QUIT."""
-
-    def __init__(self, client: ClientConnection, lost: Callable[[], None]) -> None:
-        self._client = client
-        self.lost = lost
-
-    def command(self, frames: bytes, payload: bytes | None) -> None:
-        if frames[4] == 1:
-            self._client.end()
-        else:
-            self._client.write(ok())
-            self._client.finished()
-
-    def paused(self) -> None: ...
-
-    def resumed(self) -> None: ...
-
-    def file_data(self, data: bytes, complete: bool) -> None: ...
-
-
-class House:
-    """A listener around one ``Door``, with a count of who is inside."""
-
-    def __init__(
-        self,
-        *,
-        tls: ssl.SSLContext | None = None,
-        tls_required: bool = False,
-        timeout: float = 5.0,
-        places: int = 10,
-        prepare: Callable[[str | None], Coroutine[Any, Any, None]] | None = None,
-    ) -> None:
-        settings = {"groups": {"main": {"servers": ["127.0.0.1:3306"]}}, "users": USERS}
-        self.counters = Counters()
-        self.directory = Directory(RouterConfig.model_validate(settings))
-        self.places = places
-        self.inside = 0
-        self.empty = asyncio.Event()
-        self.welcomes: list[Welcome] = []
-        self.port = 0
-        self._prepare = prepare
-        self._ids = 0
-        self.door = Door(
-            directory=self.directory,
-            counters=self.counters,
-            rsa=RsaKeyPair(),
-            tls=tls,
-            tls_required=tls_required,
-            timeout=timeout,
-            greeting=lambda: ("9.7.0-router", int(CAPABILITIES | Capability.DEPRECATE_EOF), 255),
-            nonce=lambda: bytes(range(65, 85)),
-            decoy=b"decoy",
-            next_id=self._next_id,
-            full=self._full,
-            prepare=self._prepared,
-            enter=self._enter,
-            leave=self._left,
-        )
-
-    def _next_id(self) -> int:
-        self._ids += 1
-        return self._ids
-
-    def _full(self) -> bool:
-        if self.inside >= self.places:
-            return True
-        self.inside += 1
-        self.empty.clear()
-        return False
-
-    def _left(self) -> None:
-        self.inside -= 1
-        assert self.inside >= 0, "a place was given back twice"
-        if not self.inside:
-            self.empty.set()
-
-    def _prepared(self, account: Account, schema: str | None, login: Login) -> asyncio.Future[None] | None:
-        if self._prepare is None:
-            return None
-        return asyncio.get_running_loop().create_task(self._prepare(schema))
-
-    def _enter(self, transport: asyncio.Transport, welcome: Welcome) -> int:
-        self.welcomes.append(welcome)
-        client = ClientConnection(transport, 1 << 20, self.counters, 0.0)
-
-        def lost() -> None:
-            welcome.account.leave()
-            self._left()
-
-        client.start(Echo(client, lost))
-        transport.set_protocol(client)  # type: ignore[arg-type]
-        return AUTOCOMMIT
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[House]:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: LoginConnection(self.door, unix=False), "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-
-    async def connect(self, user: str = "app", password: str = PASSWORD, **options: Any) -> Connection:
-        """PyMySQL in a thread."""
-        wanted: dict[str, Any] = {"host": "127.0.0.1", "port": self.port, "connect_timeout": 10, "read_timeout": 10}
-        return await asyncio.to_thread(lambda: pymysql.connect(user=user, password=password, **wanted | options))
-
-    async def visit(self, user: str = "app", password: str = PASSWORD, **options: Any) -> None:
-        """Log in, run a command, leave; the house is empty afterwards."""
-        connection = await self.connect(user, password, **options)
-        await asyncio.to_thread(connection.ping, reconnect=False)
-        await asyncio.to_thread(connection.close)
-        await self.left()
-
-    async def refused(self, user: str = "app", password: str = PASSWORD, **options: Any) -> tuple[int, str]:
-        """The error that a login ends in; nobody is inside afterwards."""
-        before = self.inside
-        with pytest.raises(pymysql.MySQLError) as error:
-            await self.connect(user, password, **options)
-        if not before:
-            await self.left()
-        return error.value.args[0], error.value.args[1]
-
-    async def left(self) -> None:
-        await asyncio.wait_for(self.empty.wait(), 5)
 
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
@@ -256,16 +108,16 @@ def test_the_schema_of_a_login(run: Run) -> None:
 
 def test_a_session_begins_only_when_its_schema_is_known(run: Run) -> None:
     async def test() -> None:
-        gate = asyncio.Event()
+        asked, gate = asyncio.Event(), asyncio.Event()
 
         async def prepare(schema: str | None) -> None:
             assert schema == "blog"
+            asked.set()
             await gate.wait()
 
         async with House(prepare=prepare).open() as house:
             visit = asyncio.create_task(house.visit(database="blog"))
-            while not house.inside:
-                await asyncio.sleep(0.001)
+            await asyncio.wait_for(asked.wait(), 5)
             assert house.welcomes == []
             gate.set()
             await visit
@@ -366,7 +218,7 @@ def test_tls(run: Run, certificates: Certificates, user: str, version: ssl.TLSVe
 def test_a_user_who_must_come_by_tls(run: Run, certificates: Certificates) -> None:
     async def test() -> None:
         async with House(tls=server_context(certificates)).open() as house:
-            assert (await house.refused("careful"))[0] == 1045
+            assert (await house.refused("careful", ssl_disabled=True))[0] == 1045
 
     run(test())
 
@@ -374,7 +226,7 @@ def test_a_user_who_must_come_by_tls(run: Run, certificates: Certificates) -> No
 def test_a_listener_that_requires_tls(run: Run, certificates: Certificates) -> None:
     async def test() -> None:
         async with House(tls=server_context(certificates), tls_required=True).open() as house:
-            assert (await house.refused())[0] == 3159
+            assert (await house.refused(ssl_disabled=True))[0] == 3159
             await house.visit(ssl=client_context(certificates.ca))
 
     run(test())
@@ -383,12 +235,10 @@ def test_a_listener_that_requires_tls(run: Run, certificates: Certificates) -> N
 def test_a_client_that_breaks_off_tls(run: Run, certificates: Certificates) -> None:
     async def test() -> None:
         async with House(tls=server_context(certificates)).open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            await greeting(reader)
-            writer.write(frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1))
-            writer.write(b"this is no ClientHello")
-            assert not payloads_or_nothing(await reader.read())
-            writer.close()
+            async with house.dial() as (reader, writer):
+                writer.write(frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1))
+                writer.write(b"this is no ClientHello")
+                assert not payloads_or_nothing(await reader.read())
             await house.left()
             assert house.counters.connections == {"aborted": 1}
 
@@ -400,33 +250,31 @@ def test_a_response_right_behind_the_end_of_the_tls_handshake(run: Run, certific
 
     async def test() -> None:
         async with House(tls=server_context(certificates)).open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            nonce = (await greeting(reader)).nonce
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            context = client_context(certificates.ca)
-            context.minimum_version = ssl.TLSVersion.TLSv1_3
-            tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-            first = frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1)
-            while True:
-                try:
-                    tls.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    writer.write(first + outgoing.read())
-                    first = b""
-                    incoming.write(await reader.read(65536))
-            tls.write(frame(response(nonce, Capability.SSL).encode(), 2))
-            writer.write(outgoing.read())
-            answer = b""
-            while len(answer) < 7 + 11:
-                try:
-                    answer += tls.read(65536)
-                except ssl.SSLWantReadError:
-                    data = await asyncio.wait_for(reader.read(65536), 5)
-                    assert data, "the router hung up"
-                    incoming.write(data)
-            assert payloads(answer)[-1][0] == 0
-            writer.close()
+            async with house.dial() as (reader, writer):
+                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                context = client_context(certificates.ca)
+                context.minimum_version = ssl.TLSVersion.TLSv1_3
+                tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+                first = frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1)
+                while True:
+                    try:
+                        tls.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        writer.write(first + outgoing.read())
+                        first = b""
+                        incoming.write(await reader.read(65536))
+                tls.write(frame(response(Capability.SSL).encode(), 2))
+                writer.write(outgoing.read())
+                answer = b""
+                while len(answer) < 7 + 11:
+                    try:
+                        answer += tls.read(65536)
+                    except ssl.SSLWantReadError:
+                        data = await asyncio.wait_for(reader.read(65536), 5)
+                        assert data, "the router hung up"
+                        incoming.write(data)
+                assert payloads(answer)[-1][0] == 0
             await house.left()
 
     run(test())
@@ -435,18 +283,13 @@ def test_a_response_right_behind_the_end_of_the_tls_handshake(run: Run, certific
 # --- limits and nonsense ----------------------------------------------------------------------------------------------
 
 
-async def greeting(reader: asyncio.StreamReader) -> Greeting:
-    header = await reader.readexactly(4)
-    return Greeting.decode(await reader.readexactly(int.from_bytes(header[:3], "little")))
-
-
-def response(nonce: bytes, more: Capability = Capability(0)) -> HandshakeResponse:
+def response(more: int = 0) -> HandshakeResponse:
     return HandshakeResponse(
         capabilities=int(LOGIN | more),
         max_packet=0,
         collation_id=45,
         username=b"app",
-        auth_response=sha2_scramble(PASSWORD.encode(), nonce),
+        auth_response=sha2_scramble(PASSWORD.encode(), NONCE),
         auth_plugin=b"caching_sha2_password",
     )
 
@@ -462,11 +305,9 @@ def payloads_or_nothing(data: bytes) -> list[bytes]:
 def test_who_says_nothing_is_sent_away(run: Run) -> None:
     async def test() -> None:
         async with House(timeout=0.2).open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            await greeting(reader)
-            with contextlib.suppress(ConnectionResetError):
-                assert await asyncio.wait_for(reader.read(), 5) == b""
-            writer.close()
+            async with house.dial() as (reader, _):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(reader.read(), 5) == b""
             await house.left()
             assert house.counters.connections == {"timeout": 1}
 
@@ -476,12 +317,10 @@ def test_who_says_nothing_is_sent_away(run: Run) -> None:
 def test_who_stops_half_way_through_tls_is_sent_away(run: Run, certificates: Certificates) -> None:
     async def test() -> None:
         async with House(tls=server_context(certificates), timeout=0.2).open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            await greeting(reader)
-            writer.write(frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1))
-            with contextlib.suppress(ConnectionResetError):
-                assert await asyncio.wait_for(reader.read(), 5) == b""
-            writer.close()
+            async with house.dial() as (reader, writer):
+                writer.write(frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1))
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(reader.read(), 5) == b""
             await house.left()
             assert sum(house.counters.connections.values()) == 1
 
@@ -523,11 +362,9 @@ def test_time_does_not_run_for_who_is_in(run: Run) -> None:
 def test_a_login_packet_that_is_too_large(run: Run) -> None:
     async def test() -> None:
         async with House().open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            await greeting(reader)
-            writer.write(b"\xff\xff\xff\x01")
-            assert error_of(await asyncio.wait_for(reader.read(), 5))[0] == 1153
-            writer.close()
+            async with house.dial() as (reader, writer):
+                writer.write(b"\xff\xff\xff\x01")
+                assert error_of(await asyncio.wait_for(reader.read(), 5))[0] == 1153
             await house.left()
 
     run(test())
@@ -537,15 +374,13 @@ def test_a_login_packet_that_is_too_large(run: Run) -> None:
 def test_a_login_packet_that_is_too_large_inside_tls(run: Run, certificates: Certificates, rest: bytes) -> None:
     async def test() -> None:
         async with House(tls=server_context(certificates)).open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            await greeting(reader)
-            writer.write(frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1))
-            await writer.start_tls(client_context(certificates.ca), server_hostname="localhost")
-            await asyncio.sleep(0.05)  # another test is about data right behind the handshake
-            writer.write(b"\xff\xff\xff\x02" + rest)
-            with contextlib.suppress(ConnectionResetError):
-                assert error_of(await asyncio.wait_for(reader.read(), 5))[0] == 1153
-            writer.close()
+            async with house.dial() as (reader, writer):
+                writer.write(frame(SslRequest(int(LOGIN | Capability.SSL), 0, 45).encode(), 1))
+                await writer.start_tls(client_context(certificates.ca), server_hostname="localhost")
+                await asyncio.sleep(0.05)  # another test is about data right behind the handshake
+                writer.write(b"\xff\xff\xff\x02" + rest)
+                with contextlib.suppress(ConnectionResetError):
+                    assert error_of(await asyncio.wait_for(reader.read(), 5))[0] == 1153
             await house.left()
 
     run(test())
@@ -558,23 +393,21 @@ def test_a_login_packet_that_is_too_large_inside_tls(run: Run, certificates: Cer
         (frame(b"\x85\xa6", 1), 1043),
         (frame(b"GET / HTTP/1.1", 1), None),
         (frame(b"\x05\0\0\0\0root\0", 1), 1251),
-        (frame(response(bytes(range(65, 85))).encode(), 7), 1156),
-        (frame(response(bytes(range(65, 85))).encode()[:40], 1), 1043),
+        (frame(response().encode(), 7), 1156),
+        (frame(response().encode()[:40], 1), 1043),
     ],
     ids=["empty", "short", "http", "old", "sequence", "cut"],
 )
 def test_nonsense(run: Run, data: bytes, code: int | None) -> None:
     async def test() -> None:
         async with House().open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            await greeting(reader)
-            writer.write(data)
-            answer = await asyncio.wait_for(reader.read(), 5)
-            assert payloads(answer)[0][0] == 0xFF
-            if code is not None:
-                (payload,) = payloads(answer)
-                assert int.from_bytes(payload[1:3], "little") == code
-            writer.close()
+            async with house.dial() as (reader, writer):
+                writer.write(data)
+                answer = await asyncio.wait_for(reader.read(), 5)
+                assert payloads(answer)[0][0] == 0xFF
+                if code is not None:
+                    (payload,) = payloads(answer)
+                    assert int.from_bytes(payload[1:3], "little") == code
             await house.left()
             await house.visit()
 
@@ -584,10 +417,8 @@ def test_nonsense(run: Run, data: bytes, code: int | None) -> None:
 def test_who_leaves_before_the_end(run: Run) -> None:
     async def test() -> None:
         async with House().open() as house:
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-            await greeting(reader)
-            writer.write(b"\x20\0\0")
-            writer.close()
+            async with house.dial() as (_, writer):
+                writer.write(b"\x20\0\0")
             await house.left()
             assert house.counters.connections == {"aborted": 1}
 

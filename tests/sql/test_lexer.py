@@ -61,6 +61,10 @@ def test_offsets_point_into_the_text() -> None:
         (b"-1", ["-", "1"]),
         (b"5--1", ["5", "-", "-", "1"]),
         (b"1-2", ["1", "-", "2"]),
+        (b"1.FOR", ["1.", "FOR"]),
+        (b"1.5a", ["1.5", "A"]),
+        (b"1e5a", ["1e5", "A"]),
+        (b".5a", [".5", "A"]),
     ],
 )
 def test_numbers(sql: bytes, expected: list[str]) -> None:

@@ -159,6 +159,30 @@ def test_trackers_of_every_result_are_kept() -> None:
     assert forwarded == framed(ok(AUTOCOMMIT | MORE), ok(AUTOCOMMIT))
 
 
+def test_a_client_that_tracks_gets_the_default_trackers_and_no_others() -> None:
+    def variable(name: bytes, value: bytes) -> bytes:
+        return b"\x00" + push_lenenc_bytes(push_lenenc_bytes(name) + push_lenenc_bytes(value))
+
+    schema = b"\x01" + push_lenenc_bytes(push_lenenc_bytes(b"shop"))
+    charset = variable(b"character_set_client", b"latin1")
+    others = variable(b"sql_mode", b"ANSI"), b"\x02\x011", b"\x05" + push_lenenc_bytes(b"T_______")
+    scanner = ResponseScanner()
+    scanner.tracking = True
+    for kept in ((schema, charset), ()):
+        blob = others[0] + b"".join(kept[:1]) + others[1] + b"".join(kept[1:]) + others[2]
+        status = AUTOCOMMIT | CHANGED
+        scanner.start(QUERY, False)
+        scanner.feed(framed(ok(status, tail=push_lenenc_bytes(b"info") + push_lenenc_bytes(blob))))
+        ((_, _, copy),) = scanner.splices
+        tail = push_lenenc_bytes(b"info")
+        if kept:
+            assert copy == framed(ok(status, tail=tail + push_lenenc_bytes(b"".join(kept))))
+        else:
+            assert copy == framed(ok(AUTOCOMMIT, tail=tail))
+        assert scanner.changes == [blob]
+        assert scanner.status == AUTOCOMMIT
+
+
 def test_bytes_behind_the_end_are_left() -> None:
     scanner = ResponseScanner()
     scanner.start(QUERY, False)

@@ -1,0 +1,49 @@
+"""Rows of EXPLAIN ROUTE."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.planner.explain import explain_rows
+from router.planner.plan import Local
+from tests.planner.fix_catalog import ONE_GROUP, context, planner_of
+
+RULES = """
+rules:
+  - {name: reports, when: {regex: report}, send_to: {role: replica}}
+  - {name: no-scan, when: {digest: SELECT * FROM t}, reject: add a WHERE clause}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "role", "reason"),
+    [
+        ("SELECT 1", "replica", "read"),
+        ("DELETE FROM t", "primary", "write"),
+        ("SELECT 1 FOR UPDATE", "primary", "locking_read"),
+        ("SELECT my_f(1)", "primary", "unknown_function: my_f"),
+        ("SELECT @@hostname", "primary", "server_variable: @@hostname"),
+        ("SELECT LAST_INSERT_ID()", "primary", "looks_back: last_insert_id"),
+        ("SELECT 1; SELECT 2", "primary", "multi_statement: select, select"),
+        ("/*+ router(primary) */ SELECT 1", "primary", "hint"),
+        ("/*+ router(replica) */ SELECT 1 FOR UPDATE", "primary", "hint_not_read (locking_read)"),
+        ("SELECT 1 FROM report", "replica", "rule reports"),
+        ("SELECT my_f(1) FROM report", "primary", "rule_not_read reports (unknown_function: my_f)"),
+        ("SELECT * FROM t", None, "refused: router: add a WHERE clause (rule 'no-scan')"),
+    ],
+)
+def test_one_row_says_where_and_why(sql: str, role: str | None, reason: str) -> None:
+    plan = planner_of(ONE_GROUP + RULES).plan(sql.encode(), context())
+    server = None if role is None else "main-a"
+    assert explain_rows(plan, server) == [(1, server, role, None, None, reason)]
+
+
+def test_without_a_server_the_group_is_named() -> None:
+    plan = planner_of().plan(b"SELECT 1", context())
+    assert explain_rows(plan, None, "SELECT 1") == [(1, "group main", "replica", None, "SELECT 1", "read")]
+
+
+def test_what_the_router_answers_itself() -> None:
+    plan = planner_of().plan(b"EXPLAIN ROUTE SELECT 1", context())
+    assert isinstance(plan, Local)
+    assert explain_rows(plan, None) == [(1, None, None, None, None, "answered by the router")]
