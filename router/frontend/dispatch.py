@@ -154,7 +154,9 @@ class Dispatcher:
         server = self._server_of(target)
         rows = [
             [None if value is None else str(value).encode() for value in row]
-            for row in explain_rows(target, server and server.name, plan.sql.decode("utf-8", "replace"))
+            for row in explain_rows(
+                target, None if server is None else server.name, plan.sql.decode("utf-8", "replace")
+            )
         ]
         columns = [
             ColumnDefinition(name=name.encode(), type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024)

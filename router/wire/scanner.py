@@ -12,8 +12,8 @@ Shapes (MySQL internals manual, "Text Resultset", "COM_STMT_PREPARE Response"; M
     SINGLE    one packet of any content (COM_STATISTICS)
 
 We ask servers for more session trackers than clients do. An OK packet with trackers is therefore given back in
-``splices`` as the client is to get it: without any, or, if it negotiated CLIENT_SESSION_TRACK, with those a server sends
-by default (the schema and five variables). Nothing else is ever changed.
+``splices`` as the client is to get it: without any, or, if it negotiated CLIENT_SESSION_TRACK, with those a server
+sends by default (the schema and five variables). Nothing else is ever changed.
 
 Speed: this is the innermost loop for large results, hence one function with local variables. A row costs one header
 read and two comparisons. Plain classes and integers only, so that mypyc can compile the module unchanged.

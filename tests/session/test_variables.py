@@ -70,6 +70,12 @@ def test_changes() -> None:
     assert after.with_changes({"b": "2"}) is not before
 
 
+def test_a_variable_less() -> None:
+    both = VariableSet.of({"a": "1", "b": "2"})
+    assert both.without("b") is VariableSet.of({"a": "1"})
+    assert both.without("c") is both
+
+
 def test_there_are_never_too_many() -> None:
     first = VariableSet.of({"time_zone": "+00:00"})
     for number in range(10_000):
