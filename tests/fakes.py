@@ -17,6 +17,7 @@ import uvloop
 from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser, Connector, Endpoint
 from router.backend.pool import BackendPool, Waiter
+from router.backend.reset import BASELINE
 from router.config.values import Address
 from router.errors import BackendError, ConnectionLost, MySQLError
 from router.session.profile import ServerProfile
@@ -287,6 +288,7 @@ class Attempt:
 
     def succeed(self) -> BackendConnection:
         connection = new_connection(self.key, now=asyncio.get_running_loop().time())
+        connection.variables = BASELINE
         self.outcome.set_result(connection)
         return connection
 

@@ -72,7 +72,7 @@ class BackendConnection:
         "_prefix_error",
         "_rest",
         "_sink",
-        "bytes_received",
+        "bytes_relayed",
         "closed",
         "created",
         "deprecate_eof",
@@ -117,7 +117,7 @@ class BackendConnection:
         self.scanner = ResponseScanner()
         self.scanner.tracking = bool(key[1] & Capability.SESSION_TRACK)
         self.forwarded = False
-        self.bytes_received = 0
+        self.bytes_relayed = 0
         self.lingering: Callable[[], None] | None = None
         self._sink: Sink | None = None
         self._rest = b""
@@ -133,6 +133,7 @@ class BackendConnection:
         """Write ``data`` – ``prefix_replies`` commands and the one whose response of ``kind`` goes to ``sink``."""
         self._sink = sink
         self.forwarded = False
+        self.bytes_relayed = 0
         self._prefix = prefix_replies
         self._kind = kind
         self.scanner.start(QUERY if prefix_replies else kind, self.deprecate_eof)
@@ -177,7 +178,6 @@ class BackendConnection:
         if sink is None:
             self._lose("bytes from an idle server connection")
             return
-        self.bytes_received += len(data)
         if self._rest:
             data = self._rest + data
             self._rest = b""
@@ -193,6 +193,7 @@ class BackendConnection:
             self._lose(str(error))
             return
         if end > pos:
+            self.bytes_relayed += end - pos
             out = data if pos == 0 and end == len(data) else data[pos:end]
             if scanner.splices:
                 out = _spliced(data, pos, end, scanner.splices)

@@ -43,6 +43,7 @@ _ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MU
 _PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
 T = TypeVar("T")
 _TLS_REQUIRED_ERROR = 2026  # CR_SSL_CONNECTION_ERROR
+_CLEAR_TEXT = "refused to send the password in clear text"
 _PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
 
 
@@ -79,6 +80,10 @@ class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
             raise pymysql.OperationalError(_TLS_REQUIRED_ERROR, "the server does not offer TLS, which is required")
         if not self.server_capabilities & Capability.PLUGIN_AUTH:
             raise pymysql.OperationalError(_PLUGIN_ERROR, "the server is too old to name its authentication plugin")
+        encrypted = self._unix_socket or (self._ssl_context and self.server_capabilities & Capability.SSL)
+        if self._server_auth_plugin == "mysql_clear_password" and not encrypted:
+            # aiomysql would answer the greeting with the password.
+            raise pymysql.OperationalError(_PLUGIN_ERROR, _CLEAR_TEXT)
         # Only what both sides know; the flags were chosen before the greeting was seen.
         optional = SHAPE | _ALWAYS
         self.client_flag &= ~optional | self.server_capabilities
@@ -86,7 +91,7 @@ class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         if plugin_name == b"mysql_clear_password":
             if not self._secure:
-                raise pymysql.OperationalError(_PLUGIN_ERROR, "refused to send the password in clear text")
+                raise pymysql.OperationalError(_PLUGIN_ERROR, _CLEAR_TEXT)
         elif plugin_name not in _PLUGINS:
             name = plugin_name.decode("latin1")
             raise pymysql.OperationalError(_PLUGIN_ERROR, f"authentication plugin {name!r} is not supported")
@@ -116,7 +121,8 @@ class Connector:
         except TimeoutError:
             seconds = self.endpoint.connect_timeout
             raise BackendUnavailable(f"server {name}: no answer within {seconds:g} s") from None
-        except (pymysql.MySQLError, OSError, ConnectionLost) as error:
+        except Exception as error:
+            # Not only MySQL and socket errors: aiomysql trips over malformed packets in every way Python has.
             raise BackendUnavailable(f"server {name}: {_words(error)}") from error
 
     async def _open(self, user: BackendUser, shape: int) -> BackendConnection:

@@ -238,7 +238,11 @@ class Executor:
         assert server is not None
         scanner = connection.scanner
         session = self.session
-        self._services.counters.decisions[plan.reason] += 1
+        counters = self._services.counters
+        counters.decisions[plan.reason] += 1
+        counters.client_bytes_out += connection.bytes_relayed
+        if plan.rule is not None:
+            counters.rule_hits[plan.rule] += 1
         server.commands[self._frame[4]] += 1
         server.durations.observe(perf_counter() - self._started)
         facts = plan.facts

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from router.backend.connector import BackendUser
 from router.config.models import RouterConfig, User
-from router.errors import MySQLError
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Credential
 from router.wire.scramble import sha2_digest
@@ -60,9 +59,8 @@ class Account:
     def check_schema(self, schema: str, host: str) -> None:
         """Raises MySQLError 1044 unless the user may choose ``schema``."""
         if self.schemas is not None and schema not in self.schemas and schema.lower() != "information_schema":
-            raise MySQLError(
+            raise mysql_error(
                 ErrorCode.DB_ACCESS_DENIED,
-                "42000",
                 f"Access denied for user '{self.name}'@'{host}' to database '{schema}'",
             )
 

@@ -10,6 +10,7 @@ header and handed on as the very bytes object that came from the socket.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from router.errors import MySQLError
@@ -52,11 +53,14 @@ class ClientConnection:
         "_closing",
         "_counters",
         "_draining",
+        "_file_continues",
         "_file_left",
         "_idle",
         "_in_file",
         "_last_sequence",
+        "_max_frame",
         "_max_packet",
+        "_orphaned",
         "_session",
         "_stopped",
         "active",
@@ -68,11 +72,12 @@ class ClientConnection:
     def __init__(self, transport: asyncio.Transport, max_packet: int, counters: Counters, now: float) -> None:
         self.transport = transport
         # The executor's `forward` ends here; one attribute look-up less than a method.
-        self.write = transport.write
+        self.write: Callable[[bytes], None] = transport.write
         # A sweeper turns `active` into a time now and then: no clock call for every command.
         self.active = True
         self.last_activity = now
         self._max_packet = max_packet
+        self._max_frame = min(max_packet, MAX_PAYLOAD - 1)
         self._counters = counters
         self._session: Session | None = None
         self._buffer = bytearray()
@@ -82,6 +87,8 @@ class ClientConnection:
         self._stopped = False
         self._in_file = False
         self._file_left = 0
+        self._file_continues = False
+        self._orphaned = False
         self._last_sequence = 0
         transport.set_write_buffer_limits(high=_HIGH_WATER)
 
@@ -108,7 +115,7 @@ class ClientConnection:
             and not self._buffer
             and size > 4
             and data[3] == 0
-            and (data[0] | data[1] << 8 | data[2] << 16) == size - 4 < MAX_PAYLOAD
+            and (data[0] | data[1] << 8 | data[2] << 16) == size - 4 <= self._max_frame
             and self._session is not None
         ):
             self._idle = False
@@ -123,8 +130,14 @@ class ClientConnection:
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
+        self._close_session()
+
+    def _close_session(self) -> None:
+        """No more commands; what runs for this client ends now, not when the socket has closed."""
         self._closing = True
+        self._idle = False
         self._buffer.clear()
+        self.write = _nowhere  # uvloop raises when a closed transport is written to
         session, self._session = self._session, None
         if session is not None:
             session.lost()
@@ -212,15 +225,30 @@ class ClientConnection:
         """The server's request has been forwarded; the client's next packets, up to an empty one, are the file."""
         self._in_file = True
         self._file_left = 0
+        self._file_continues = False
         if self._buffer:
             self._pass_file()
 
     def _pass_file(self) -> None:
-        """Hand buffered file packets on; the empty packet ends the file."""
-        session = self._session
+        """Hand buffered file packets on; an empty packet ends the file.
+
+        When the command has failed meanwhile – its server is gone – the client still sends the rest, for nobody.
+        """
+        size, complete = self._walk_file()
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        if self._session is not None and data and not self._orphaned:
+            self._session.file_data(data, complete)
+        if complete:
+            self._in_file = False
+            if self._orphaned:
+                self._orphaned = False
+                self.finished()
+
+    def _walk_file(self) -> tuple[int, bool]:
+        """How much of the buffer belongs to the file, and whether the file ends there."""
         buffer = self._buffer
         pos = 0
-        complete = False
         while pos < len(buffer):
             if self._file_left:
                 step = min(self._file_left, len(buffer) - pos)
@@ -231,16 +259,11 @@ class ClientConnection:
                 break
             length = buffer[pos] | buffer[pos + 1] << 8 | buffer[pos + 2] << 16
             pos += 4
-            if length == 0:
-                complete = True
-                break
+            if length == 0 and not self._file_continues:
+                return pos, True
+            self._file_continues = length == MAX_PAYLOAD
             self._file_left = length
-        data = bytes(buffer[:pos])
-        del buffer[:pos]
-        if complete:
-            self._in_file = False
-        if session is not None and data:
-            session.file_data(data, complete)
+        return pos, False
 
     # -- the executor's client ---------------------------------------------------------------------------------
 
@@ -248,16 +271,19 @@ class ClientConnection:
         """Answer the command in progress with an ERR packet."""
         packet = frame(ErrPacket.of(error).encode(), (self._last_sequence + 1) & 0xFF)
         if close:
-            self._closing = True
-            self._buffer.clear()
             self.write(packet)
-            self.transport.close()
+            self.end()
             return
         self.write(packet)
         self.finished()
 
     def finished(self) -> None:
         """The command in progress is done; go on with what has arrived since."""
+        if self._closing:
+            return
+        if self._in_file:
+            self._orphaned = True
+            return
         self._idle = True
         self.active = True
         if self._buffer and not self._draining:
@@ -268,15 +294,13 @@ class ClientConnection:
 
     def end(self) -> None:
         """Close after what has been written is sent."""
-        self._closing = True
-        self._buffer.clear()
         self.transport.close()
+        self._close_session()
 
     def abort(self) -> None:
         """Close now: the client must not take what it has for a whole answer."""
-        self._closing = True
-        self._buffer.clear()
         self.transport.abort()
+        self._close_session()
 
     def pause_reading(self) -> None:
         """The server cannot take more for now."""
@@ -289,3 +313,7 @@ class ClientConnection:
         if self._stopped and not self._closing:
             self._stopped = False
             self.transport.resume_reading()
+
+
+def _nowhere(data: bytes) -> None:
+    """Where answers go when the client is gone."""

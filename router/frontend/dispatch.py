@@ -140,6 +140,8 @@ class Dispatcher:
                 else:
                     self.executor.run(plan, frames)
             case Refused():
+                if plan.rule is not None:
+                    self._shared.services.counters.rule_hits[plan.rule] += 1
                 self._refuse(plan.error)
             case Local():
                 self._explain(plan)

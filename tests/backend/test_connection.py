@@ -67,7 +67,7 @@ def test_an_answer_in_one_chunk_is_handed_on_as_that_very_object(answer: bytes) 
     assert sink.events == ["forward", "ended"]
     assert not connection.busy
     assert not connection.closed
-    assert connection.bytes_received == len(answer)
+    assert connection.bytes_relayed == len(answer)
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
@@ -87,7 +87,7 @@ def test_an_answer_in_any_chunks_is_the_same(name: str, cuts: list[int]) -> None
     feed(connection, answer, cuts)
     assert sink.data == answer
     assert sink.events == ["forward", "ended"]
-    assert connection.bytes_received == len(answer)
+    assert connection.bytes_relayed == len(answer)
 
 
 def test_long_rows_are_forwarded_before_they_are_whole() -> None:

@@ -1,0 +1,221 @@
+"""Who takes what: primary and readers of a group as servers come, go and change their roles."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from router.cluster.topology import Group, Topology
+from router.config.models import RouterConfig
+from router.planner.plan import Role
+from router.sandbox.tls import make_certificates
+from tests.cluster.houses import bring_up, make_group
+from tests.fakes import PROFILE, FakeConnector
+
+P, R = Role.PRIMARY, Role.REPLICA
+
+
+def group_of_three(**settings: Any) -> Group:
+    return make_group("a", "b", "c", **settings)
+
+
+def readers(group: Group) -> set[str]:
+    return {server.name for server in group.readers}
+
+
+# --- roles ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_group_has_nobody() -> None:
+    group = group_of_three()
+    assert group.primary is None
+    assert group.readers == ()
+    assert group.reader() is None
+    assert group.profile is None
+
+
+@pytest.mark.parametrize(
+    ("roles", "primary", "replicas", "any_"),
+    [
+        ((P, R, R), "a", "bc", "abc"),
+        ((R, R, P), "c", "ab", "abc"),
+        ((P, None, None), "a", "a", "a"),
+        ((None, R, R), None, "bc", "bc"),
+        ((P, None, R), "a", "c", "ac"),
+        ((None, None, None), None, "", ""),
+    ],
+)
+def test_primary_and_readers(roles: tuple[Role | None, ...], primary: str | None, replicas: str, any_: str) -> None:
+    for source, expected in (("replicas", replicas), ("any", any_), ("primary", primary or "")):
+        group = group_of_three(reads={"from": source})
+        bring_up(group, *roles)
+        assert (group.primary.name if group.primary else None) == primary
+        assert readers(group) == set(expected)
+
+
+def test_configured_roles_need_no_probe() -> None:
+    group = make_group({"name": "a", "role": "primary"}, {"name": "b", "role": "replica"}, "c")
+    assert [server.role for server in group.servers] == [P, R, None]
+    for server in group.servers:
+        server.up = True
+    group.refresh()
+    assert group.primary is group.servers[0]
+    assert readers(group) == {"b"}, "c has not said yet what it is"
+
+
+def test_never_two_primaries() -> None:
+    group = group_of_three()
+    bring_up(group, R, P, R)
+    first = group.primary
+    with capture_logs() as logs:
+        bring_up(group, P, P, R)
+        assert group.primary is first, "the one we had"
+        assert readers(group) == {"c"}, "the other one may be anything"
+    assert any("writable" in entry["event"] for entry in logs)
+    bring_up(group, P, R, R)
+    assert group.primary is group.servers[0]
+
+
+def test_a_primary_that_comes_back_does_not_take_over() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    bring_up(group, None, P, R)
+    bring_up(group, P, P, R)
+    assert group.primary is group.servers[1]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([P, R, None])] * 3), min_size=1, max_size=8))
+def test_whatever_happens_the_primary_is_writable_and_stays_while_it_is(
+    history: list[tuple[Role | None, Role | None, Role | None]],
+) -> None:
+    group = group_of_three()
+    for roles in history:
+        before = group.primary
+        bring_up(group, *roles)
+        writable = [server for server in group.servers if server.up and server.role is P]
+        if before in writable:
+            assert group.primary is before
+        elif writable:
+            assert group.primary in writable
+        else:
+            assert group.primary is None
+        assert all(server.up for server in group.readers)
+
+
+# --- readers ----------------------------------------------------------------------------------------------------------
+
+
+def test_readers_take_turns() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    chosen = [group.reader() for _ in range(10)]
+    assert {server.name for server in chosen if server} == {"b", "c"}
+
+
+def test_another_reader_after_a_failure() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    a, b, c = group.servers
+    assert {group.reader(without=b) for _ in range(10)} == {c}
+    bring_up(group, P, R, None)
+    assert group.reader(without=b) is a, "the primary, before nobody"
+    bring_up(group, P, None, None)
+    assert group.reader(without=a) is None
+    assert group.reader() is a
+
+
+def test_a_replica_of_weight_0_takes_no_reads_while_the_primary_can() -> None:
+    group = make_group("a", {"name": "b", "weight": 0})
+    bring_up(group, P, R)
+    assert group.reader() is group.servers[0]
+    bring_up(group, None, R)
+    assert group.reader() is group.servers[1]
+
+
+def test_the_profile_is_that_of_the_primary_or_of_anybody() -> None:
+    group = group_of_three()
+    connectors = [server.connector for server in group.servers]
+    for connector in connectors:
+        assert isinstance(connector, FakeConnector)
+    connectors[2].profile = PROFILE
+    assert group.profile is PROFILE
+    bring_up(group, P, R, R)
+    assert group.profile is PROFILE, "the primary has not been read yet"
+    other = make_group("x").servers[0].connector
+    assert other.profile is None
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+
+def build(**main: Any) -> Topology:
+    settings = {
+        "limits": {"connect_timeout": "7s"},
+        "groups": {
+            "main": {
+                "servers": [
+                    "127.0.0.1:3306",
+                    "10.0.0.2:3307",
+                    {"address": "unix:/run/db.sock", "name": "local", "weight": 5},
+                ],
+                **main,
+            },
+            "reports": {"servers": ["[::1]:3308"]},
+        },
+        "users": {"app": {"password": "x"}},
+    }
+    return Topology.build(RouterConfig.model_validate(settings))
+
+
+def test_a_topology_is_built_without_a_connection() -> None:
+    topology = build(
+        pool={"max_connections": 9, "min_idle": 2, "queue_timeout": "3s", "max_age": "1m"},
+    )
+    assert [server.name for server in topology.servers()] == ["127.0.0.1:3306", "10.0.0.2:3307", "local", "[::1]:3308"]
+    assert [server.group for server in topology.servers()] == ["main", "main", "main", "reports"]
+    assert [server.weight for server in topology.groups["main"].servers] == [1, 1, 5]
+    pool = topology.groups["main"].servers[0].pool
+    assert (pool.max_connections, pool.min_idle, pool.queue_timeout, pool.max_age) == (9, 2, 3.0, 60.0)
+    endpoint = pool.connector.endpoint
+    assert (endpoint.address.host, endpoint.address.port, endpoint.connect_timeout) == ("127.0.0.1", 3306, 7.0)
+    assert not any(server.up for server in topology.servers())
+    topology.close()
+    assert all(server.pool.closing for server in topology.servers())
+
+
+@pytest.mark.parametrize(
+    ("mode", "local", "remote", "required"),
+    [("disabled", False, False, False), ("preferred", False, True, False), ("required", True, True, True)],
+)
+def test_tls_towards_servers(mode: str, local: bool, remote: bool, required: bool) -> None:
+    here, there, unix = build(tls={"mode": mode}).groups["main"].servers
+    assert (here.connector.endpoint.tls is not None) is local
+    assert (unix.connector.endpoint.tls is not None) is local
+    assert (there.connector.endpoint.tls is not None) is remote
+    assert there.connector.endpoint.tls_required is required
+
+
+@pytest.mark.parametrize(
+    ("verify", "mode", "hostname"),
+    [("none", ssl.CERT_NONE, False), ("ca", ssl.CERT_REQUIRED, False), ("full", ssl.CERT_REQUIRED, True)],
+)
+def test_verification(verify: str, mode: ssl.VerifyMode, hostname: bool) -> None:
+    context = build(tls={"mode": "required", "verify": verify}).groups["main"].servers[1].connector.endpoint.tls
+    assert context is not None
+    assert context.verify_mode is mode
+    assert context.check_hostname is hostname
+
+
+def test_certificates(tmp_path: Any) -> None:
+    made = make_certificates(tmp_path)
+    files = {"ca": str(made.ca), "certificate": str(made.certificate), "key": str(made.key)}
+    context = build(tls={"mode": "required", **files}).groups["main"].servers[1].connector.endpoint.tls
+    assert context is not None
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert len(context.get_ca_certs()) == 1, "only the authority that was named"
