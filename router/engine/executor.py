@@ -263,6 +263,7 @@ class Executor:
             session.transaction
             or session.pins
             or session.last_insert_id is None
+            or self._look.firm
             or self._killer.pending
             or self._paused
         ):
@@ -405,13 +406,18 @@ class Executor:
         plan = self._plan
         scanner = connection.scanner
         firm = keep and (
-            scanner.error is not None or scanner.warnings > 0 or (plan is not None and plan.facts.found_rows)
+            scanner.error is not None
+            or scanner.warnings > 0
+            or (
+                plan is not None and (plan.facts.found_rows or plan.facts.looks_back or self._look.outlasts(plan.facts))
+            )
         )
         soft = keep and (session.last_insert_id is None or scanner.affected_rows > 0)
         if firm or soft:
             self._look.keep(connection, server, firm=firm)
         else:
             self._look.last_on = None
+            self._look.firm = self._look.firm and self._look.connection is not None
             server.pool.release(connection)
 
     def _linger_again(self, plan: Relay) -> bool:
@@ -419,7 +425,8 @@ class Executor:
         look = self._look
         primary = self._services.topology.groups[plan.group].primary
         to_primary = plan.role is Role.PRIMARY or not self.session.autocommit or self._kind == PREPARE
-        if not plan.facts.looks_back and not (to_primary and look.is_on(primary)):
+        asks = plan.facts.looks_back or look.outlasts(plan.facts)
+        if not asks and not (to_primary and look.is_on(primary)):
             return False
         taken = look.take()
         if taken is None:

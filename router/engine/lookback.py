@@ -18,6 +18,7 @@ from router.cluster.topology import Server
 from router.engine import questions
 from router.errors import ConnectionLost
 from router.session.state import SessionState
+from router.sql.facts import StatementFacts
 
 # How long a connection with warnings or an error behind it is left to its session although others wait, in seconds.
 FIRM = 0.25
@@ -26,17 +27,18 @@ FIRM = 0.25
 class LookBack:
     """The lingering connection of one session, if it has one.
 
-    ``last_on`` is the connection that ran the last statement, while the session still has it. ``asking`` counts
-    questions for LAST_INSERT_ID() under way; ``answered`` is called after each.
+    ``last_on`` is the connection that ran the last statement, while the session still has it; ``firm`` whether
+    warnings or an error stand behind it. ``asking`` counts questions for LAST_INSERT_ID() under way; ``answered`` is
+    called after each.
     """
 
-    __slots__ = ("_answered", "_firm", "_server", "_session", "_since", "asking", "connection", "last_on")
+    __slots__ = ("_answered", "_server", "_session", "_since", "asking", "connection", "firm", "last_on")
 
     def __init__(self, session: SessionState, answered: Callable[[], None]) -> None:
         self._session = session
         self._answered = answered
         self._server: Server | None = None
-        self._firm = False
+        self.firm = False
         self._since = 0.0
         self.connection: BackendConnection | None = None
         self.last_on: BackendConnection | None = None
@@ -47,9 +49,20 @@ class LookBack:
         self.give_up()
         self.connection = self.last_on = connection
         self._server = server
-        self._firm = firm
+        self.firm = firm
         self._since = perf_counter()
         server.pool.linger(connection, self._reclaim)
+
+    def outlasts(self, facts: StatementFacts) -> bool:
+        """Whether warnings survive this statement: on MariaDB, any that reads no table leaves them alone (measured)."""
+        connection = self.connection or self.last_on
+        return (
+            self.firm
+            and facts.tables == ()
+            and facts.read
+            and connection is not None
+            and connection.profile.flavor == "mariadb"
+        )
 
     def take(self) -> tuple[BackendConnection, Server] | None:
         """Use the lingering connection again; None when there is none, or it has ended."""
@@ -59,6 +72,7 @@ class LookBack:
         self.connection = self._server = None
         if connection.closed:
             self.last_on = None
+            self.firm = False
             server.pool.discard(connection)
             return None
         server.pool.unlinger(connection)
@@ -79,6 +93,7 @@ class LookBack:
             return
         connection, server = taken
         self.last_on = None if last_on is connection else last_on
+        self.firm = False
         if silently or self._session.last_insert_id is not None:
             server.pool.release(connection)
             return
@@ -107,7 +122,7 @@ class LookBack:
         if connection is None:
             return
         left = self._since + FIRM - perf_counter()
-        if self._firm and left > 0:
+        if self.firm and left > 0:
             connection.lingering = None  # asked once is enough
             asyncio.get_running_loop().call_later(left, self._reclaim_late, connection, self._since)
             return

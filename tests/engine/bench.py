@@ -51,6 +51,7 @@ class Bench:
         profile: ServerProfile = PROFILE,
         patience: float = 1.0,
         reads: str = "replicas",
+        users: dict[str, dict[str, object]] | None = None,
     ) -> None:
         roles = roles or (P, R)
         settings = {
@@ -63,7 +64,7 @@ class Bench:
                 "other": {"servers": [{"address": "h:99", "name": "other"}]},
             },
             "schemas": {"blog": {"group": "other"}},
-            "users": {"app": {"password": "x"}},
+            "users": users or {"app": {"password": "x"}},
         }
         config = RouterConfig.model_validate(settings)
         catalog = Catalog.build(config, generation=1)
@@ -90,6 +91,7 @@ class Bench:
         self.services = services
         self.plans = PlanCache(Planner(catalog))
         self.client = FakeClient()
+        self.config = config
         self.session = SessionState(profile, collation_id, schema)
         self.executor = Executor(self.client, self.session, USER, shape, services)
 
@@ -140,6 +142,12 @@ class Bench:
     def sent(self, connection: BackendConnection) -> bytes:
         """What has been written to the server since last asked."""
         return wire(connection).take()
+
+    async def answer_all(self, answer: bytes) -> None:
+        """Answer whatever any server has been asked, until there is nothing more."""
+        while busy := [it for connector in self.connectors.values() for it in connector.opened if it.busy]:
+            busy[0].data_received(answer)
+            await quiet()
 
     def pool_of(self, name: str) -> tuple[int, int, int]:
         """(in use, idle, waiting) of a server's pool."""

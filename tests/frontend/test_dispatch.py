@@ -1,0 +1,594 @@
+"""Commands of a client, from bytes to answers: which are relayed, which are answered here, and who may kill whom."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.frontend.auth import Directory
+from router.frontend.connection import ClientConnection
+from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.login import CAPABILITIES
+from router.session.registry import SessionRegistry
+from router.session.state import SessionState
+from router.wire.constants import Capability, Command, ServerStatus
+from router.wire.framing import frame
+from router.wire.packets import decode_ok
+from tests.engine.bench import ROW, Bench
+from tests.fakes import (
+    AUTOCOMMIT,
+    LOOPS,
+    FakeTransport,
+    changed,
+    eof,
+    error_of,
+    ok,
+    payloads,
+    query,
+    quiet,
+    run_on,
+    virtually,
+)
+
+USERS: dict[str, dict[str, object]] = {
+    "app": {"password": "x"},
+    "other": {"password": "x"},
+    "shop": {"password": "x", "schemas": ["shop"]},
+}
+IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
+PREPARED = frame(b"\0\x07\0\0\0\0\0\0\0\0\0\0", 1)
+
+
+class Desk:
+    """Dispatchers that share one bench of servers."""
+
+    def __init__(self) -> None:
+        self.bench = Bench(users=USERS)
+        self.directory = Directory(self.bench.config)
+        self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
+        self.lost: list[Dispatcher] = []
+        self.changes: list[bytes] = []
+        self.shared = Shared(
+            plans=self.bench.plans,
+            services=self.bench.services,
+            sessions=self.sessions,
+            on_lost=self.lost.append,
+            change_user=lambda dispatcher, payload: self.changes.append(payload),
+        )
+
+    def client(
+        self, user: str = "app", *, schema: str | None = None, capabilities: int = int(CAPABILITIES)
+    ) -> tuple[Dispatcher, FakeTransport]:
+        """A logged-in client, and what is written to it."""
+        transport = FakeTransport()
+        counters = self.bench.counters
+        connection = ClientConnection(transport, 1 << 26, counters, 0.0)
+        profile = self.bench.main.profile
+        assert profile is not None
+        connection_id = self.sessions.next_id()
+        dispatcher = Dispatcher(
+            connection,
+            self.shared,
+            self.directory.account(user),
+            SessionState(profile, 45, schema),
+            connection_id=connection_id,
+            capabilities=capabilities,
+            shape=0,
+            host="localhost",
+            address="127.0.0.1",
+        )
+        connection.start(dispatcher)
+        self.sessions.add(connection_id, dispatcher)
+        return dispatcher, transport
+
+    async def say(self, dispatcher: Dispatcher, payload: bytes) -> None:
+        """A command of the client."""
+        dispatcher.client.data_received(frame(payload, 0))
+        await quiet()
+
+    def to_servers(self) -> bytes:
+        """Everything servers have been sent since last asked."""
+        return b"".join(
+            self.bench.sent(connection)
+            for connector in self.bench.connectors.values()
+            for connection in connector.opened
+        )
+
+    async def answer(self, *answers: bytes) -> None:
+        """Answer the statement that runs."""
+        for data in answers:
+            (busy,) = [it for connector in self.bench.connectors.values() for it in connector.opened if it.busy]
+            busy.data_received(data)
+            await quiet()
+
+
+def status_of(data: bytes) -> int:
+    """The status flags of the only packet in ``data``, an OK."""
+    (payload,) = payloads(data)
+    return decode_ok(payload, 0).status
+
+
+# --- queries ----------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_query_and_its_answer_pass_unchanged() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03SELECT a FROM t")
+    assert desk.to_servers() == query("SELECT a FROM t")
+    await desk.answer(ROW)
+    assert out.take() == ROW
+    assert client.client.idle
+
+
+@virtually
+async def test_pipelined_queries_are_answered_in_order() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    client.client.data_received(query("SELECT a FROM t") + frame(b"\x0e", 0) + query("UPDATE t SET a = 1"))
+    await quiet()
+    assert desk.to_servers() == query("SELECT a FROM t")
+    assert out.take() == b""
+    await desk.answer(ROW)
+    assert out.take() == ROW + ok()
+    assert desk.to_servers() == query("UPDATE t SET a = 1")
+    await desk.answer(ok(affected_rows=1))
+    assert out.take() == ok(affected_rows=1)
+
+
+@virtually
+async def test_a_refused_query_never_reaches_a_server() -> None:
+    desk = Desk()
+    client, out = desk.client("shop")
+    await desk.say(client, b"\x03SELECT * FROM secret.t")
+    code, state, text = error_of(out.take())
+    assert (code, state) in ((1044, "42000"), (1142, "42000"))
+    assert "secret" in text
+    assert desk.to_servers() == b""
+    assert desk.bench.counters.errors["router", code] == 1
+    await desk.say(client, b"\x0e")
+    assert out.take() == ok()
+
+
+@virtually
+async def test_the_plan_follows_the_sessions_schema_and_mode() -> None:
+    desk = Desk()
+    client, out = desk.client("app")
+    await desk.say(client, b"\x03USE blog")
+    await desk.answer(ok(changes=changed(schema="blog")))
+    desk.to_servers()
+    await desk.say(client, b"\x03SELECT a FROM posts")
+    assert len(desk.bench.connectors["other"].opened) == 1, "blog lives in another group"
+    await desk.answer(ok() + ROW if b"\x02blog" in desk.to_servers() else ROW)
+    await desk.say(client, b"\x03SET sql_mode = 'ANSI_QUOTES'")
+    await desk.answer(
+        *([ok()] if b"blog" in desk.to_servers() else []), ok(changes=changed({"sql_mode": "ANSI_QUOTES"}))
+    )
+    out.take()
+    assert client.session.mode.ansi_quotes
+    await desk.say(client, b'\x03SELECT "a" FROM "posts"')
+    assert client.executor.connection is not None
+
+
+@virtually
+async def test_a_long_query_goes_out_in_its_frames() -> None:
+    desk = Desk()
+    client, _ = desk.client()
+    data = query("INSERT INTO t VALUES ('" + "x" * (1 << 24) + "')")
+    client.client.data_received(data[: 1 << 20])
+    client.client.data_received(data[1 << 20 :])
+    await quiet()
+    assert desk.to_servers() == data
+
+
+@virtually
+async def test_an_empty_query() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03")
+    assert out.written or desk.to_servers() == query("")
+
+
+@virtually
+async def test_explain_route_is_answered_here() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03EXPLAIN ROUTE SELECT a FROM t")
+    answer = payloads(out.take())
+    assert answer[0] == b"\x06", "step, server, role, shard, sql, reason"
+    (row,) = answer[8:-1]
+    for value in (b"db2", b"replica", b"read", b"SELECT a FROM t"):
+        assert value in row
+    assert desk.to_servers() == b""
+    await desk.say(client, b"\x03EXPLAIN ROUTE DELETE FROM t")
+    assert b"db1" in out.take()
+
+
+# --- other commands ---------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_ping_is_answered_here() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x0e")
+    assert out.take() == ok()
+    assert desk.to_servers() == b""
+
+
+@virtually
+async def test_ping_with_a_held_connection_asks_the_server() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03BEGIN")
+    await desk.answer(ok(status=IN_TRANSACTION))
+    desk.to_servers()
+    out.take()
+    await desk.say(client, b"\x0e")
+    assert desk.to_servers() == frame(b"\x0e", 0)
+    await desk.answer(ok(status=IN_TRANSACTION))
+    assert out.take() == ok(status=IN_TRANSACTION)
+
+
+@virtually
+async def test_quit() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x01")
+    assert out.closed
+    assert not out.aborted
+    assert out.written == b""
+
+
+@pytest.mark.parametrize(
+    "code", [0x00, 0x05, 0x06, 0x07, 0x08, 0x0A, 0x0B, 0x0F, 0x10, 0x12, 0x14, 0x15, 0x1E, 0x20, 0xFE]
+)
+@virtually
+async def test_unknown_commands(code: int) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, bytes([code]) + b"something")
+    assert error_of(out.take())[:2] == (1047, "08S01")
+    assert desk.to_servers() == b""
+    assert client.client.idle
+
+
+@pytest.mark.parametrize("name", ["shop", "we`ird"])
+@virtually
+async def test_init_db(name: str) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    command = bytes([Command.INIT_DB]) + name.encode()
+    await desk.say(client, command)
+    assert desk.to_servers() == frame(command, 0)
+    await desk.answer(ok(changes=changed(schema=name)))
+    assert out.take() == ok()
+    assert client.session.schema == name
+
+
+@virtually
+async def test_init_db_of_what_the_user_may_not_use() -> None:
+    desk = Desk()
+    client, out = desk.client("shop")
+    await desk.say(client, b"\x02secret")
+    assert error_of(out.take())[0] == 1044
+    assert desk.to_servers() == b""
+
+
+@virtually
+async def test_statistics_and_field_list() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x09")
+    assert desk.to_servers() == frame(b"\x09", 0)
+    await desk.answer(frame(b"Uptime: 1", 1))
+    assert out.take() == frame(b"Uptime: 1", 1)
+    await desk.say(client, b"\x04t\0%")
+    assert desk.to_servers() == frame(b"\x04t\0%", 0)
+    await desk.answer(eof(1))
+    assert out.take() == eof(1)
+    assert client.client.idle
+
+
+@pytest.mark.parametrize("deprecate_eof", [False, True])
+@virtually
+async def test_set_option(deprecate_eof: bool) -> None:
+    desk = Desk()
+    bit = int(Capability.DEPRECATE_EOF) if deprecate_eof else 0
+    client, out = desk.client(capabilities=int(CAPABILITIES) | bit)
+    await desk.say(client, b"\x1b\0\0")
+    (payload,) = payloads(out.take())
+    assert payload[0] == 0xFE
+    assert len(payload) == (7 if deprecate_eof else 5)
+    assert client.executor.shape == Capability.MULTI_STATEMENTS
+    await desk.say(client, b"\x1b\x01\0")
+    assert client.executor.shape == 0
+    out.take()
+    await desk.say(client, b"\x1b\x07\0")
+    assert error_of(out.take())[0] == 1047
+
+
+@virtually
+async def test_reset_connection() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03SET @a = 1")
+    await desk.answer(ok(changes=changed(state_changed=True)))
+    assert client.pin_reasons() == ["user_variable"]
+    out.take()
+    await desk.say(client, b"\x1f")
+    assert out.take() == ok()
+    assert client.pin_reasons() == []
+
+
+@virtually
+async def test_change_user_goes_to_the_door() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x11app\0\0\0")
+    assert desk.changes == [b"\x11app\0\0\0"]
+    assert out.written == b""
+
+
+@virtually
+async def test_status_flags_of_our_own_answers() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03SET sql_mode = 'NO_BACKSLASH_ESCAPES'")
+    await desk.answer(ok(changes=changed({"sql_mode": "NO_BACKSLASH_ESCAPES"})))
+    out.take()
+    await desk.say(client, b"\x0e")
+    assert status_of(out.take()) & ServerStatus.NO_BACKSLASH_ESCAPES, "clients escape strings by it"
+
+
+# --- prepared statements ----------------------------------------------------------------------------------------------
+
+
+async def prepared(desk: Desk) -> tuple[Dispatcher, FakeTransport]:
+    """A client with statement 7 open."""
+    client, out = desk.client()
+    await desk.say(client, b"\x16INSERT INTO t VALUES (?)")
+    await desk.answer(PREPARED)
+    assert out.take() == PREPARED
+    desk.to_servers()
+    return client, out
+
+
+@virtually
+async def test_a_prepared_statement() -> None:
+    desk = Desk()
+    client, out = await prepared(desk)
+    execute = b"\x17\x07\0\0\0\0\1\0\0\0"
+    await desk.say(client, execute)
+    assert desk.to_servers() == frame(execute, 0)
+    await desk.answer(ok(affected_rows=1))
+    assert out.take() == ok(affected_rows=1)
+    await desk.say(client, b"\x1a\x07\0\0\0")
+    assert desk.to_servers() == frame(b"\x1a\x07\0\0\0", 0)
+    await desk.answer(ok())
+    await desk.say(client, b"\x18\x07\0\0\0\0\0data")
+    assert desk.to_servers() == frame(b"\x18\x07\0\0\0\0\0data", 0)
+    assert client.client.idle
+    out.take()
+    await desk.say(client, b"\x19\x07\0\0\0")
+    assert desk.to_servers() == frame(b"\x19\x07\0\0\0", 0)
+    assert out.take() == b"", "COM_STMT_CLOSE has no answer"
+    assert client.client.idle
+
+
+@pytest.mark.parametrize(
+    ("command", "caller"), [(0x17, "mysqld_stmt_execute"), (0x1C, "mysqld_stmt_fetch"), (0x1A, "mysqld_stmt_reset")]
+)
+@virtually
+async def test_a_statement_nobody_has_prepared(command: int, caller: str) -> None:
+    desk = Desk()
+    client, out = await prepared(desk)
+    await desk.say(client, bytes([command]) + b"\x63\0\0\0" + bytes(5))
+    code, state, text = error_of(out.take())
+    assert (code, state) == (1243, "HY000")
+    assert text == f"Unknown prepared statement handler (99) given to {caller}"
+    assert desk.to_servers() == b""
+
+
+@pytest.mark.parametrize("command", [0x17, 0x1A, 0x1C])
+@virtually
+async def test_half_a_statement_id_has_one_answer(command: int) -> None:
+    desk = Desk()
+    client, out = await prepared(desk)
+    await desk.say(client, bytes([command, 7]))
+    answers = len(payloads(out.take()))
+    assert answers + (desk.to_servers() != b"") == 1
+
+
+@virtually
+async def test_half_a_close_does_not_reach_a_server() -> None:
+    """The server would answer it, and nobody waits for that: the next session would get it."""
+    desk = Desk()
+    client, _ = await prepared(desk)
+    await desk.say(client, b"\x19\x07")
+    sent = desk.to_servers()
+    assert sent == b"" or client.executor.held
+
+
+@virtually
+async def test_long_data_of_nothing_goes_nowhere() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x18\x07\0\0\0\0\0data")
+    assert desk.to_servers() == b""
+    assert out.take() == b""
+    assert client.client.idle
+
+
+# --- KILL -------------------------------------------------------------------------------------------------------------
+
+
+def kill_commands(connection_id: int) -> list[bytes]:
+    return [
+        b"\x03KILL %d" % connection_id,
+        b"\x03KILL CONNECTION %d" % connection_id,
+        b"\x0c" + connection_id.to_bytes(4, "little"),
+    ]
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
+@virtually
+async def test_kill_of_another_session_of_the_same_user(way: int) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    target, gone = desk.client()
+    await desk.say(target, b"\x03BEGIN")
+    await desk.answer(ok(status=IN_TRANSACTION))
+    await desk.say(client, kill_commands(target.connection_id)[way])
+    assert out.take() == ok()
+    assert gone.aborted
+    target.client.connection_lost(None)
+    assert desk.lost == [target]
+    assert desk.sessions.get(target.connection_id) is None
+
+
+@virtually
+async def test_kill_query() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    target, gone = desk.client()
+    await desk.say(target, b"\x03SELECT SLEEP(1000)")
+    connection = target.executor.connection
+    assert connection is not None
+    await desk.say(client, b"\x03KILL QUERY %d" % target.connection_id)
+    assert out.take() == ok()
+    assert not gone.closed
+    assert (connection.thread_id, True) in desk.bench.connectors[desk.bench.server_of(connection)].killed
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
+@virtually
+async def test_kill_of_another_users_session(way: int) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    target, alive = desk.client("other")
+    await desk.say(client, kill_commands(target.connection_id)[way])
+    assert error_of(out.take())[:2] == (1095, "HY000")
+    assert not alive.closed
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
+@virtually
+async def test_kill_of_nobody(way: int) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, kill_commands(4711)[way])
+    assert error_of(out.take()) == (1094, "HY000", "Unknown thread id: 4711")
+    assert desk.to_servers() == b"", "a server's thread of that number is somebody else's"
+
+
+@virtually
+async def test_kill_of_oneself() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03KILL QUERY %d" % client.connection_id)
+    assert error_of(out.take())[0] == 1317
+    assert not out.closed
+    await desk.say(client, b"\x03KILL %d" % client.connection_id)
+    assert error_of(out.take())[0] == 1317
+    assert out.closed
+
+
+@virtually
+async def test_kill_of_something_that_is_no_number() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03KILL @id")
+    assert error_of(out.take())[0] == 1235
+    assert desk.to_servers() == b""
+
+
+@virtually
+async def test_a_session_killed_in_the_middle_of_its_answer() -> None:
+    """Its server may send more before the loop has told anybody that the client is gone."""
+    desk = Desk()
+    client, _ = desk.client()
+    target, gone = desk.client()
+    await desk.say(target, b"\x03SELECT a FROM t")
+    connection = target.executor.connection
+    assert connection is not None
+    connection.data_received(ROW[:20])
+    await desk.say(client, b"\x03KILL %d" % target.connection_id)
+    assert gone.aborted
+    connection.data_received(ROW[20:])
+    target.client.connection_lost(None)
+    assert target.executor.connection is None
+    assert connection.closed
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_lost_client_is_forgotten_once() -> None:
+    desk = Desk()
+    client, _ = desk.client()
+    client.client.connection_lost(None)
+    client.client.connection_lost(None)
+    assert desk.lost == [client]
+    assert len(desk.sessions) == 0
+
+
+@virtually
+async def test_shut_down_says_so() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    client.shut_down()
+    assert error_of(out.take())[:2] == (1053, "08S01")
+    assert out.closed
+
+
+@virtually
+async def test_back_pressure_passes_through() -> None:
+    desk = Desk()
+    client, _ = desk.client()
+    await desk.say(client, b"\x03SELECT a FROM t")
+    connection = client.executor.connection
+    assert connection is not None
+    client.client.pause_writing()
+    assert not connection.transport.is_reading()
+    client.client.resume_writing()
+    assert connection.transport.is_reading()
+
+
+@virtually
+async def test_a_file_passes_through() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03LOAD DATA LOCAL INFILE 'f' INTO TABLE t")
+    await desk.answer(frame(b"\xfbf", 1))
+    desk.to_servers()
+    out.take()
+    client.client.data_received(frame(b"1\n", 2) + frame(b"", 3)[:2])
+    client.client.data_received(frame(b"", 3)[2:])
+    assert desk.to_servers() == frame(b"1\n", 2) + frame(b"", 3)
+    await desk.answer(ok(4, affected_rows=1))
+    assert out.take() == ok(4, affected_rows=1)
+    assert client.client.idle
+
+
+# --- whatever a client says -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 255) | st.sampled_from(sorted(Command)), st.binary(max_size=12))
+def test_every_command_is_answered_relayed_or_ends_the_connection(code: int, rest: bytes) -> None:
+    silent = {Command.STMT_CLOSE, Command.STMT_SEND_LONG_DATA}
+
+    async def test() -> None:
+        desk = Desk()
+        client, out = desk.client()
+        await desk.say(client, bytes([code]) + rest)
+        answered = out.written != b""
+        relayed = desk.to_servers() != b""
+        assert answered or relayed or out.closed or desk.changes or code in silent, "the client waits for ever"
+        assert client.client.idle or relayed or out.closed or desk.changes
+
+    run_on(LOOPS[0], test())
