@@ -37,7 +37,6 @@ from router.wire.packets import decode_session_changes
 from router.wire.scanner import PREPARE, QUERY
 
 _PING = framed(bytes([Command.PING]), 0)
-_COMMITTING = frozenset({StatementKind.COMMIT, StatementKind.DDL, StatementKind.MULTI})
 _UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
 
 
@@ -141,16 +140,20 @@ class Executor:
     def _apply(self, plan: Relay, backend: BackendConnection) -> None:
         facts = plan.facts
         session = self.session
-        if not facts.read:
-            if plan.role is Role.PRIMARY:  # a hint that sends it to a replica vouches that it leaves nothing behind
-                session.before(facts)
-            if facts.looks_back and backend is not self._look.last_on:
-                self._look_back(backend)
-                return
-        if backend.variables is session.variables and backend.schema == session.schema:
-            backend.send(self, self._frame, self._kind)
+        if facts.looks_back and backend is not self._look.last_on:
+            self._look_back(backend)
+        elif backend.variables is session.variables and backend.schema == session.schema:
+            self._send(plan, backend, self._frame)
         else:
             self._match(backend, [])
+
+    def _send(self, plan: Relay, backend: BackendConnection, data: bytes, prefix_replies: int = 0) -> None:
+        if not plan.facts.read and plan.role is Role.PRIMARY:
+            # What a hint sends to a replica, its author vouches for: it leaves nothing behind.
+            self.session.before(plan.facts)
+        backend.send(self, data, self._kind, prefix_replies)
+        if self._paused:
+            backend.transport.pause_reading()
 
     def _match(self, backend: BackendConnection, also: list[str]) -> None:
         """Send only what differs, in front of the statement.
@@ -159,9 +162,11 @@ class Executor:
         waits for the verdict, because it must not run in the wrong schema or mode.
         """
         session = self.session
+        plan = self._running()
         commands = []
         schema = session.schema
-        if backend.schema != schema and schema is not None and self._is_at_home(schema):
+        leaves = plan.facts.kind is StatementKind.USE  # perhaps because the schema is gone
+        if backend.schema != schema and schema is not None and self._is_at_home(schema) and not leaves:
             commands.append(use_schema(schema))
             backend.schema = schema
         terms = assignments(session.variables, backend.variables, backend.profile)
@@ -170,9 +175,9 @@ class Executor:
         commands.extend(query(sql) for sql in also)
         backend.variables = session.variables
         if not commands:
-            backend.send(self, self._frame, self._kind)
-        elif self._running().facts.read and self._kind == QUERY:
-            backend.send(self, b"".join(commands) + self._frame, self._kind, prefix_replies=len(commands))
+            self._send(plan, backend, self._frame)
+        elif plan.facts.read and self._kind == QUERY:
+            self._send(plan, backend, b"".join(commands) + self._frame, len(commands))
         else:
             capture = Capture(self._matched, self._lost_unsent)
             backend.send(capture, b"".join(commands), prefix_replies=len(commands) - 1)
@@ -186,7 +191,7 @@ class Executor:
         if backend is None:
             return
         if error is None:
-            backend.send(self, self._frame, self._kind)
+            self._send(self._running(), backend, self._frame)
         else:
             self.prefix_failed(backend, error)
 
@@ -321,13 +326,10 @@ class Executor:
 
     def _ask_charset(self, connection: BackendConnection) -> None:
         """The server does not report all of a character set change."""
-        known = None
-        question = None
-        if self._frame[4] == Command.QUERY and questions.is_plain_set_names(self._frame[5:]):
-            question = (f"{connection.profile.version} {connection.profile.collation}", self._frame[5:])
-            known = self._services.set_names.get(question)
-        if known is not None:
-            self._charset_is(connection, known)
+        names = self._services.set_names
+        question = questions.set_names_key(self._frame, connection.profile, self.session.variables)
+        if question in names:
+            self._charset_is(connection, names[question])
             return
 
         def done(payload: bytes, error: bytes | None) -> None:
@@ -335,8 +337,8 @@ class Executor:
                 self._lose_session(connection, "its character set cannot be read")
                 return
             client, results, collation = map(questions.plain_text, questions.single_row(payload))
-            if question is not None and len(self._services.set_names) < 1000:
-                self._services.set_names[question] = (client, results, collation)
+            if question is not None and len(names) < 1000:
+                names[question] = (client, results, collation)
             self._charset_is(connection, (client, results, collation))
 
         connection.send(Capture(done, self._settling_lost), query(questions.ASK_CHARSET))
@@ -478,7 +480,7 @@ class Executor:
     def _session_state_lost(self, where: str, *, sent: bool) -> None:
         """A transaction may be repeated, unless its COMMIT was under way; other state cannot be had back."""
         session = self.session
-        committing = sent and self._running().facts.kind in _COMMITTING
+        committing = sent and refusals.may_commit(self._running().facts)
         only_transaction = session.transaction and not session.pins
         session.transaction = False
         if only_transaction and not committing:
@@ -534,17 +536,13 @@ class Executor:
         self._leasing.cancel()
         self._look.give_up(silently=True)
         backend, server = self._backend, self._server
-        if backend is None or server is None:
-            return
-        self._backend = self._server = None
-        if backend.busy:
+        if backend is not None and server is not None and backend.busy:
+            self._backend = self._server = None
             backend.close()
             server.pool.discard(backend)
             self._killer.kill_connection(server, backend.thread_id)
-        elif self.session.holds:
-            server.pool.release_dirty(backend)
         else:
-            server.pool.release(backend)
+            self.leave()
 
     def kill_query(self) -> None:
         """KILL QUERY for this session: the statement that runs now, and never the next owner of its connection."""
@@ -583,7 +581,10 @@ class Executor:
             backend.write(frame)
         if not self.statements:
             session.pins.discard(PinReason.PREPARED_STATEMENT)
-            if not session.holds:
+            if not session.holds and session.last_insert_id is None and self._server is not None:
+                self._look.keep(backend, self._server, firm=False)
+                self._backend = self._server = None
+            elif not session.holds:
                 self.leave()
 
     def reshape(self, shape: int, frame: bytes, done: Callable[[], None]) -> None:

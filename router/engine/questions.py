@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 
 from router.errors import ProtocolError
-from router.wire.constants import MAX_PAYLOAD
+from router.session.profile import ServerProfile
+from router.session.variables import VariableSet
+from router.wire.constants import MAX_PAYLOAD, Command
 from router.wire.framing import PacketDecoder
 from router.wire.rows import decode_text_row
 
@@ -28,6 +30,9 @@ _SET_NAMES = re.compile(
     re.IGNORECASE,
 )
 
+# Session variables that change which collation is a character set's default.
+_DEFAULTS = frozenset({"default_collation_for_utf8mb4", "character_set_collations"})
+
 
 def asks_for_counts(command: bytes) -> bool:
     """Whether a look-back statement needs ROW_COUNT() or FOUND_ROWS() of the statement before."""
@@ -42,6 +47,14 @@ def asks_for_insert_id(command: bytes) -> bool:
 def is_plain_set_names(sql: bytes) -> bool:
     """Whether ``sql`` is SET NAMES with literal names only."""
     return _SET_NAMES.fullmatch(sql) is not None
+
+
+def set_names_key(frame: bytes, profile: ServerProfile, variables: VariableSet) -> tuple[str, bytes] | None:
+    """What the effect of a literal SET NAMES depends on; None for any other command, and where variables matter."""
+    sql = frame[5:]
+    if frame[4] != Command.QUERY or not is_plain_set_names(sql) or not _DEFAULTS.isdisjoint(variables.values):
+        return None
+    return f"{profile.version} {profile.collation}", sql
 
 
 def single_row(answer: bytes) -> list[bytes | None]:

@@ -9,10 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from router.errors import BackendError, MySQLError, PoolTimeout, Unsupported
+from router.sql.facts import StatementFacts, StatementKind
 from router.wire.packets import decode_err
 
 OUTCOME_UNKNOWN = "the outcome of this statement is unknown"
 STATE_GONE = "the session's state is gone"
+
+# Inside a transaction these neither end it nor begin another; anything else may commit, by itself or implicitly.
+_INSIDE = frozenset(
+    {
+        StatementKind.SELECT,
+        StatementKind.INSERT,
+        StatementKind.REPLACE,
+        StatementKind.UPDATE,
+        StatementKind.DELETE,
+        StatementKind.DO,
+        StatementKind.SHOW,
+        StatementKind.EXPLAIN,
+        StatementKind.SAVEPOINT,
+        StatementKind.ROLLBACK,
+    }
+)
+
+
+def may_commit(facts: StatementFacts) -> bool:
+    """Whether the statement may have committed the transaction it was sent in."""
+    return facts.multi or facts.kind not in _INSIDE
 
 
 def other_group(wanted: str, held: str, pins: Iterable[str]) -> MySQLError:

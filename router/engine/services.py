@@ -49,4 +49,4 @@ class Services:
     counters: Counters
     suspect: Callable[[Server], None]
     group_of: Callable[[str | None], str]
-    set_names: dict[tuple[str, bytes], tuple[str, str, str]] = field(default_factory=dict)
+    set_names: dict[tuple[str, bytes] | None, tuple[str, str, str]] = field(default_factory=dict)
