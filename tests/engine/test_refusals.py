@@ -33,5 +33,5 @@ def test_what_is_not_supported_says_so_by_its_class() -> None:
 
 
 def test_a_servers_error_is_passed_on_as_it_is() -> None:
-    error = refusals.from_server(ErrPacket(1049, "42000", "Unknown database 'x'".encode()).encode())
+    error = refusals.from_server(ErrPacket(1049, "42000", b"Unknown database 'x'").encode())
     assert (error.code, error.sqlstate, error.message) == (1049, "42000", "Unknown database 'x'")

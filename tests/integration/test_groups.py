@@ -62,12 +62,12 @@ def test_each_schema_in_its_group(two_groups: RunningRouter) -> None:
 @pytest.mark.mysql
 def test_what_spans_groups_is_refused(two_groups: RunningRouter) -> None:
     with two_groups.connect(database="left_db") as connection:
-        with pytest.raises(pymysql.MySQLError, match="left_db.*right_db|right_db.*left_db") as caught:
+        with pytest.raises(pymysql.MySQLError, match=r"left_db.*right_db|right_db.*left_db") as caught:
             one(connection, "SELECT * FROM place JOIN right_db.place AS other ON 1")
         assert caught.value.args[0] == 1235
         connection.query("BEGIN")
         connection.query("INSERT INTO place VALUES ('in')")
-        with pytest.raises(pymysql.MySQLError, match="'other'.*'main'.*open transaction") as caught:
+        with pytest.raises(pymysql.MySQLError, match=r"'other'.*'main'.*open transaction") as caught:
             one(connection, "SELECT name FROM right_db.place")
         assert caught.value.args[0] == 1235
         with pytest.raises(pymysql.MySQLError, match="open transaction"):
