@@ -10,7 +10,8 @@ from tests.clients.ways import Step, Way, connect_options, lines, outcome_of, ru
 
 CONTENT = """
 CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40), price DECIMAL(8,2), made DATETIME(3), raw BLOB);
-INSERT INTO t (name, price, made, raw) VALUES ('one', 1.5, '2026-01-02 03:04:05.678', x'00ff27'), ('🐬 ü', NULL, NULL, NULL);
+INSERT INTO t (name, price, made, raw) VALUES ('one', 1.5, '2026-01-02 03:04:05.678', x'00ff27'),
+ ('🐬 ü', NULL, NULL, NULL);
 DELIMITER //
 CREATE PROCEDURE two() BEGIN SELECT 1 AS a; SELECT name FROM t ORDER BY id; END//
 CREATE TRIGGER stamp BEFORE INSERT ON t FOR EACH ROW BEGIN SET NEW.made = '2026-01-01'; END//
@@ -71,10 +72,18 @@ def statements(client: Client, way: Way) -> Iterator[Step]:
         ["--no-auto-rehash", "--column-type-info", "--binary-as-hex"],
     ):
         yield " ".join(options), client.run(way, *options, way.database, script=SCRIPT)
-    for sql in ("SELECT 1 AS one", "SELECT 1; SELECT 'two' AS b; SELECT * FROM nowhere; SELECT 3", "SELEC 1", "CALL two()"):
+    for sql in (
+        "SELECT 1 AS one",
+        "SELECT 1; SELECT 'two' AS b; SELECT * FROM nowhere; SELECT 3",
+        "SELEC 1",
+        "CALL two()",
+    ):
         yield sql, client.run(way, "--execute", sql, way.database)
         yield f"--force {sql}", client.run(way, "--force", "--execute", sql, way.database)
-    yield "a batch with an error", client.run(way, way.database, script="SELECT 1;\nSELECT * FROM nowhere;\nSELECT 3;\n")
+    yield (
+        "a batch with an error",
+        client.run(way, way.database, script="SELECT 1;\nSELECT * FROM nowhere;\nSELECT 3;\n"),
+    )
 
 
 def logins(client: Client, way: Way) -> Iterator[Step]:
@@ -109,14 +118,20 @@ def large(client: Client, way: Way) -> Iterator[Step]:
     """A hundred thousand rows, as they come and all at once, and a value of some megabytes."""
     digits = "SELECT 0 AS n" + "".join(f" UNION ALL SELECT {n}" for n in range(1, 10))
     sql = (
-        f"WITH d AS ({digits}) SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS id, REPEAT('é', 20) AS v "
+        f"WITH d AS ({digits}) "
+        "SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS id, REPEAT('é', 20) AS v "
         "FROM d a, d b, d c, d d, d e ORDER BY id"
     )
     for option in ("--quick", "--skip-quick"):
         code, output, errors = client.run(way, option, way.database, "-e", sql)
         assert output.count("\n") == 100_001, errors
         yield option, (code, output, errors)
-    yield "long", client.run(way, "--max-allowed-packet=64M", "-e", f"SELECT '{'x' * (1 << 16)}' AS v, REPEAT('y', 20000000) AS w")
+    yield (
+        "long",
+        client.run(
+            way, "--max-allowed-packet=64M", "-e", f"SELECT '{'x' * (1 << 16)}' AS v, REPEAT('y', 20000000) AS w"
+        ),
+    )
 
 
 def commands(client: Client, way: Way) -> Iterator[Step]:

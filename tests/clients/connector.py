@@ -69,7 +69,9 @@ def prepared(driver: Connector, way: Way) -> Iterator[Step]:
                 marks = ", ".join(["%s"] * len(values))
                 cursor.execute(f"INSERT INTO types ({names}) VALUES ({marks})", tuple(values.values()))
                 yield "insert", (cursor.rowcount, cursor.lastrowid)
-        rest = "UPDATE types SET t = '-838:59:59', t0 = '100:00:01', ubig = 18446744073709551615, d = -1e-300 WHERE id = 2"
+        rest = (
+            "UPDATE types SET t = '-838:59:59', t0 = '100:00:01', ubig = 18446744073709551615, d = -1e-300 WHERE id = 2"
+        )
         yield "the rest", ask(connection, rest)
         connection.commit()
         with closing(connection.cursor(prepared=True)) as cursor:
@@ -83,7 +85,10 @@ def prepared(driver: Connector, way: Way) -> Iterator[Step]:
                 second.execute("SELECT COUNT(*), MAX(%s) FROM types WHERE id > %s", ("é🐬", number))
                 yield "second", second.fetchall()
         with closing(connection.cursor(prepared=True)) as cursor:
-            yield "cannot be prepared", attempt(driver, lambda: cursor.execute("SELECT * FROM nowhere WHERE a = %s", (1,)))
+            yield (
+                "cannot be prepared",
+                attempt(driver, lambda: cursor.execute("SELECT * FROM nowhere WHERE a = %s", (1,))),
+            )
             yield "duplicate", attempt(driver, lambda: cursor.execute("INSERT INTO types (id) VALUES (%s)", (1,)))
             cursor.execute("SELECT %s", ("good again",))
             yield "afterwards", cursor.fetchall()
@@ -187,11 +192,12 @@ def local_infile(driver: Connector, way: Way) -> Iterator[Step]:
 
 def tls(driver: Connector, way: Way) -> Iterator[Step]:
     """Preferred when nothing is said; off; verified."""
-    for label, options in {
+    variants: dict[str, dict[str, Any]] = {
         "preferred": {},
         "disabled": {"ssl_disabled": True},
         "verified": {"ssl_ca": way.ca, "ssl_verify_cert": True, "ssl_verify_identity": True},
-    }.items():
+    }
+    for label, options in variants.items():
         with closing(driver.connect(way, **options)) as connection:
             yield label, ask(connection, "SELECT 1")
 

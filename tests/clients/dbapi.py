@@ -22,7 +22,9 @@ BATCH = 4_000
 class Driver(Protocol):
     """How the scenarios use a driver; ``error`` is what it raises for a server's ERR packet."""
 
-    error: type[Exception] | tuple[type[Exception], ...]
+    @property
+    def error(self) -> type[Exception] | tuple[type[Exception], ...]:
+        """For ``except``."""
 
     def connect(self, way: Way, **options: Any) -> Any:
         """Log in; ``options`` are ``user``, ``password``, ``database`` and ``autocommit``, over the way's own."""
@@ -399,7 +401,8 @@ def reads(driver: Driver, way: Way) -> Iterator[Step]:
             "SELECT name FROM item WHERE id IN (SELECT parent FROM item WHERE price > 5) ORDER BY name",
             "(SELECT 'a' AS x, 1 AS y) UNION ALL (SELECT 'b', 2) ORDER BY y DESC",
             "SELECT CASE WHEN price > 5 THEN 'dear' ELSE 'cheap' END AS kind, COUNT(*) FROM item GROUP BY 1 ORDER BY 1",
-            "SELECT CONCAT_WS('-', id, UPPER(name)), COALESCE(parent, 'none') FROM item WHERE name LIKE '%9' ORDER BY 1",
+            "SELECT CONCAT_WS('-', id, UPPER(name)), COALESCE(parent, 'none') FROM item"
+            " WHERE name LIKE '%9' ORDER BY 1",
             "SELECT table_name, table_rows IS NOT NULL FROM information_schema.tables WHERE table_schema = DATABASE()",
             "SELECT * FROM item WHERE 1 = 0",
             "SELECT 1 WHERE 'a' = 'A '",
@@ -424,8 +427,8 @@ def streams(driver: Driver, way: Way) -> Iterator[Step]:
         ask(connection, "INSERT INTO digit VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)")
         connection.commit()
         large = (
-            "SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS id, REPEAT('é', 20) AS text, NULL AS nothing "
-            "FROM digit a, digit b, digit c, digit d, digit e ORDER BY id"
+            "SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS id, REPEAT('é', 20) AS text, "
+            "NULL AS nothing FROM digit a, digit b, digit c, digit d, digit e ORDER BY id"
         )
         with closing(driver.stream(connection)) as cursor:
             cursor.execute(large)

@@ -49,7 +49,6 @@ from django.db import DatabaseError, close_old_connections, connection, models, 
 from django.db.models import Avg, Count, F, Max, Q, Sum, Window  # noqa: E402
 from django.db.models.functions import Concat, Lower, RowNumber, TruncMonth  # noqa: E402
 
-
 # Relations are followed backwards only inside installed applications, which are packages: ours live in somebody else's.
 APP = "sessions"
 
@@ -143,7 +142,10 @@ def writes() -> Iterator[Step]:
     )
     yield "read back", list(Item.objects.filter(pk=item.pk).values_list())
     Item.objects.bulk_create(
-        [Item(shop=other, name=f"item {n}", price=n, count=n, made=MADE + datetime.timedelta(days=n)) for n in range(200)],
+        [
+            Item(shop=other, name=f"item {n}", price=n, count=n, made=MADE + datetime.timedelta(days=n))
+            for n in range(200)
+        ],
         batch_size=70,
     )
     yield "bulk", (Item.objects.count(), Item.objects.aggregate(Max("id")))
@@ -170,7 +172,10 @@ def reads() -> Iterator[Step]:
     window = Window(RowNumber(), order_by=F("count").desc())
     yield "window", list(items.annotate(row=window).values_list("name", "row").order_by("row")[:5])
     yield "json", list(Item.objects.filter(doc__b__c=True, doc__a__contains=[1]).values_list("doc", flat=True))
-    yield "text", list(items.annotate(x=Concat(Lower("name"), "shop__name")).filter(x__icontains="M 19").values_list("x"))
+    yield (
+        "text",
+        list(items.annotate(x=Concat(Lower("name"), "shop__name")).filter(x__icontains="M 19").values_list("x")),
+    )
     yield "related", [(i.name, i.shop.name) for i in Item.objects.select_related("shop")[:3]]
     yield "prefetched", [(s.name, len(s.items.all())) for s in Shop.objects.prefetch_related("items").order_by("id")]
     yield "streamed", sum(item.count for item in items.iterator(chunk_size=50))
@@ -199,7 +204,9 @@ def transactions() -> Iterator[Step]:
         yield "skip locked", Item.objects.select_for_update(skip_locked=True).filter(name="item 9").count()
     yield "counts", list(Item.objects.filter(name__in=["item 0", "item 1"]).values_list("count"))
     with connection.cursor() as cursor:
-        cursor.execute("SELECT @@autocommit, @@transaction_isolation" if not connection.mysql_is_mariadb else "SELECT 1")
+        cursor.execute(
+            "SELECT @@autocommit, @@transaction_isolation" if not connection.mysql_is_mariadb else "SELECT 1"
+        )
         yield "isolation", cursor.fetchall()
         cursor.executemany("INSERT INTO sessions_shop (name) VALUES (%s)", [(f"many {n}",) for n in range(5)])
         yield "executemany", cursor.rowcount

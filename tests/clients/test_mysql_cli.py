@@ -32,6 +32,11 @@ def test_sources(ways: Ways, client: cli.Client, tmp_path: Path) -> None:
 def test_tls(ways: Ways, client: cli.Client) -> None:
     def scenario(way: Way) -> Iterator[Step]:
         for mode in ("DISABLED", "REQUIRED", "VERIFY_IDENTITY"):
-            yield mode, client.run(way, f"--ssl-mode={mode}", f"--ssl-ca={way.ca}", "--get-server-public-key", "-e", "SELECT 1")
+            yield (
+                mode,
+                client.run(
+                    way, f"--ssl-mode={mode}", f"--ssl-ca={way.ca}", "--get-server-public-key", "-e", "SELECT 1"
+                ),
+            )
 
     ways.compare(scenario)

@@ -51,10 +51,11 @@ def test_scenario(ways: Ways, scenario: Callable[..., Iterator[Step]]) -> None:
 
 
 def tls(way: Way) -> Iterator[Step]:
-    for label, options in {
+    variants: dict[str, dict[str, Any]] = {
         "encrypted": {"ssl": {"ca": None, "check_hostname": False}},
         "verified": {"ssl_ca": way.ca, "ssl_verify_cert": True, "ssl_verify_identity": True},
-    }.items():
+    }
+    for label, options in variants.items():
         with closing(DRIVER.connect(way, **options)) as connection:
             yield label, (connection._secure, ask(connection, "SELECT 1"))
     with pytest.raises(pymysql.err.OperationalError, match="CERTIFICATE_VERIFY_FAILED"):

@@ -51,7 +51,6 @@ class Way:
     user: str = "app"
     database: str = DATABASE
 
-
     def as_json(self) -> str:
         """All of it that another process can use."""
         names = ("through", "port", "flavor", "password", "ca", "host", "user", "database")
