@@ -1,0 +1,283 @@
+"""A whole router process: starts without servers, counts what it does, and stops without breaking anything off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pymysql
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
+from pymysql.connections import Connection
+
+from router.backend.connector import BackendUser
+from router.config.loader import loads
+from router.gateway import Gateway, _command_name, _monitor_accounts
+from router.sandbox import ReplicaSet
+from tests.fix_router import settings_for
+
+
+class House:
+    """A gateway in the test's own loop."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.password = str(settings["users"]["app"]["password"])
+        self.admin_port = free_port()
+        settings["admin"] = {"http": f"127.0.0.1:{self.admin_port}"}
+        self.gateway = Gateway(loads(json.dumps(settings), "routes.yaml", {}))
+        self._stopped = False
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[House]:
+        await self.gateway.start()
+        try:
+            yield self
+        finally:
+            await self.stop(0)
+
+    async def stop(self, drain_timeout: float) -> None:
+        if not self._stopped:
+            self._stopped = True
+            await self.gateway.stop(drain_timeout)
+
+    async def connect(self, **options: Any) -> Connection:
+        port = int(self.gateway.addresses[0].rpartition(":")[2])
+        wanted = {"host": "127.0.0.1", "port": port, "autocommit": True, "connect_timeout": 10, "read_timeout": 10}
+        return await asyncio.to_thread(lambda: pymysql.connect(user="app", password=self.password, **wanted | options))
+
+    async def get(self, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.admin_port}{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            return response.status, await response.text()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples that have these labels."""
+        _, text = await self.get("/metrics")
+        return sum(
+            sample.value
+            for family in parse(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
+async def run(connection: Connection, sql: str) -> Any:
+    def work() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    return await asyncio.to_thread(work)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def lonely(**main: Any) -> dict[str, Any]:
+    """A configuration whose only server does not exist."""
+    return {
+        "listeners": ["127.0.0.1:0"],
+        "admin": {"http": "127.0.0.1:0"},
+        "groups": {"main": {"servers": [{"name": "db", "address": f"127.0.0.1:{free_port()}"}], **main}},
+        "users": {"app": {"password": "x"}},
+    }
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+async def test_it_starts_without_its_servers() -> None:
+    async with House(lonely(failover_timeout="100ms")).open() as house:
+        assert (await house.get("/livez"))[0] == 200
+        assert await house.get("/readyz") == (503, "no server of group 'main' answers\n")
+        assert await house.metric("router_backend_up", backend="db") == 0
+        with pytest.raises(pymysql.OperationalError, match="no primary of group 'main'"):
+            await house.connect()  # PyMySQL sends SET NAMES
+
+
+async def test_it_does_not_start_where_it_cannot_listen() -> None:
+    settings = lonely()
+    settings["listeners"] = ["192.0.2.1:3307"]
+    house = House(settings)
+    with pytest.raises(OSError):
+        await house.gateway.start()
+    await house.stop(0)
+
+
+async def test_stopping_twice_is_harmless() -> None:
+    house = House(lonely())
+    await house.gateway.start()
+    await house.gateway.stop(0)
+    await house.gateway.stop(0)
+
+
+def test_probes_use_the_monitor_account_or_the_first_user() -> None:
+    settings = lonely()
+    settings["users"] = {"first": {"password": "1"}, "second": {"password": "2"}}
+    settings["groups"]["watched"] = {
+        "servers": ["127.0.0.1:1"],
+        "monitor": {"user": "watcher", "password": "w"},
+    }
+    settings["schemas"] = {"blog": {"group": "watched"}}
+    accounts = _monitor_accounts(loads(json.dumps(settings), "routes.yaml", {}))
+    assert accounts == {"main": BackendUser("first", "1"), "watched": BackendUser("watcher", "w")}
+
+
+def test_commands_by_name() -> None:
+    assert _command_name(3) == "query"
+    assert _command_name(0x17) == "stmt_execute"
+    assert _command_name(0x77) == "unknown"
+
+
+# --- counting ---------------------------------------------------------------------------------------------------------
+
+
+async def test_metrics_tell_what_happened(mariadb_set: ReplicaSet, tmp_path: Path) -> None:
+    async with House(settings_for(mariadb_set, tmp_path)).open() as house:
+        assert (await house.get("/readyz"))[0] == 200
+        connection = await house.connect()
+        for _ in range(3):
+            assert await run(connection, "SELECT 40 + 2") == ((42,),)
+        with pytest.raises(pymysql.MySQLError):
+            await run(connection, "DELETE FROM nowhere.t")
+        assert await house.metric("router_client_connections") == 1
+        assert await house.metric("router_client_connections_total", result="accepted") == 1
+        assert await house.metric("router_queries_total", command="query", role="replica") >= 3
+        assert await house.metric("router_queries_total", command="query", role="primary", backend="primary") >= 1
+        assert await house.metric("router_query_duration_seconds_count") >= 4
+        assert await house.metric("router_route_decisions_total", reason="read") >= 3
+        assert await house.metric("router_errors_total", origin="backend") == 1
+        assert await house.metric("router_plan_cache_hits_total") >= 2
+        assert await house.metric("router_backend_up") == 3
+        assert await house.metric("router_bytes_total", direction="in") > 50
+        await run(connection, "SET @a = 1")
+        assert await house.metric("router_sessions_pinned", reason="user_variable") == 1
+        await asyncio.to_thread(connection.close)
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+async def test_who_is_idle_is_told_at_once(mariadb_set: ReplicaSet, tmp_path: Path) -> None:
+    async with House(settings_for(mariadb_set, tmp_path)).open() as house:
+        connection = await house.connect()
+        await house.stop(10)
+        with pytest.raises(pymysql.MySQLError) as error:
+            await run(connection, "SELECT 1")
+        assert error.value.args[0] in (1053, 2006, 2013)
+        with pytest.raises(pymysql.MySQLError):
+            await house.connect()
+
+
+async def test_a_transaction_may_finish(mariadb_set: ReplicaSet, tmp_path: Path, fresh_database: str) -> None:
+    mariadb_set.primary.execute(f"CREATE TABLE {fresh_database}.t (a INT)")
+    async with House(settings_for(mariadb_set, tmp_path)).open() as house:
+        connection = await house.connect()
+        await run(connection, "BEGIN")
+        stopping = asyncio.create_task(house.stop(20))
+        await asyncio.sleep(0)
+        assert house.gateway._not_ready() == "stopping"
+        await run(connection, f"INSERT INTO {fresh_database}.t VALUES (1)")
+        await run(connection, "COMMIT")
+        await asyncio.wait_for(stopping, 10)
+        assert mariadb_set.primary.value(f"SELECT COUNT(*) FROM {fresh_database}.t") == 1
+
+
+async def test_a_transaction_that_does_not_end_is_told(mariadb_set: ReplicaSet, tmp_path: Path) -> None:
+    """The failure contract: after ``drain_timeout``, ERR 1053 and not just a broken line."""
+    async with House(settings_for(mariadb_set, tmp_path)).open() as house:
+        connection = await house.connect()
+        await run(connection, "BEGIN")
+        await house.stop(0.2)
+        received = await asyncio.to_thread(connection._sock.recv, 1000)
+        assert received[4:7] == b"\xff" + (1053).to_bytes(2, "little")
+        connection._force_close()
+
+
+async def test_nothing_is_left_on_the_servers(mariadb_set: ReplicaSet, tmp_path: Path) -> None:
+    async with House(settings_for(mariadb_set, tmp_path)).open() as house:
+        connections = [await house.connect() for _ in range(4)]
+        for connection in connections:
+            await run(connection, "SELECT 1")
+            await run(connection, "DO 1")
+        await house.stop(0)
+        async with asyncio.timeout(5):
+            left = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'app'"
+            while any([await asyncio.to_thread(server.value, left) for server in mariadb_set.servers]):
+                pass
+        for connection in connections:
+            connection._force_close()
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def process_of(settings: dict[str, Any], directory: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """``router run``, and the port it listens on (0 when it does not)."""
+    path = directory / "routes.yaml"
+    path.write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "router", "run", "--config", str(path), "--log-format", "json"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            ready = said(process, "ready")
+            yield process, int(ready["listeners"][0].rpartition(":")[2]) if ready else 0
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str], event: str) -> dict[str, Any] | None:
+    """The next log entry of this event; None when the process ends without it."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        entry: dict[str, Any] = json.loads(line)
+        assert "exception" not in entry, line
+        if entry["event"] == event:
+            return entry
+    return None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it(tmp_path: Path, number: signal.Signals) -> None:
+    with process_of(lonely(), tmp_path) as (process, _):
+        process.send_signal(number)
+        assert said(process, "stopped")
+        assert process.wait(20) == 0
+
+
+def test_a_second_signal_does_not_wait(mariadb_set: ReplicaSet, tmp_path: Path) -> None:
+    settings = settings_for(mariadb_set, tmp_path)
+    settings["limits"] = {"drain_timeout": "1h"}
+    with process_of(settings, tmp_path) as (process, port):
+        connection = pymysql.connect(
+            host="127.0.0.1", port=port, user="app", password=mariadb_set.app_password, autocommit=True
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            process.send_signal(signal.SIGTERM)
+            assert said(process, "stopping")
+            cursor.execute("SELECT 1")
+            assert cursor.fetchall() == ((1,),), "the transaction goes on"
+        process.send_signal(signal.SIGTERM)
+        assert said(process, "stopped")
+        assert process.wait(20) == 0
+        connection._force_close()
+
+
+def test_an_address_that_cannot_be_had_ends_it(tmp_path: Path) -> None:
+    settings = lonely()
+    settings["listeners"] = ["192.0.2.1:3307"]
+    with process_of(settings, tmp_path) as (process, port):
+        assert port == 0
+        assert process.wait(20) == 1
