@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import structlog
@@ -79,7 +79,10 @@ class Gateway:
         patience = self.config.limits.drain_timeout if drain_timeout is None else drain_timeout
         await self._drain(patience)
         for session in self.sessions:
-            session.client.abort()
+            if session.client.idle:
+                session.shut_down()
+            else:
+                session.client.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self.monitor.stop()
@@ -152,7 +155,7 @@ class Gateway:
                     )
                 )
         return ProcessGauges(
-            version=version("mysql-query-router"),
+            version=_version(),
             client_connections=self.frontend.open_connections,
             pinned=self.sessions.pinned(),
             plan_cache_hits=self.plans.hits,
@@ -208,6 +211,13 @@ def _monitor_accounts(config: RouterConfig) -> dict[str, BackendUser]:
             password = monitor.password.get_secret_value() if monitor.password is not None else ""
             accounts[group] = BackendUser(monitor.user, password)
     return accounts
+
+
+def _version() -> str:
+    try:
+        return version("mysql-query-router")
+    except PackageNotFoundError:
+        return "unknown"  # run from a checkout that is not installed
 
 
 def _command_name(code: int) -> str:

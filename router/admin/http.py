@@ -17,6 +17,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from router.backend.sockets import bind_unix_socket
 from router.config.models import Admin
 
 _OPEN = frozenset({"/livez", "/readyz"})
@@ -43,13 +44,15 @@ class AdminHttp:
         await self._runner.setup()
         site: web.BaseSite
         if self._address.path is not None:
-            _remove(self._address.path)
-            site = web.UnixSite(self._runner, self._address.path)
+            site = web.SockSite(self._runner, bind_unix_socket(Path(self._address.path), 0o660))
         else:
             site = web.TCPSite(self._runner, self._address.host, self._address.port)
         await site.start()
         bound = self._runner.addresses[0]
-        return f"http://{bound[0]}:{bound[1]}" if isinstance(bound, tuple) else f"unix:{bound}"
+        if not isinstance(bound, tuple):
+            return f"unix:{bound}"
+        host, port = bound[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Close the server."""
@@ -89,8 +92,3 @@ class AdminHttp:
         if reason is None:
             return web.Response(text="ok\n")
         return web.Response(status=503, text=f"{reason}\n")
-
-
-def _remove(path: str) -> None:
-    """A socket of an earlier run stands in the way of the new one."""
-    Path(path).unlink(missing_ok=True)

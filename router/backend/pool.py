@@ -117,6 +117,9 @@ class BackendPool:
 
     def wait(self, waiter: Waiter) -> None:
         """Queue for a connection; the same waiter may be used again once it has been served."""
+        if self.closing:
+            waiter.failed(BackendUnavailable(f"server {self.name}: the router is stopping"))
+            return
         waiter.since = asyncio.get_running_loop().time()
         self._waiters.append(waiter)
         if self._timer is None:

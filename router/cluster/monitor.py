@@ -67,10 +67,11 @@ class HealthMonitor:
                 await server.connector.load_profile(account)
             ((row,),) = await server.connector.ask(account, _PROBE)
             probe = Probe(read_only=bool(row[0]), sql_mode=str(row[1]))
-        except BackendError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a server does, its watch goes on
             state.failed()
             if server.up and not state.up:
                 log.warning("server is down", group=group.name, server=server.name, reason=str(error))
+                server.failures += 1
             elif not server.up and server.failures == 0:
                 log.warning("server cannot be reached", group=group.name, server=server.name, reason=str(error))
                 server.failures += 1

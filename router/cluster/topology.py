@@ -99,7 +99,8 @@ class Group:
             case "any":
                 readers = replicas + primary
             case _:
-                readers = replicas or primary
+                # A weight of 0 keeps a replica for the time when nobody else can read.
+                readers = [server for server in replicas if server.weight] or primary or replicas
         self.readers = tuple(readers)
 
     def reader(self, without: Server | None = None) -> Server | None:

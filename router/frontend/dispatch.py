@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from router.cluster.topology import Server
 from router.engine.executor import Executor
 from router.engine.services import Services
-from router.errors import MySQLError
+from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.planner.cache import PlanCache, PlanScope
@@ -38,6 +38,8 @@ from router.wire.scanner import PREPARE, QUERY, ROWS, SINGLE
 _EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
 _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
+# Command byte and statement id.
+_STATEMENT_HEAD = 5
 
 
 @dataclass(slots=True)
@@ -128,8 +130,11 @@ class Dispatcher:
         run = _COMMANDS.get(code)
         if run is None:
             self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
-        else:
+            return
+        try:
             run(self, frames, payload)
+        except ProtocolError:
+            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
 
     def _special(self, plan: Plan, frames: bytes) -> None:
         """A query that is not simply relayed."""
@@ -251,9 +256,12 @@ class Dispatcher:
             self.executor.run(plan, frames, kind)
 
     def _statement_plan(self, payload: bytes) -> Relay | None:
+        if len(payload) < _STATEMENT_HEAD:
+            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            return None
         statement_id = int.from_bytes(payload[1:5], "little")
         plan = self.executor.statements.get(statement_id)
-        if plan is None or len(payload) < 5:
+        if plan is None:
             caller = {
                 Command.STMT_EXECUTE: "mysqld_stmt_execute",
                 Command.STMT_FETCH: "mysqld_stmt_fetch",
@@ -272,13 +280,15 @@ class Dispatcher:
     def _long_data(self, frames: bytes, payload: bytes) -> None:
         """Has no reply, not even an error."""
         connection = self.executor.connection
-        if connection is not None and not connection.closed:
+        known = int.from_bytes(payload[1:5], "little") in self.executor.statements
+        if connection is not None and not connection.closed and known and len(payload) >= _STATEMENT_HEAD + 2:
             connection.write(frames)
         self._client.finished()
 
     def _close_statement(self, frames: bytes, payload: bytes) -> None:
         """Has no reply."""
-        self.executor.statement_closed(int.from_bytes(payload[1:5], "little"), frames)
+        if len(payload) >= _STATEMENT_HEAD:
+            self.executor.statement_closed(int.from_bytes(payload[1:5], "little"), frames)
         self._client.finished()
 
     # -- the session -------------------------------------------------------------------------------------------

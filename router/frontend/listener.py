@@ -1,19 +1,14 @@
 """The doors of the router: sockets, TLS, limits, and what happens when a login has succeeded.
 
-``Frontend`` owns the listening sockets and makes a ``Dispatcher`` for each client that gets in. TCP sockets set
-SO_REUSEPORT so that several workers can share an address later; unix sockets are created with mode 0777, as servers do
-(who may log in is decided by password), and stale ones are replaced.
+``Frontend`` owns the listening sockets and makes a ``Dispatcher`` for each client that gets in. Unix sockets are
+created with mode 0777, as servers do (who may log in is decided by password), and stale ones are replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import secrets
-import socket
 import ssl
-import stat
 from pathlib import Path
 from time import monotonic
 
@@ -23,9 +18,11 @@ from router.backend.connection import BackendConnection, Capture
 from router.backend.connector import SHAPE
 from router.backend.pool import Waiter
 from router.backend.reset import use_schema
+from router.backend.sockets import bind_unix_socket
 from router.cluster.topology import Group
 from router.config.models import Listener, RouterConfig
-from router.errors import BackendError, ConnectionLost, MySQLError
+from router.engine import refusals
+from router.errors import BackendError, ConnectionLost
 from router.frontend.auth import Account, Directory, RsaKeyPair
 from router.frontend.connection import ClientConnection
 from router.frontend.dispatch import Dispatcher, Shared
@@ -34,8 +31,8 @@ from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
 from router.session.state import SessionState
 from router.wire.constants import NONCE_SIZE, Capability
+from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Login
-from router.wire.packets import decode_err
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +55,7 @@ class Frontend:
         self._sockets: list[Path] = []
         self._schemas: dict[tuple[str, str], float] = {}
         self._open = 0
+        self._stopping = False
         self._welcomes: dict[int, Welcome] = {}
 
     @property
@@ -80,12 +78,11 @@ class Frontend:
         door = self._door(listener)
         if address.path is not None:
             path = Path(address.path)
-            _remove_stale(path)
-            server = await loop.create_unix_server(
-                lambda: self._login(door, unix=True), path=address.path, backlog=_BACKLOG
+            unix_server = await loop.create_unix_server(
+                lambda: self._login(door, unix=True), sock=bind_unix_socket(path, 0o777), backlog=_BACKLOG
             )
-            self._opened(path)
-            self._servers.append(server)
+            self._sockets.append(path)
+            self._servers.append(unix_server)
             return f"unix:{path}"
         server = await loop.create_server(
             lambda: self._login(door, unix=False),
@@ -93,18 +90,14 @@ class Frontend:
             port=address.port or 0,
             backlog=_BACKLOG,
             reuse_address=True,
-            reuse_port=hasattr(socket, "SO_REUSEPORT"),
         )
         self._servers.append(server)
         host, port = server.sockets[0].getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def _opened(self, path: Path) -> None:
-        path.chmod(0o777)
-        self._sockets.append(path)
-
     def stop_listening(self) -> None:
-        """Take no new clients."""
+        """Take no new clients, not even those that are logging in."""
+        self._stopping = True
         for server in self._servers:
             server.close()
         self._servers.clear()
@@ -168,6 +161,8 @@ class Frontend:
 
     def _prepare(self, account: Account, schema: str | None, login: Login) -> asyncio.Future[None] | None:
         """Ask a server whether the schema of a login exists, unless it said so a moment ago."""
+        if self._stopping:
+            raise mysql_error(ErrorCode.SERVER_SHUTDOWN, "Server shutdown in progress")
         if schema is None:
             return None
         known = self._schemas.get((account.backend.name, schema))
@@ -182,7 +177,7 @@ class Frontend:
 
         def failed(error: BackendError) -> None:
             if not verdict.done():
-                verdict.set_exception(MySQLError(2003, "08S01", f"router: {error}"))
+                verdict.set_exception(refusals.not_sent(error))
 
         def granted(connection: BackendConnection) -> None:
             def done(payload: bytes, error: bytes | None) -> None:
@@ -194,10 +189,8 @@ class Frontend:
                         verdict.set_result(None)
                     return
                 pool.release(connection)
-                reply = decode_err(error)
                 if not verdict.done():
-                    text = reply.message.decode("utf-8", "replace")
-                    verdict.set_exception(MySQLError(reply.code, reply.sqlstate, text))
+                    verdict.set_exception(refusals.from_server(error))
 
             def lost(error: ConnectionLost) -> None:
                 pool.discard(connection)
@@ -295,15 +288,3 @@ def _tls_context(listener: Listener) -> ssl.SSLContext | None:
         context.load_verify_locations(str(tls.client_ca))
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove a socket nobody listens on any more; leave everything else alone."""
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()

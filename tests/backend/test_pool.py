@@ -130,8 +130,10 @@ async def test_a_connection_that_closed_right_after_its_login_is_not_granted() -
     await quiet()
     connector.attempts[0].succeed().connection_lost(None)
     await quiet()
-    assert not [connection for connection in session.granted if connection.closed]
-    accounts(pool)
+    assert session.granted == []
+    assert len(session.errors) == 1
+    assert pool.connect_errors == 1
+    assert accounts(pool) == (0, 0, 0, 0)
 
 
 @virtually
@@ -169,6 +171,7 @@ async def test_waiters_are_served_in_order() -> None:
         pool.release(held)
         assert session.connection is held
     assert len(connector.attempts) == 1
+    assert pool.waits == 1 + 3
     assert accounts(pool) == (1, 1, 0, 0)
 
 
@@ -215,6 +218,48 @@ async def test_a_connection_that_comes_back_overtakes_a_slow_connect() -> None:
     assert first.connection is held
     assert accounts(pool) == (2, 1, 1, 0)
     assert pool.take(KEY) is spare
+
+
+@virtually
+async def test_a_slow_connect_of_one_kind_does_not_stop_the_others() -> None:
+    """Who waits for a connection that is being opened loses nothing when an idle one of another kind is used."""
+    pool, connector = make_pool(FakeConnector(), most=5)
+    WaitingSession(pool).wait()
+    await quiet()
+    idle = connector.attempts[0].succeed()
+    await quiet()
+    pool.release(idle)
+    slow = WaitingSession(pool, OTHER).wait()
+    await quiet()
+    assert len(connector.pending) == 1
+    for _ in range(3):
+        connection = pool.take(KEY)
+        if connection is None:
+            session = WaitingSession(pool).wait()
+            assert session.granted == [idle], "it waits behind a connect that is none of its business"
+            connection = idle
+        pool.release(connection)
+    connector.pending[0].succeed()
+    await quiet()
+    assert slow.connection.key == OTHER
+
+
+@virtually
+async def test_an_idle_connection_serves_who_waited_behind_another_kind() -> None:
+    pool, connector = make_pool(FakeConnector(), most=3)
+    WaitingSession(pool).wait()
+    await quiet()
+    idle = connector.attempts[0].succeed()
+    await quiet()
+    pool.release(idle)
+    first = WaitingSession(pool, OTHER).wait()
+    await quiet()
+    second = WaitingSession(pool).wait()
+    connector.attempts[1].succeed()
+    await quiet()
+    assert first.connection.key == OTHER
+    assert second.connection is idle
+    accounts(pool)
 
 
 @virtually

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -97,6 +98,25 @@ async def test_a_connection_used_again_is_not_asked_for() -> None:
     assert session.granted == []
     pool.release(held)
     assert session.connection is held
+
+
+@pytest.mark.parametrize("how", [BackendPool.release, BackendPool.release_dirty, BackendPool.discard])
+@virtually
+async def test_a_lingering_connection_that_is_given_back_is_not_asked_for(
+    how: Callable[[BackendPool, BackendConnection], None],
+) -> None:
+    pool, _ = make_pool(most=1)
+    held = await leased(pool)
+    asked: list[int] = []
+    pool.linger(held, lambda: asked.append(1))
+    how(pool, held)
+    if held.busy:
+        held.data_received(ok() * 3)
+    WaitingSession(pool).wait()
+    WaitingSession(pool).wait()
+    await quiet()
+    assert asked == []
+    assert held.lingering is None
 
 
 @virtually
@@ -266,8 +286,11 @@ async def test_a_closed_pool_opens_nothing() -> None:
     WaitingSession(pool).wait()
     pool.close()
     pool.release(held)
+    late = WaitingSession(pool).wait()
     await asyncio.sleep(10)
     assert len(connector.attempts) == 1
+    assert late.granted == []
+    assert len(late.errors) == 1
 
 
 @virtually

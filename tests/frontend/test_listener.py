@@ -34,7 +34,7 @@ from router.wire.constants import Capability
 from router.wire.framing import frame
 from router.wire.packets import Greeting
 from router.wire.scramble import sha2_scramble
-from tests.fakes import LOOPS, PROFILE, FakeConnector, err, ok, payloads, run_on, wire
+from tests.fakes import LOOPS, PROFILE, FakeConnector, WaitingSession, err, ok, payloads, run_on, wire
 
 PASSWORD = "secret"
 
@@ -216,6 +216,17 @@ def test_a_schema_that_cannot_be_asked_for(run: Run) -> None:
             code, text = await house.refused(database="shop")
             assert code == 2003
             assert "connection refused" in text
+
+    run(test())
+
+
+def test_a_full_pool_is_too_many_connections_at_the_login_too(run: Run) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            taken = [WaitingSession(house.server.pool).wait() for _ in range(5)]
+            assert (await house.refused(database="shop"))[0] == 1040
+            for session in taken:
+                house.server.pool.discard(session.connection)
 
     run(test())
 

@@ -1,0 +1,110 @@
+"""KILL, as a statement and as a command: by the router's connection ids, among sessions of one user."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.wire.constants import ServerStatus
+from tests.engine.bench import ROW
+from tests.fakes import AUTOCOMMIT, error_of, ok, virtually
+from tests.frontend.desk import Desk
+
+IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
+
+
+def kill_commands(connection_id: int) -> list[bytes]:
+    return [
+        b"\x03KILL %d" % connection_id,
+        b"\x03KILL CONNECTION %d" % connection_id,
+        b"\x0c" + connection_id.to_bytes(4, "little"),
+    ]
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
+@virtually
+async def test_kill_of_another_session_of_the_same_user(way: int) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    target, gone = desk.client()
+    await desk.say(target, b"\x03BEGIN")
+    await desk.answer(ok(status=IN_TRANSACTION))
+    await desk.say(client, kill_commands(target.connection_id)[way])
+    assert out.take() == ok()
+    assert gone.aborted
+    target.client.connection_lost(None)
+    assert desk.lost == [target]
+    assert desk.sessions.get(target.connection_id) is None
+
+
+@virtually
+async def test_kill_query() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    target, gone = desk.client()
+    await desk.say(target, b"\x03SELECT SLEEP(1000)")
+    connection = target.executor.connection
+    assert connection is not None
+    await desk.say(client, b"\x03KILL QUERY %d" % target.connection_id)
+    assert out.take() == ok()
+    assert not gone.closed
+    assert (connection.thread_id, True) in desk.bench.connectors[desk.bench.server_of(connection)].killed
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
+@virtually
+async def test_kill_of_another_users_session(way: int) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    target, alive = desk.client("other")
+    await desk.say(client, kill_commands(target.connection_id)[way])
+    assert error_of(out.take())[:2] == (1095, "HY000")
+    assert not alive.closed
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
+@virtually
+async def test_kill_of_nobody(way: int) -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, kill_commands(4711)[way])
+    assert error_of(out.take()) == (1094, "HY000", "Unknown thread id: 4711")
+    assert desk.to_servers() == b"", "a server's thread of that number is somebody else's"
+
+
+@virtually
+async def test_kill_of_oneself() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03KILL QUERY %d" % client.connection_id)
+    assert error_of(out.take())[0] == 1317
+    assert not out.closed
+    await desk.say(client, b"\x03KILL %d" % client.connection_id)
+    assert error_of(out.take())[0] == 1317
+    assert out.closed
+
+
+@virtually
+async def test_kill_of_something_that_is_no_number() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03KILL @id")
+    assert error_of(out.take())[0] == 1235
+    assert desk.to_servers() == b""
+
+
+@virtually
+async def test_a_session_killed_in_the_middle_of_its_answer() -> None:
+    """Its server may send more before the loop has told anybody that the client is gone."""
+    desk = Desk()
+    client, _ = desk.client()
+    target, gone = desk.client()
+    await desk.say(target, b"\x03SELECT a FROM t")
+    connection = target.executor.connection
+    assert connection is not None
+    connection.data_received(ROW[:20])
+    await desk.say(client, b"\x03KILL %d" % target.connection_id)
+    assert gone.aborted
+    connection.data_received(ROW[20:])
+    target.client.connection_lost(None)
+    assert target.executor.connection is None
+    assert connection.closed
