@@ -79,6 +79,7 @@ class BackendConnection:
         "dirty",
         "forwarded",
         "generation",
+        "insert_id",
         "key",
         "lingering",
         "profile",
@@ -112,6 +113,8 @@ class BackendConnection:
         self.generation = 0
         self.variables: VariableSet = EMPTY
         self.schema: str | None = None
+        # What LAST_INSERT_ID() would return on it, None when it has not been asked since it may have changed.
+        self.insert_id: int | None = 0
         self.dirty = False
         self.closed = False
         self.scanner = ResponseScanner()

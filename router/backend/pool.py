@@ -189,6 +189,7 @@ class BackendPool:
                 self.discard(connection)
                 return
             connection.dirty = False
+            connection.insert_id = 0
             connection.variables = BASELINE
             self.release(connection)
 

@@ -32,6 +32,7 @@ from router.session.state import SessionState
 from router.session.variables import assignments
 from router.sql.facts import PinReason, StatementFacts, StatementKind
 from router.wire.constants import Command
+from router.wire.errcodes import ErrorCode
 from router.wire.framing import frame as framed
 from router.wire.packets import decode_session_changes
 from router.wire.scanner import PREPARE, QUERY
@@ -59,6 +60,8 @@ class Executor:
         "_started",
         "forward",
         "key",
+        "pause",
+        "resume",
         "session",
         "shape",
         "statements",
@@ -69,8 +72,10 @@ class Executor:
         self, client: Client, session: SessionState, user: BackendUser, shape: int, services: Services
     ) -> None:
         self._client = client
-        # Bytes of a response go straight to the client's transport.
+        # Bytes of a response go straight to the client's transport; a server that reads slowly slows the client.
         self.forward = client.write
+        self.pause = client.pause_reading
+        self.resume = client.resume_reading
         self._services = services
         self.session = session
         self.user = user
@@ -140,8 +145,10 @@ class Executor:
     def _apply(self, plan: Relay, backend: BackendConnection) -> None:
         facts = plan.facts
         session = self.session
-        if facts.looks_back and backend is not self._look.last_on:
+        if facts.looks_back and not self._look.remembers(backend, self._frame):
             self._look_back(backend)
+        elif not facts.read and self._look.untold(backend, facts):
+            self._match(backend, self._tell(backend))
         elif backend.variables is session.variables and backend.schema == session.schema:
             self._send(plan, backend, self._frame)
         else:
@@ -213,23 +220,23 @@ class Executor:
         self._answer(refusals.from_server(error), origin="backend")
 
     def _look_back(self, backend: BackendConnection) -> None:
-        """The statement asks about the past, and another connection has run it."""
-        session = self.session
-        if questions.asks_for_counts(self._frame) or (session.last_insert_id is None):
-            self._conclude(backend, keep=False)
+        """The statement asks about a past this connection does not know: tell it what can be told."""
+        look, known = self._look, self.session.last_insert_id
+        lost = known is None and look.knows is not backend
+        if questions.asks_for_counts(self._frame) or (lost and questions.asks_for_insert_id(self._frame)):
+            past = look.last_on
+            self._conclude(backend, keep=True)
+            look.last_on = past
             self._answer(refusals.past_forgotten())
             return
-        self._match(backend, [f"SET last_insert_id = {session.last_insert_id}", questions.CLEAR_WARNINGS])
+        tell = self._tell(backend)
+        self._match(backend, tell if backend is look.last_on else [*tell, questions.CLEAR_WARNINGS])
+
+    def _tell(self, backend: BackendConnection) -> list[str]:
+        known = backend.insert_id = self.session.last_insert_id
+        return [] if known is None else [f"SET last_insert_id = {known}"]
 
     # -- sink: the response ------------------------------------------------------------------------------------
-
-    def pause(self) -> None:
-        """The server reads slowly: so do we."""
-        self._client.pause_reading()
-
-    def resume(self) -> None:
-        """The server has caught up."""
-        self._client.resume_reading()
 
     def file_requested(self, connection: BackendConnection) -> None:
         """LOCAL INFILE: what the client sends next is for the server."""
@@ -267,7 +274,7 @@ class Executor:
         if (
             session.transaction
             or session.pins
-            or session.last_insert_id is None
+            or self._look.knows is connection
             or self._look.firm
             or self._killer.pending
             or self._paused
@@ -288,7 +295,10 @@ class Executor:
         session = self.session
         failed = scanner.error is not None
         if failed and scanner.error is not None:
-            self._services.counters.errors["backend", int.from_bytes(scanner.error[1:3], "little")] += 1
+            code = int.from_bytes(scanner.error[1:3], "little")
+            self._services.counters.errors["backend", code] += 1
+            if code == ErrorCode.PARSE_ERROR and not plan.facts.multi:
+                session.never_ran()
         else:
             session.after_status(scanner.status)
         if self._kind == PREPARE:
@@ -297,14 +307,7 @@ class Executor:
         changes = [decode_session_changes(blob) for blob in scanner.changes]
         ask_charset = session.after(facts, changes, failed=failed)
         self._adopted(connection)
-        if not plan.facts.read and (
-            scanner.last_insert_id
-            or failed
-            or (plan.facts.looks_back and questions.asks_for_insert_id(self._frame))
-            or plan.facts.multi
-            or (scanner.has_rows and plan.facts.kind not in _UNCHANGING)
-        ):
-            session.last_insert_id = None
+        self._look.ran(connection, plan.facts, self._frame)
         if ask_charset:
             self._ask_charset(connection)
         else:
@@ -414,7 +417,7 @@ class Executor:
                 plan is not None and (plan.facts.found_rows or plan.facts.looks_back or self._look.outlasts(plan.facts))
             )
         )
-        soft = keep and (session.last_insert_id is None or scanner.affected_rows > 0)
+        soft = keep and (self._look.knows is connection or scanner.affected_rows > 0)
         if firm or soft:
             self._look.keep(connection, server, firm=firm)
         else:
@@ -435,11 +438,7 @@ class Executor:
             return False
         connection, server = taken
         self._backend, self._server = connection, server
-        if plan.facts.looks_back and connection is not look.last_on and not questions.asks_for_counts(self._frame):
-            # It knows the insert id, but its warnings are older than the last statement.
-            self._match(connection, [questions.CLEAR_WARNINGS])
-        else:
-            self._apply(plan, connection)
+        self._apply(plan, connection)
         return True
 
     def _unblocked(self) -> None:
@@ -493,7 +492,7 @@ class Executor:
     def _drop_backend(self, connection: BackendConnection) -> None:
         server = self._server
         self._backend = self._server = None
-        self._look.last_on = None
+        self._look.forget(connection)
         if server is not None:
             server.pool.discard(connection)
 
@@ -553,6 +552,7 @@ class Executor:
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""
         self._look.give_up(silently=True)
+        self._look.knows = None
         self.leave()
         self.statements.clear()
         self.session.reset()
@@ -581,7 +581,7 @@ class Executor:
             backend.write(frame)
         if not self.statements:
             session.pins.discard(PinReason.PREPARED_STATEMENT)
-            if not session.holds and session.last_insert_id is None and self._server is not None:
+            if not session.holds and self._look.knows is backend and self._server is not None:
                 self._look.keep(backend, self._server, firm=False)
                 self._backend = self._server = None
             elif not session.holds:

@@ -18,21 +18,35 @@ from router.cluster.topology import Server
 from router.engine import questions
 from router.errors import ConnectionLost
 from router.session.state import SessionState
-from router.sql.facts import StatementFacts
+from router.sql.facts import StatementFacts, StatementKind
 
 # How long a connection with warnings or an error behind it is left to its session although others wait, in seconds.
 FIRM = 0.25
+
+# Statements that may generate a value for an AUTO_INCREMENT column.
+_GENERATING = frozenset(
+    {
+        StatementKind.INSERT,
+        StatementKind.REPLACE,
+        StatementKind.LOAD_DATA,
+        StatementKind.CALL,
+        StatementKind.EXECUTE_TEXT,
+        StatementKind.MULTI,
+        StatementKind.OTHER,
+    }
+)
 
 
 class LookBack:
     """The lingering connection of one session, if it has one.
 
-    ``last_on`` is the connection that ran the last statement, while the session still has it; ``firm`` whether
+    ``last_on`` is the connection that ran the last statement, while the session still has it; ``knows`` the only one
+    that knows LAST_INSERT_ID(), while ``SessionState.last_insert_id`` is None; ``firm`` whether
     warnings or an error stand behind it. ``asking`` counts questions for LAST_INSERT_ID() under way; ``answered`` is
     called after each.
     """
 
-    __slots__ = ("_answered", "_server", "_session", "_since", "asking", "connection", "firm", "last_on")
+    __slots__ = ("_answered", "_server", "_session", "_since", "asking", "connection", "firm", "knows", "last_on")
 
     def __init__(self, session: SessionState, answered: Callable[[], None]) -> None:
         self._session = session
@@ -42,6 +56,7 @@ class LookBack:
         self._since = 0.0
         self.connection: BackendConnection | None = None
         self.last_on: BackendConnection | None = None
+        self.knows: BackendConnection | None = None
         self.asking = 0
 
     def keep(self, connection: BackendConnection, server: Server, *, firm: bool) -> None:
@@ -52,6 +67,36 @@ class LookBack:
         self.firm = firm
         self._since = perf_counter()
         server.pool.linger(connection, self._reclaim)
+
+    def remembers(self, connection: BackendConnection, command: bytes) -> bool:
+        """Whether ``connection`` can answer a look-back as it is."""
+        return connection is self.last_on and (connection is self.knows or not questions.asks_for_insert_id(command))
+
+    def untold(self, connection: BackendConnection, facts: StatementFacts) -> bool:
+        """Whether ``connection`` must learn LAST_INSERT_ID() before a statement that may or may not set it.
+
+        An INSERT with a given id leaves it alone, and its OK packet looks like one that does not: what is there must
+        then be this session's own, not the last user's.
+        """
+        known = self._session.last_insert_id
+        return facts.kind in _GENERATING and known is not None and connection.insert_id != known
+
+    def ran(self, connection: BackendConnection, facts: StatementFacts, command: bytes) -> None:
+        """A statement has ended on ``connection``: may LAST_INSERT_ID() have changed?"""
+        scanner = connection.scanner
+        if facts.kind in _GENERATING:
+            changed = scanner.last_insert_id > 0 or scanner.has_rows or scanner.error is not None or facts.multi
+        else:
+            changed = facts.looks_back and questions.asks_for_insert_id(command)
+        if changed:
+            self._session.last_insert_id = connection.insert_id = None
+            self.knows = connection
+
+    def forget(self, connection: BackendConnection) -> None:
+        """The connection is gone, and with it what only it knew."""
+        self.last_on = None
+        if self.knows is connection:
+            self.knows = None
 
     def outlasts(self, facts: StatementFacts) -> bool:
         """Whether warnings survive this statement: on MariaDB, any that reads no table leaves them alone (measured)."""
@@ -71,7 +116,7 @@ class LookBack:
             return None
         self.connection = self._server = None
         if connection.closed:
-            self.last_on = None
+            self.forget(connection)
             self.firm = False
             server.pool.discard(connection)
             return None
@@ -94,7 +139,10 @@ class LookBack:
         connection, server = taken
         self.last_on = None if last_on is connection else last_on
         self.firm = False
-        if silently or self._session.last_insert_id is not None:
+        asks = self.knows is connection and not silently
+        if self.knows is connection:
+            self.knows = None
+        if not asks:
             server.pool.release(connection)
             return
         self.asking += 1
@@ -102,7 +150,7 @@ class LookBack:
         def done(payload: bytes, error: bytes | None) -> None:
             if error is None:
                 (value,) = questions.single_row(payload)
-                self._session.last_insert_id = int(questions.plain_text(value))
+                self._session.last_insert_id = connection.insert_id = int(questions.plain_text(value))
                 server.pool.release(connection)
             else:
                 server.pool.discard(connection)

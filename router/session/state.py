@@ -37,6 +37,7 @@ class SessionState:
     """
 
     __slots__ = (
+        "_fresh",
         "_ignore_space",
         "autocommit",
         "initial",
@@ -63,6 +64,7 @@ class SessionState:
     def _forget(self) -> None:
         self.variables = self.initial
         self.pins: set[PinReason] = set()
+        self._fresh: set[PinReason] = set()
         self.after_status(_AUTOCOMMIT if self.profile.autocommit else 0)
         self.last_insert_id: int | None = 0
         self.mode = self._lex_mode()
@@ -88,10 +90,16 @@ class SessionState:
 
     def before(self, facts: StatementFacts) -> None:
         """A statement is about to be sent: note the state it leaves behind that no tracker reports."""
+        had = frozenset(self.pins)
         if facts.pins:
             self.pins.update(facts.pins)
         if facts.kind is StatementKind.SET or facts.assignments:
             self._pin_untracked(facts.assignments)
+        self._fresh = self.pins - had
+
+    def never_ran(self) -> None:
+        """The server could not parse the statement: it has left nothing behind."""
+        self.pins -= self._fresh
 
     def _pin_untracked(self, assigned: tuple[Assignment, ...]) -> None:
         tracked = self.profile.tracked

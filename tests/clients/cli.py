@@ -111,7 +111,9 @@ def sources(client: Client, directory: Path, way: Way) -> Iterator[Step]:
     yield "infile", client.run(way, "--local-infile=1", "-vv", way.database, "-e", load)
     yield "not allowed", client.run(way, "--local-infile=0", way.database, "-e", load)
     way.settle()
-    yield "rows", client.run(way, way.database, "-e", "SELECT COUNT(*), SUM(id), MAX(v) FROM d")
+    rows = client.run(way, way.database, "-e", "SELECT COUNT(*), SUM(id), MAX(v) FROM d")
+    assert "19100" in rows[1]
+    yield "rows", rows
 
 
 def large(client: Client, way: Way) -> Iterator[Step]:

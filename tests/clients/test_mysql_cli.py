@@ -16,8 +16,9 @@ from tests.clients.ways import Step, Way, Ways, mysql_tree
 def client() -> cli.Client:
     """The program, or a skip."""
     tree = mysql_tree()
-    # MariaDB knows only the old passwords, for which this client wants a plugin.
-    return cli.Client(tree.mysql, f"--plugin-dir={tree.plugins}")
+    # MariaDB knows only the old passwords, for which this client wants a plugin; commands such as `source` are off
+    # unless asked for.
+    return cli.Client(tree.mysql, f"--plugin-dir={tree.plugins}", "--commands")
 
 
 @pytest.mark.parametrize("scenario", cli.SCENARIOS)

@@ -72,6 +72,7 @@ async def test_it_goes_to_whoever_waits() -> None:
 async def test_what_only_it_knows_is_asked_first() -> None:
     at = await desk()
     at.session.last_insert_id = None
+    at.look.knows = at.connection
     at.look.keep(at.connection, at.server, firm=False)
     other = WaitingSession(at.server.pool, KEY).wait()
     assert at.look.asking == 1
@@ -87,6 +88,7 @@ async def test_what_only_it_knows_is_asked_first() -> None:
 async def test_a_question_that_fails_costs_the_connection_and_leaves_the_id_unknown() -> None:
     at = await desk()
     at.session.last_insert_id = None
+    at.look.knows = at.connection
     at.look.keep(at.connection, at.server, firm=False)
     at.look.give_up()
     at.connection.data_received(err(1317, "interrupted", "70100"))
@@ -99,6 +101,7 @@ async def test_a_question_that_fails_costs_the_connection_and_leaves_the_id_unkn
 async def test_a_connection_lost_while_asked_is_discarded() -> None:
     at = await desk()
     at.session.last_insert_id = None
+    at.look.knows = at.connection
     at.look.keep(at.connection, at.server, firm=False)
     at.look.give_up()
     at.connection.connection_lost(None)
@@ -110,6 +113,7 @@ async def test_a_connection_lost_while_asked_is_discarded() -> None:
 async def test_at_the_end_of_a_session_nothing_is_asked() -> None:
     at = await desk()
     at.session.last_insert_id = None
+    at.look.knows = at.connection
     at.look.keep(at.connection, at.server, firm=False)
     wire(at.connection).take()
     at.look.give_up(silently=True)

@@ -1,0 +1,110 @@
+"""LAST_INSERT_ID() and warnings are the session's own, wherever its statements have run meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+from pymysql.connections import Connection
+
+from router.sandbox import ReplicaSet
+from tests.fix_router import RunningRouter, settings_for
+
+WARNS = "SELECT 1/0, v FROM lookback.t"
+READS = "SELECT v FROM lookback.t"
+INSERTS = "INSERT INTO lookback.t (v) VALUES ('x')"
+
+
+def value(connection: Connection, sql: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        rows = cursor.fetchall()
+        return rows[0][0] if rows else None
+
+
+@pytest.fixture
+def table(server_set: ReplicaSet) -> Iterator[None]:
+    """A table whose ids begin at 100."""
+    primary = server_set.primary
+    primary.execute("DROP DATABASE IF EXISTS lookback")
+    primary.execute("CREATE DATABASE lookback")
+    primary.execute("CREATE TABLE lookback.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(9)) AUTO_INCREMENT = 100")
+    primary.execute("INSERT INTO lookback.t (id, v) VALUES (1, 'a')")
+    server_set.wait_for_replicas()
+    yield
+    primary.execute("DROP DATABASE lookback")
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    "between",
+    [
+        [],
+        [READS],
+        [WARNS],
+        [WARNS, READS],
+        [READS, WARNS],
+        ["SET sql_mode = ''", READS, WARNS],
+        ["BEGIN"],
+        [WARNS, "BEGIN"],
+        ["BEGIN", READS, "COMMIT", WARNS],
+        ["SELEC"],
+        ["SHOW WARNINGS", READS],
+    ],
+    ids=" / ".join,
+)
+@pytest.mark.parametrize("crowded", [False, True], ids=["alone", "crowded"])
+def test_the_insert_id_stays_the_sessions_own(
+    server_set: ReplicaSet,
+    tmp_path: Path,
+    start_router: Callable[[dict[str, Any]], RunningRouter],
+    between: list[str],
+    crowded: bool,
+) -> None:
+    """``crowded``: another session takes the only connection to each server after every statement."""
+    router = start_router(settings_for(server_set, tmp_path, pool={"max_connections": 1 if crowded else 8}))
+    with router.connect() as ours, router.connect() as other:
+        ours.query(INSERTS)
+        expected = ours.insert_id()
+        assert expected >= 100
+        for sql in between:
+            if crowded and not ours.server_status & 1:
+                other.query(INSERTS)
+                value(other, READS)
+            with suppress(pymysql.err.ProgrammingError):
+                value(ours, sql)
+        if crowded and not ours.server_status & 1:
+            other.query(INSERTS)
+        assert value(ours, "SELECT LAST_INSERT_ID()") == expected
+        ours.query("ROLLBACK")
+        assert value(ours, "SELECT @@identity") == expected
+
+
+@pytest.mark.usefixtures("table")
+def test_an_explicit_id_is_nobodys_insert_id(
+    server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter]
+) -> None:
+    """What another session generated on the same connection must not shine through."""
+    router = start_router(settings_for(server_set, tmp_path, pool={"max_connections": 1}))
+    with router.connect() as ours, router.connect() as other:
+        for number in (5000, 7000):
+            other.query(INSERTS)
+            ours.query(f"INSERT INTO lookback.t (id, v) VALUES ({number}, 'given')")
+            assert value(ours, "SELECT LAST_INSERT_ID()") == 0
+
+
+@pytest.mark.usefixtures("table")
+def test_warnings_of_others_are_never_seen(
+    server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter]
+) -> None:
+    router = start_router(settings_for(server_set, tmp_path, pool={"max_connections": 1}))
+    with router.connect() as ours, router.connect() as other:
+        assert value(ours, READS) == "a"
+        value(other, WARNS)
+        other.query("DROP TABLE IF EXISTS lookback.nothing")
+        assert value(ours, "SHOW WARNINGS") is None
+        assert value(ours, "SELECT @@warning_count") == 0
