@@ -99,7 +99,7 @@ class BackendPool:
 
     def take(self, key: PoolKey) -> BackendConnection | None:
         """An idle connection of ``key``, or None: then ``wait``."""
-        if self._waiters:
+        if len(self._waiters) > self.opening:
             return None
         connection = self._pop_idle(key)
         if connection is not None:
@@ -257,11 +257,17 @@ class BackendPool:
 
     def _serve(self) -> None:
         """Give connections to waiters in order; open or make room for those that are left."""
-        while self._waiters:
-            connection = self._pop_idle(self._waiters[0].key)
-            if connection is None:
+        position = 0
+        while position < len(self._waiters):
+            waiter = self._waiters[position]
+            connection = self._pop_idle(waiter.key)
+            if connection is not None:
+                self._waiters.remove(waiter)
+                self._grant(waiter, connection)
+            elif position < self.opening:
+                position += 1  # a connection is being opened for this one: the next need not wait for that
+            else:
                 break
-            self._grant(self._waiters.popleft(), connection)
         while self.opening < len(self._waiters) and not self.closing and self._retry is None:
             if not self._room():
                 break
