@@ -1,7 +1,7 @@
 """PURE: what probe results mean for a server's health and role.
 
 A server is down after ``MISSES`` probes in a row have failed and up again with the first that succeeds. ``auto``
-servers are primaries while they accept writes (``read_only`` off) and do not replicate from anyone.
+servers are primaries while they accept writes (``read_only`` off).
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ MISSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One answer of a server: ``read_only`` as it says, ``replicates`` None when the account may not ask."""
+    """One answer of a server: ``read_only`` and the global ``sql_mode`` as it says."""
 
     read_only: bool
-    replicates: bool | None = None
     sql_mode: str = ""
 
 

@@ -13,7 +13,7 @@ import structlog
 from router.backend.connector import BackendUser
 from router.cluster.health import HealthState, Probe, role_of
 from router.cluster.topology import Group, Server, Topology
-from router.errors import BackendError
+from router.errors import BackendError, BackendUnavailable
 from router.tasks import spawn
 
 log = structlog.get_logger(__name__)
@@ -79,6 +79,8 @@ class HealthMonitor:
                 server.up = state.up
                 server.pool.expire()
                 group.refresh()
+                # Who waits for it looks elsewhere.
+                server.pool.fail_waiters(BackendUnavailable(f"server {server.name} is down"))
             return
         state.succeeded()
         if server.profile is not None and server.profile.sql_mode != probe.sql_mode:
