@@ -186,7 +186,7 @@ def python_program(module: str, way: Way) -> Iterator[Step]:
     done = subprocess.run(
         [sys.executable, "-m", module, way.as_json()],
         cwd=ROOT,
-        env=dict(os.environ),
+        env={**os.environ, "PYTHONHASHSEED": "0"},  # a SET column prints the same way in both runs
         capture_output=True,
         text=True,
         timeout=PROGRAM_TIMEOUT,

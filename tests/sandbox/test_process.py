@@ -62,7 +62,7 @@ def test_children_die_with_their_parent_however_it_ends(tmp_path: Path, deadly: 
     assert directory.is_dir()
     with parent:
         parent.send_signal(deadly)
-    wait_until(lambda: gone(child), 5, "the end of the child")
+    wait_until(lambda: gone(child), 20, "the end of the child")
     # What a killed process could not tidy up, the next one does.
     mine = scratch_directory(tmp_path)
     assert list(tmp_path.iterdir()) == [mine]
