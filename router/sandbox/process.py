@@ -47,6 +47,8 @@ _Job = tuple[Callable[[], "subprocess.Popen[bytes]"], "Future[subprocess.Popen[b
 _jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 _starter: tuple[int, threading.Thread] | None = None
 _starter_lock = threading.Lock()
+# We may have died before the death signal was asked for, and then it never comes (prctl(2)).
+_UNLESS_ORPHANED = ["sh", "-c", 'test "$PPID" = "$0" || exit 1; exec "$@"']
 
 
 def spawn(
@@ -70,7 +72,7 @@ def spawn(
     if shutil.which(argv[0]) is None:
         raise SandboxError(f"there is no program {argv[0]}")
     setpriv = shutil.which("setpriv")
-    wrapped = [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else list(argv)
+    wrapped = [setpriv, "--pdeathsig", "KILL", "--", *_UNLESS_ORPHANED, str(os.getpid()), *argv] if setpriv else argv
 
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
