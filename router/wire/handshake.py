@@ -375,7 +375,9 @@ class ServerHandshake:
             return self._refuse_old_client("the client scrambles as before MySQL 4.1")
         if not self._agreed & Capability.PLUGIN_AUTH:
             return self._verify_without_plugins(response.auth_response)
-        if self._claim.credential.supports(self._claim.plugin):
+        # A client that does not know the greeting's plugin answers with its own and nothing: it waits for a nonce.
+        unanswered = self._claim.plugin != self._default_plugin and response.auth_response in _NO_PASSWORD
+        if self._claim.credential.supports(self._claim.plugin) and not unanswered:
             return self._verify(response.auth_response)
         return self._switch(self._preferred_plugin())
 
@@ -527,11 +529,10 @@ class ServerHandshake:
         self._claim = replace(self._claimant(), plugin=plugin)
 
     def _preferred_plugin(self) -> str:
-        """The greeting's plugin if the user can prove the password with it, else the one of the two that is left."""
-        credential = self._claimant().credential
-        if credential.supports(self._default_plugin):
-            return self._default_plugin
-        return NATIVE_PASSWORD if credential.supports(NATIVE_PASSWORD) else CACHING_SHA2
+        """A plugin with which the user can prove the password: the better of the client's and the greeting's."""
+        claim = self._claimant()
+        wanted = (CACHING_SHA2 if claim.plugin == CACHING_SHA2 else self._default_plugin, NATIVE_PASSWORD)
+        return next((plugin for plugin in wanted if claim.credential.supports(plugin)), CACHING_SHA2)
 
     def _frame(self, payload: bytes) -> bytes:
         data = frame(payload, self._sequence)
