@@ -264,14 +264,14 @@ class Frontend:
         login.change_user(transport, welcome, payload)
 
     def sweep(self, now: float) -> None:
-        """Disconnect clients that have been silent for ``limits.idle_timeout``."""
+        """Disconnect clients that have been silent for ``limits.idle_timeout``, or their own wait_timeout."""
         limit = self._config.limits.idle_timeout
         for session in self._shared.sessions:
             client = session.client
             if client.active or not client.idle:
                 client.active = False
                 client.last_activity = now
-            elif now - client.last_activity > limit:
+            elif now - client.last_activity > min(limit, session.patience):
                 session.close()
 
 

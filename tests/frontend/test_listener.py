@@ -268,6 +268,24 @@ def test_silent_clients_are_sent_away(run: Run) -> None:
     run(test())
 
 
+def test_a_client_sets_its_own_wait_timeout(run: Run) -> None:
+    async def test() -> None:
+        async with House(idle_timeout="100s").open() as house:
+            connection = await house.connect()
+            (session,) = house.sessions
+            now = asyncio.get_running_loop().time()
+            session.session.variables = session.session.variables.with_changes({"wait_timeout": "200"})
+            house.frontend.sweep(now)
+            house.frontend.sweep(now + 99)
+            session.session.variables = session.session.variables.with_changes({"wait_timeout": "3"})
+            assert len(house.sessions) == 1
+            house.frontend.sweep(now + 99)
+            await house.empty()
+            await close(connection)
+
+    run(test())
+
+
 def test_a_client_that_waits_for_an_answer_is_not_silent(run: Run) -> None:
     async def test() -> None:
         async with House(idle_timeout="100s").open() as house:
