@@ -490,9 +490,11 @@ async def change_user(house: House, connection: Connection, user: str, password:
         nonce = request.split(b"\0", 1)[1][:20]
         line.sendall(frame(sha2_scramble(password.encode(), nonce), sequence + 1))
         while True:
-            _, answer = _read(line)
+            sequence, answer = _read(line)
             if answer[0] != 1:
                 return answer
+            if answer == b"\1\4":  # what follows would be the password, encrypted
+                line.sendall(frame(b"not encrypted", sequence + 1))
 
     return await asyncio.to_thread(talk)
 
