@@ -175,7 +175,7 @@ def _explained(config: RouterConfig, sql: str, user: str, schema: str | None, cl
     planner = Planner(Catalog.build(config, generation=0))
     context = PlanContext(user=user, schema=schema, mode=LexMode(), client=client)
     plan = planner.plan(sql.encode(), context)
-    if isinstance(plan, Local):  # somebody pasted EXPLAIN ROUTE along with the statement
+    if isinstance(plan, Local) and plan.sql:  # somebody pasted EXPLAIN ROUTE along with the statement
         plan = planner.plan(plan.sql, context)
     if as_json:
         return json.dumps(plan_json(plan), indent=2, ensure_ascii=False)

@@ -12,7 +12,7 @@ router's own session (ping, reset, change user, kill).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from router.cluster.topology import Server
@@ -37,6 +37,7 @@ from router.wire.rows import encode_text_result
 from router.wire.scanner import CURSOR, QUERY, ROWS, SINGLE
 
 _EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
+_STATE_COLUMNS = ("name", "value")
 _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Command byte and statement id; with flags and iterations.
@@ -151,7 +152,10 @@ class Dispatcher:
                     self._shared.services.counters.rule_hits[plan.rule] += 1
                 self._refuse(plan.error)
             case Local():
-                self._explain(plan)
+                if plan.facts.kind is StatementKind.SESSION_STATE:
+                    self._answer_rows(_STATE_COLUMNS, self._state())
+                else:
+                    self._explain(plan)
 
     def _refuse(self, error: MySQLError) -> None:
         self._shared.services.counters.errors["router", error.code] += 1
@@ -161,15 +165,31 @@ class Dispatcher:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
         target = self._scope.lookup(plan.sql)
         server = self._server_of(target)
-        rows = [
-            [None if value is None else str(value).encode() for value in row]
-            for row in explain_rows(
-                target, None if server is None else server.name, plan.sql.decode("utf-8", "replace")
-            )
+        name = None if server is None else server.name
+        self._answer_rows(_EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
+
+    def _state(self) -> list[tuple[str, str | None]]:
+        """SHOW SESSION STATE: what the router keeps for this session, and why it keeps a server connection."""
+        session = self.session
+        connection = self.executor.connection
+        return [
+            ("connection_id", str(self.connection_id)),
+            ("user", self.user),
+            ("schema", session.schema),
+            ("transaction", "yes" if session.transaction else "no"),
+            ("autocommit", "on" if session.autocommit else "off"),
+            ("pinned_by", ", ".join(sorted(self.pin_reasons())) or None),
+            ("server_connection", None if connection is None else str(connection.thread_id)),
+            ("prepared_statements", str(len(self.executor.statements))),
+            *((f"variable {name}", value) for name, value in sorted(session.variables.values.items())),
         ]
+
+    def _answer_rows(self, names: tuple[str, ...], values: Sequence[Sequence[object]]) -> None:
+        """A result of our own, everything as text."""
+        rows = [[None if value is None else str(value).encode() for value in row] for row in values]
         columns = [
             ColumnDefinition(name=name.encode(), type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024)
-            for name in _EXPLAIN_COLUMNS
+            for name in names
         ]
         self._client.write(
             encode_text_result(

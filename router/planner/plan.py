@@ -38,7 +38,7 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Answered by the router: EXPLAIN ROUTE of the statement ``sql``."""
+    """Answered by the router: EXPLAIN ROUTE of the statement ``sql``, or SHOW SESSION STATE."""
 
     sql: bytes
     facts: StatementFacts

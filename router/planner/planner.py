@@ -26,6 +26,8 @@ class Planner:
         facts = analyze(sql, context.mode)
         if facts.kind is StatementKind.EXPLAIN_ROUTE and facts.explain_route is not None:
             return Local(facts.explain_route, facts)
+        if facts.kind is StatementKind.SESSION_STATE:
+            return Local(b"", facts)
         user = catalog.users.get(context.user)
         if user is None:
             return routing.unknown_user(context, facts)

@@ -131,7 +131,9 @@ def _routine_body(sql: bytes, tokens: list[Token], mode: LexMode) -> StatementFa
 def _several(parts: list[StatementFacts]) -> StatementFacts:
     """Facts of statements sent together: the union of theirs."""
     pins = frozenset(pin for part in parts for pin in part.pins)
-    if any(part.reason is Reason.OPAQUE or part.kind in (_K.EXPLAIN_ROUTE, _K.KILL) for part in parts):
+    if any(
+        part.reason is Reason.OPAQUE or part.kind in (_K.EXPLAIN_ROUTE, _K.SESSION_STATE, _K.KILL) for part in parts
+    ):
         pins |= {PinReason.MULTI_STATEMENT}
     known = all(part.tables is not None or part.kind in _NO_TABLES for part in parts)
     qualifiers = frozenset(name for part in parts for name in part.qualifiers)
@@ -176,7 +178,7 @@ def _analyze_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int = 0)
 
 _HARMLESS = frozenset(
     {_K.SHOW, _K.USE, _K.SET, _K.BEGIN, _K.COMMIT, _K.ROLLBACK, _K.SAVEPOINT, _K.UNLOCK, _K.DEALLOCATE, _K.KILL}
-    | {_K.EMPTY, _K.EXPLAIN_ROUTE}
+    | {_K.EMPTY, _K.EXPLAIN_ROUTE, _K.SESSION_STATE}
 )
 _HARMFUL_PINS = frozenset({PinReason.ROUTINE, PinReason.UNKNOWN, PinReason.NAMED_LOCK, PinReason.SEQUENCE})
 

@@ -83,7 +83,6 @@ _SIMPLE: dict[str, Classification] = {
     "CALL": _plain(_K.CALL, Reason.PROCEDURE, PinReason.ROUTINE),
     "DO": _plain(_K.DO, _WRITE),
     "USE": _plain(_K.USE, Reason.USE),
-    "SHOW": _plain(_K.SHOW, Reason.SHOW),
     "KILL": _plain(_K.KILL, Reason.ADMIN),
     "COMMIT": _plain(_K.COMMIT, _TRANSACTION),
     "SAVEPOINT": _plain(_K.SAVEPOINT, _TRANSACTION),
@@ -225,6 +224,13 @@ def _explain(tokens: list[Token], start: int) -> Classification:
     return _plain(_K.EXPLAIN, Reason.EXPLAIN)
 
 
+def _show(tokens: list[Token], start: int) -> Classification:
+    """SHOW SESSION STATE is the router's own."""
+    if [token.text for token in tokens[1:]] in (["SESSION", "STATE"], ["SESSION", "STATE", ";"]):
+        return _plain(_K.SESSION_STATE, Reason.LOCAL)
+    return _plain(_K.SHOW, Reason.SHOW)
+
+
 def _preview(tokens: list[Token], start: int) -> Classification:
     return Classification(_K.EXPLAIN_ROUTE, Reason.LOCAL, inner=1) if len(tokens) > 1 else OPAQUE
 
@@ -256,5 +262,6 @@ _SPECIAL: dict[str, Callable[[list[Token], int], Classification]] = {
     "DESCRIBE": _explain,
     "DESC": _explain,
     "PREVIEW": _preview,
+    "SHOW": _show,
     "ANALYZE": _analyze,
 }

@@ -43,6 +43,7 @@ class StatementKind(Enum):
     DEALLOCATE = "deallocate"
     ADMIN = "admin"  # understood, for one server, leaves no session state: OPTIMIZE, PURGE, START REPLICA, HELP …
     EXPLAIN_ROUTE = "explain_route"  # the router's own EXPLAIN ROUTE and PREVIEW
+    SESSION_STATE = "session_state"  # the router's own SHOW SESSION STATE
     EMPTY = "empty"
     MULTI = "multi"
     OTHER = "other"  # not understood
@@ -57,6 +58,7 @@ _RULE_NAMES = {
     StatementKind.DEALLOCATE: "prepare",
     StatementKind.ADMIN: "other",
     StatementKind.EXPLAIN_ROUTE: "other",
+    StatementKind.SESSION_STATE: "other",
     StatementKind.EMPTY: "other",
     StatementKind.MULTI: "other",
 }

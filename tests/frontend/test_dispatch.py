@@ -274,6 +274,24 @@ async def test_status_flags_of_our_own_answers() -> None:
     assert status_of(out.take()) & ServerStatus.NO_BACKSLASH_ESCAPES, "clients escape strings by it"
 
 
+@virtually
+async def test_show_session_state_is_answered_here() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03SET @mine = 1")
+    await desk.answer(ok(changes=changed(state_changed=True)))
+    desk.to_servers()
+    out.take()
+    await desk.say(client, b"\x03show session state;")
+    assert desk.to_servers() == b""
+    answer = out.take()
+    assert b"\x09pinned_by\x0duser_variable" in answer
+    assert f"connection_id{chr(len(str(client.connection_id)))}{client.connection_id}".encode() in answer
+    assert client.client.idle
+    await desk.say(client, b"\x16SHOW SESSION STATE")
+    assert error_of(out.take())[0] == 1295
+
+
 # --- prepared statements ----------------------------------------------------------------------------------------------
 
 
