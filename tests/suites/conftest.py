@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from router.sandbox import ReplicaSet
-from tests.suites.places import Places, in_front_of, start
+from tests.suites.places import Places, in_front_of, new_password, start
 
 # What mariadb-test-run.pl starts its servers with (include/default_mysqld.cnf), as far as results depend on it.
 MTR_OPTIONS = (
@@ -34,14 +34,17 @@ CLIENT_TEST_OPTIONS = (
     "--log-output=FILE",
 )
 MTR_TIME_ZONE = {"TZ": "GMT-3"}
-# The accounts the suites create; an empty password is only possible here, see `in_front_of`.
+# The accounts the suites create, besides `root`; an empty password is only possible here, see `in_front_of`.
 ACCOUNTS = {
-    "root": "",
     "test_grant": "",
     "testbug": "",
     "mysqltest_u1": "",
     "mysqltest_no_pw": "",
     "mysqltest_pw": "password",
+    "second_user": "looser",
+    "user20989": "meow",
+    **dict.fromkeys(("foo", "u1", "user1", "user2", "user3", "user4", "user5", "test", "test2", "conn"), ""),
+    **dict.fromkeys(("mysqltest_1", "mysqltest1", "nopriv_user"), ""),
 }
 
 
@@ -58,13 +61,17 @@ def client_test_servers() -> ReplicaSet:
 @pytest.fixture(scope="module")
 def mtr_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     """For mysqltest."""
-    with mtr_servers() as servers, in_front_of(servers, tmp_path_factory.mktemp("mtr"), accounts=ACCOUNTS) as places:
-        yield places
+    with mtr_servers() as servers:
+        accounts = {"root": "", **ACCOUNTS}
+        with in_front_of(servers, tmp_path_factory.mktemp("mtr"), accounts=accounts) as places:
+            yield places
 
 
 @pytest.fixture(scope="module")
 def client_test_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     """For mysql_client_test."""
     directory = tmp_path_factory.mktemp("client-test")
-    with client_test_servers() as servers, in_front_of(servers, directory, accounts=ACCOUNTS) as places:
-        yield places
+    with client_test_servers() as servers:
+        accounts = {"root": new_password(servers), **ACCOUNTS}
+        with in_front_of(servers, directory, accounts=accounts) as places:
+            yield places

@@ -60,12 +60,13 @@ class Places:
         )
 
     def clean(self, databases: Iterable[str] = ()) -> None:
-        """Leave nothing of what a suite made, then create empty ``databases``."""
+        """``clean`` on a connection of its own."""
         with contextlib.closing(self.admin()) as connection:
-            _clean(connection, databases)
+            clean(connection, databases)
 
 
-def _clean(connection: Connection, databases: Iterable[str]) -> None:
+def clean(connection: Connection, databases: Iterable[str]) -> None:
+    """Leave nothing of what a suite made, then create empty ``databases``."""
     with connection.cursor() as cursor:
         cursor.execute("SET lock_wait_timeout = 10")
         cursor.execute("SHOW DATABASES")
