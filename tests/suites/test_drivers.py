@@ -24,28 +24,18 @@ SUITES: dict[str, Callable[[Path, Place], dict[str, str]]] = {"pymysql": run_pym
 Results = dict[str, dict[str, dict[str, str]]]
 
 # Differences there to stay; every one is in docs/reference/compatibility.md.
-BY_DESIGN: dict[Flavor, dict[str, str]] = {
-    "mariadb": {"pymysql.tests.test_connection.TestAuthentication.test_plugin": "greets with another plugin"},
-    "mysql": {},
-}
+BY_DESIGN: dict[str, str] = {}
 # Differences to be mended in the router; tests of both suites and of both flavours, by name.
 OURS = {
-    "pymysql.tests.test_connection.TestConnection.test_connection_gone_away": "SET wait_timeout is not kept to",
     "pymysql.tests.test_issues.TestNewIssues.test_issue_36": "SHOW PROCESSLIST names the server's ids",
-    "tests.test_connection.test_connection_gone_away[asyncio-unix]": "SET wait_timeout is not kept to",
-    "tests.test_connection.test_connection_gone_away[asyncio-tcp]": "SET wait_timeout is not kept to",
-    "tests.test_ssl.test_auth_plugin_renegotiation[asyncio-tcp]": "no switch from a plugin we do not know",
-    "tests.test_ssl.test_auth_plugin_renegotiation[uvloop-tcp]": "no switch from a plugin we do not know",
 }
 # Outcomes that change from run to run against a server alone.
 FLAKY = frozenset(f"tests.test_issues.test_issue_36[{loop}-tcp]" for loop in ("asyncio", "uvloop"))
 
 
 @pytest.fixture(scope="module", params=FLAVORS)
-def results(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Flavor, Results]]:
-    """The flavour, and outcomes by suite, place and test. The suites run side by side, in databases of their own."""
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
+    """Outcomes by suite, place and test. The suites run side by side, in databases of their own."""
     flavor: Flavor = request.param
     tls = {"ca": "ca.pem", "cert": "server-cert.pem", "key": "server-key.pem"}
     options = [f"--ssl-{option}={certificates() / name}" for option, name in tls.items()]
@@ -54,7 +44,7 @@ def results(
         accounts = {"root": new_password(servers), **AUTH_PASSWORDS}
         listener = {"certificate": f"{certificates()}/server-cert.pem", "key": f"{certificates()}/server-key.pem"}
         with in_front_of(servers, directory, accounts=accounts, tls=listener) as places:
-            yield flavor, _run(places, directory)
+            yield _run(places, directory)
 
 
 def _run(places: Places, directory: Path) -> Results:
@@ -78,14 +68,13 @@ def _run_suite(suite: str, place: Place, directory: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("suite", SUITES)
-def test_passes_the_same_tests(results: tuple[Flavor, Results], suite: str) -> None:
-    flavor, outcomes = results
-    direct, router = outcomes[suite]["direct"], outcomes[suite]["router"]
+def test_passes_the_same_tests(results: Results, suite: str) -> None:
+    direct, router = results[suite]["direct"], results[suite]["router"]
     passed = {name for run in (direct, router) for name, outcome in run.items() if outcome == "passed"}
     assert len(passed) > 100, direct
     compare(
         {name: direct.get(name) for name in passed},
         {name: router.get(name) for name in passed},
-        {name: why for name, why in (BY_DESIGN[flavor] | OURS).items() if name in passed},
+        {name: why for name, why in (BY_DESIGN | OURS).items() if name in passed},
         flaky=FLAKY,
     )

@@ -117,7 +117,8 @@ def test_same_output_of_every_case(mtr_places: Places, tmp_path: Path, variant: 
         failed = {case for case, outcome in truth.items() if outcome != (0, direct.expected(case))}
         assert not failed, f"not the recorded result against a server alone: {failed}"
         ours = {case: router.outcome(case, option) for case in names}
-    known = {case: why for case, why in (BY_DESIGN | OURS).items() if case in truth}
+    known = BY_DESIGN | OURS
+    known = {case: known[key] for case in names for key in (case, f"{variant}:{case}") if key in known}
     compare(shortened(truth, ours), shortened(ours, truth), known, flaky=UNCERTAIN)
 
 
