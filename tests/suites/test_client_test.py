@@ -100,6 +100,8 @@ def test_same_outcome_of_every_test(client_test_places: Places, tmp_path: Path) 
             for name in names:
                 clean(admin, DATABASES)
                 runs[place.through][name] = outcome(suite, name, place, tmp_path)
-    direct, router = runs["direct"], runs["router"]
-    assert sum(status == 0 for status, _ in direct.values()) > 270
-    compare(direct, router, BY_DESIGN | OURS, flaky=frozenset())
+    direct = {name: result for name, result in runs["direct"].items() if result[0] == 0}
+    assert len(direct) > 0.9 * len(names), set(names) - set(direct)
+    router = {name: runs["router"][name] for name in direct}
+    known = {name: why for name, why in (BY_DESIGN | OURS).items() if name in direct}
+    compare(direct, router, known, flaky=frozenset())
