@@ -377,8 +377,6 @@ class Executor:
         """What the session has become, its connection is already."""
         session = self.session
         connection.variables = session.variables
-        if self._schema == session.schema == self._at_home(session.schema):
-            connection.schema = session.schema
         if self.key[2] != (session.schema is not None):
             self.key = (self.key[0], self.key[1], session.schema is not None)
 

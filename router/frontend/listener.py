@@ -24,12 +24,14 @@ from router.config.models import Listener, RouterConfig
 from router.engine import refusals
 from router.errors import BackendError, ConnectionLost
 from router.frontend.auth import Account, Directory, RsaKeyPair
+from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
 from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
 from router.session.state import SessionState
+from router.wire.compression import Compression, Zlib, Zstd
 from router.wire.constants import NONCE_SIZE, Capability
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Login
@@ -150,6 +152,8 @@ class Frontend:
     def _greeting(self) -> tuple[str, int, int, str]:
         profile = self._profile()
         capabilities = CAPABILITIES
+        if profile.flavor == "mariadb":
+            capabilities &= ~Capability.ZSTD_COMPRESSION_ALGORITHM  # a bit that means nothing there
         if all(
             server.profile is None or server.profile.capabilities & Capability.DEPRECATE_EOF
             for server in self._shared.services.topology.servers()
@@ -214,6 +218,10 @@ class Frontend:
 
     def _enter(self, transport: asyncio.Transport, welcome: Welcome) -> int:
         """A client is in: give the transport its command phase. Returns the status flags for the welcome."""
+        line = transport
+        if (compression := _compression(welcome.login)) is not None and not isinstance(line, CompressedTransport):
+            transport = CompressedTransport(line, compression)
+            line.set_protocol(transport)  # type: ignore[arg-type]
         limits = self._config.limits
         now = asyncio.get_running_loop().time()
         client = ClientConnection(transport, limits.max_allowed_packet, self._shared.services.counters, now)
@@ -292,3 +300,12 @@ def _tls_context(listener: Listener) -> ssl.SSLContext | None:
         context.load_verify_locations(str(tls.client_ca))
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _compression(login: Login) -> Compression | None:
+    """What the client asked for; zlib when it knows both, as servers prefer it."""
+    if login.capabilities & Capability.COMPRESS:
+        return Compression(Zlib())
+    if login.capabilities & Capability.ZSTD_COMPRESSION_ALGORITHM:
+        return Compression(Zstd(login.zstd_level))
+    return None
