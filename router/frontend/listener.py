@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 # A schema that a server has accepted is not asked for again at the next login, for this many seconds.
 _SCHEMA_MEMORY = 30.0
 _BACKLOG = 1024
+# SQL cannot be written in these.
+_NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
 
 class Frontend:
@@ -171,6 +173,10 @@ class Frontend:
         """Ask a server whether the schema of a login exists, unless it said so a moment ago."""
         if self._stopping:
             raise mysql_error(ErrorCode.SERVER_SHUTDOWN, "Server shutdown in progress")
+        charset = self._profile().charset_of(login.collation_id)["character_set_client"]
+        if charset in _NOT_FOR_CLIENTS:
+            message = f"Variable 'character_set_client' can't be set to the value of '{charset}'"
+            raise mysql_error(ErrorCode.WRONG_VALUE_FOR_VAR, message)
         if schema is None:
             return None
         known = self._schemas.get((account.backend.name, schema))
