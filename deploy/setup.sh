@@ -63,6 +63,12 @@ like() {
     fi
 }
 
+# knows PACKAGE: apt has heard of the package, which the tests then download and unpack themselves.
+knows() {
+    have apt-get || return 0
+    apt-cache show "$1" >/dev/null 2>&1 || as_root apt-get -qq update >/dev/null || say "no package lists: $1 cannot be had"
+}
+
 # --- Python ---------------------------------------------------------------------------------------------------------
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
@@ -134,6 +140,7 @@ test)
     like haproxy haproxy
     like node nodejs
     like npm npm
+    knows mariadb-test # installed, it would bring and start a server
     ;;
 *)
     die "unknown level '$level': run or test"
