@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,13 +38,13 @@ def drivers() -> Path:
 
 
 @pytest.fixture(scope="session")
-def java(drivers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def java(drivers: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs the program, but for its argument."""
     classes = tmp_path_factory.mktemp("java")
     command = [program("javac"), "-encoding", "UTF-8", "-cp", f"{drivers}/*", "-d", str(classes), "Main.java"]
     problem = build(command, DIRECTORY, COMPILE_TIMEOUT)
     assert not problem, problem
-    yield [program("java"), *JVM, *PLACE, "-cp", f"{classes}:{drivers}/*", "Main"]
+    return [program("java"), *JVM, *PLACE, "-cp", f"{classes}:{drivers}/*", "Main"]
 
 
 @pytest.mark.parametrize("driver", ["mysql", "mariadb"])
