@@ -396,6 +396,16 @@ def err(code: int = 1064, message: str = "nonsense", sqlstate: str = "42000", se
     return frame(ErrPacket(code, sqlstate, message.encode()).encode(), sequence)
 
 
+def prepared(statement_id: int, columns: int = 0, parameters: int = 0) -> bytes:
+    """The answer to COM_STMT_PREPARE, with definitions between EOF packets (no DEPRECATE_EOF)."""
+    head = b"\0" + statement_id.to_bytes(4, "little") + bytes([columns, 0, parameters, 0, 0, 0, 0])
+    column = encode_column(ColumnDefinition(b"a", ColumnType.VAR_STRING))
+    definitions = [
+        part for n in (parameters, columns) if n for part in [*[column] * n, EofPacket(0, AUTOCOMMIT).encode()]
+    ]
+    return frames([head, *definitions], 1)[0]
+
+
 def eof(sequence: int, *, status: int = AUTOCOMMIT, warnings: int = 0) -> bytes:
     """An EOF packet."""
     return frame(EofPacket(warnings, status).encode(), sequence)

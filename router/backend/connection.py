@@ -18,9 +18,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from router.backend.reset import query, use_schema
+from router.backend.statements import ServerStatements
 from router.errors import ConnectionLost, ProtocolError
 from router.session.profile import ServerProfile
-from router.session.variables import EMPTY, VariableSet
+from router.session.variables import EMPTY, VariableSet, assignments
 from router.wire.constants import Capability
 from router.wire.scanner import QUERY, ResponseScanner
 
@@ -85,6 +87,7 @@ class BackendConnection:
         "profile",
         "scanner",
         "schema",
+        "statements",
         "thread_id",
         "transport",
         "used",
@@ -117,6 +120,7 @@ class BackendConnection:
         self.insert_id: int | None = 0
         self.dirty = False
         self.closed = False
+        self.statements = ServerStatements()
         self.scanner = ResponseScanner()
         self.scanner.tracking = bool(key[1] & Capability.SESSION_TRACK)
         self.forwarded = False
@@ -141,6 +145,21 @@ class BackendConnection:
         self._kind = kind
         self.scanner.start(QUERY if prefix_replies else kind, self.deprecate_eof)
         self.transport.write(data)
+
+    def adapt(self, schema: str | None, variables: VariableSet) -> list[bytes]:
+        """The commands, one reply each, that take it to a schema (None: leave that) and to these variables.
+
+        They count as applied: a connection on which one of them fails has to go.
+        """
+        commands = []
+        if self.schema != schema and schema is not None:
+            commands.append(use_schema(schema))
+            self.schema = schema
+        terms = assignments(variables, self.variables, self.profile)
+        if terms:
+            commands.append(query("SET " + ", ".join(terms)))
+        self.variables = variables
+        return commands
 
     def write(self, data: bytes) -> None:
         """Raw bytes that belong to the command in progress (LOCAL INFILE) or expect no answer."""

@@ -191,6 +191,7 @@ class BackendPool:
             connection.dirty = False
             connection.insert_id = 0
             connection.variables = BASELINE
+            connection.statements.clear()
             self.release(connection)
 
         multi_statements = bool(connection.key[1] & Capability.MULTI_STATEMENTS)

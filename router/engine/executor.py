@@ -1,11 +1,7 @@
 """Runs the plans of one session: finds a server connection, takes it to the session's state, relays, settles.
 
 The executor is the ``Sink`` of the connection it uses. Everything is callbacks; a Task exists only where a new
-connection has to be opened. After the last byte of a response three things may still have to be asked on the same
-connection before it is anybody else's: the character set (after a SET that touched it), a PING whose OK carries the
-trackers (after a statement that may have changed state but did not end in an OK), and LAST_INSERT_ID().
-
-Where a connection goes then:
+connection has to be opened. What is asked of a connection behind a response is in ``settling``; where it goes then:
 
 - *held*: inside a transaction, or pinned – the session's state lives there;
 - *lingering* (``lookback``): a later statement may ask what the last one did;
@@ -19,26 +15,25 @@ from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
-from router.backend.reset import query, use_schema
+from router.backend.reset import query
+from router.backend.statements import StatementText
 from router.cluster.topology import Server
-from router.engine import questions, refusals
+from router.engine import refusals
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.lookback import LookBack
 from router.engine.services import Client, Services
+from router.engine.settling import Settling
+from router.engine.statements import Statement, Statements, wants_cursor
 from router.errors import BackendError, ConnectionLost, MySQLError
 from router.planner.plan import Relay, Role
 from router.session.state import SessionState
-from router.session.variables import assignments
-from router.sql.facts import PinReason, StatementFacts, StatementKind
-from router.wire.constants import Command
-from router.wire.errcodes import ErrorCode
+from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.wire.framing import frame as framed
-from router.wire.packets import decode_session_changes
 from router.wire.scanner import PREPARE, QUERY
 
-_PING = framed(bytes([Command.PING]), 0)
-_UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
+# Commands about a statement, rather than the statement: they change nothing, wherever they run.
+_ABOUT = StatementFacts(StatementKind.OTHER, read=True, reason=Reason.READ, tables=())
 
 
 class Executor:
@@ -55,9 +50,12 @@ class Executor:
         "_look",
         "_paused",
         "_plan",
+        "_preparing",
         "_server",
         "_services",
+        "_settling",
         "_started",
+        "_statement",
         "forward",
         "key",
         "pause",
@@ -81,8 +79,10 @@ class Executor:
         self.user = user
         self.shape = shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
-        # Open prepared statements by the server's id; all live on the held connection.
-        self.statements: dict[int, Relay] = {}
+        self.statements = Statements(session)
+        # The statement whose EXECUTE, FETCH or RESET is running; the plan of one that is being prepared.
+        self._statement: Statement | None = None
+        self._preparing: Relay | None = None
         self._plan: Relay | None = None
         self._frame = b""
         self._kind = QUERY
@@ -92,6 +92,7 @@ class Executor:
         self._look = LookBack(session, self._unblocked)
         self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
         self._killer = Killer(user, services.counters)
+        self._settling = Settling(session, services, self._adopted, self._settled, self._lose_session)
         self._paused = False
         self._closed = False
 
@@ -127,9 +128,35 @@ class Executor:
             else:
                 self._apply(plan, backend)
         elif self._look.connection is None or not self._linger_again(plan):
-            # A prepared statement pins its session, which must then be able to write.
-            primary = kind == PREPARE or not self.session.autocommit
-            self._leasing.lease(plan, self.key, primary=primary)
+            self._leasing.lease(plan, self.key, primary=self._primary_only)
+
+    @property
+    def _primary_only(self) -> bool:
+        """Whether even a proven read must not go to a replica."""
+        # A cursor pins its session, which must then be able to write.
+        return not self.session.autocommit or (self._statement is not None and wants_cursor(self._frame))
+
+    def prepare(self, plan: Relay, frame: bytes) -> None:
+        """COM_STMT_PREPARE of the statement that ``plan`` is for."""
+        self._preparing = plan
+        self.run(Relay(plan.group, plan.role, plan.reason, _ABOUT, plan.rule), frame, PREPARE)
+
+    def execute(self, statement: Statement, frame: bytes) -> None:
+        """COM_STMT_EXECUTE."""
+        self._statement = statement
+        self.run(statement.plan, frame)
+
+    def about(self, statement: Statement, frame: bytes, kind: int) -> None:
+        """COM_STMT_FETCH or COM_STMT_RESET of a statement with an open cursor."""
+        self._statement = statement
+        plan = statement.plan
+        self.run(Relay(plan.group, Role.PRIMARY, plan.reason, _ABOUT, plan.rule), frame, kind)
+
+    @property
+    def _text(self) -> bytes:
+        """The command with the SQL in it."""
+        statement = self._statement
+        return self._frame if statement is None else statement.text.frame
 
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
@@ -143,22 +170,35 @@ class Executor:
     # -- taking the connection to the session's state ----------------------------------------------------------
 
     def _apply(self, plan: Relay, backend: BackendConnection) -> None:
+        statement = self._statement
+        if statement is not None:
+            prepared = backend.statements.get(statement.text)
+            if prepared is None or not statement.fits(prepared, self._frame):
+                self._prepare_again(statement, backend)
+                return
         facts = plan.facts
         session = self.session
-        if facts.looks_back and not self._look.remembers(backend, self._frame):
+        if facts.looks_back and not self._look.remembers(backend, self._text):
             self._look_back(backend)
         elif not facts.read and self._look.untold(backend, facts):
-            self._match(backend, self._tell(backend))
-        elif backend.variables is session.variables and backend.schema == session.schema:
-            self._send(plan, backend, self._frame)
+            self._match(backend, self._look.tell(backend))
+        elif backend.variables is session.variables and backend.schema == self._schema:
+            self._send(plan, backend)
         else:
             self._match(backend, [])
 
-    def _send(self, plan: Relay, backend: BackendConnection, data: bytes, prefix_replies: int = 0) -> None:
+    def _send(self, plan: Relay, backend: BackendConnection, prefix: bytes = b"", prefix_replies: int = 0) -> None:
         if not plan.facts.read and plan.role is Role.PRIMARY:
             # What a hint sends to a replica, its author vouches for: it leaves nothing behind.
             self.session.before(plan.facts)
-        backend.send(self, data, self._kind, prefix_replies)
+        data = self._frame
+        if (statement := self._statement) is not None:
+            prepared = backend.statements.get(statement.text)
+            assert prepared is not None
+            data = statement.command(data, prepared)
+        elif self._kind == PREPARE:
+            backend.scanner.renumber = self.statements.next_id
+        backend.send(self, prefix + data if prefix else data, self._kind, prefix_replies)
         if self._paused:
             backend.transport.pause_reading()
 
@@ -170,35 +210,58 @@ class Executor:
         """
         session = self.session
         plan = self._running()
-        commands = []
-        schema = session.schema
         leaves = plan.facts.kind is StatementKind.USE  # perhaps because the schema is gone
-        if backend.schema != schema and schema is not None and self._is_at_home(schema) and not leaves:
-            commands.append(use_schema(schema))
-            backend.schema = schema
-        terms = assignments(session.variables, backend.variables, backend.profile)
-        if terms:
-            commands.append(query("SET " + ", ".join(terms)))
+        commands = backend.adapt(None if leaves else self._at_home(self._schema), session.variables)
         commands.extend(query(sql) for sql in also)
-        backend.variables = session.variables
         if not commands:
-            self._send(plan, backend, self._frame)
-        elif plan.facts.read and self._kind == QUERY:
-            self._send(plan, backend, b"".join(commands) + self._frame, len(commands))
+            self._send(plan, backend)
+        elif plan.facts.read and self._kind in (QUERY, PREPARE):
+            self._send(plan, backend, b"".join(commands), len(commands))
         else:
             capture = Capture(self._matched, self._lost_unsent)
             backend.send(capture, b"".join(commands), prefix_replies=len(commands) - 1)
 
-    def _is_at_home(self, schema: str) -> bool:
-        """Whether the default schema lives in the group of the statement; if not, the statement names its own."""
-        return self._services.group_of(schema) == self._running().group
+    def _prepare_again(self, statement: Statement, backend: BackendConnection) -> None:
+        """This connection does not know the statement: prepare it there as it was prepared first."""
+        text = statement.text
+        commands = backend.adapt(self._at_home(text.schema), text.variables_within(self.session.variables))
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            if error is None:
+                self._prepared_on(backend, text)
+                self._apply(self._running(), backend)
+            elif backend.closed:
+                self.prefix_failed(backend, error)
+            else:
+                # What the server says now, it would have said to the execution.
+                self._services.server_refused(error)
+                self.forward(framed(error, 1))
+                self._conclude(backend, keep=True)
+                self._finish()
+
+        capture = Capture(done, self._lost_unsent)
+        backend.send(capture, b"".join((*commands, text.frame)), PREPARE, len(commands))
+
+    def _prepared_on(self, backend: BackendConnection, text: StatementText) -> None:
+        if closing := backend.statements.add(text, backend.scanner.statement_id):
+            backend.write(closing)
+
+    @property
+    def _schema(self) -> str | None:
+        """Where the command is to run."""
+        current = self.session.schema
+        return current if self._statement is None else self._statement.schema(current)
+
+    def _at_home(self, schema: str | None) -> str | None:
+        """The schema, if it lives in the group of the statement; if not, the statement names its own."""
+        return schema if schema is not None and self._services.group_of(schema) == self._running().group else None
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
         backend = self._backend
         if backend is None:
             return
         if error is None:
-            self._send(self._running(), backend, self._frame)
+            self._send(self._running(), backend)
         else:
             self.prefix_failed(backend, error)
 
@@ -221,20 +284,15 @@ class Executor:
 
     def _look_back(self, backend: BackendConnection) -> None:
         """The statement asks about a past this connection does not know: tell it what can be told."""
-        look, known = self._look, self.session.last_insert_id
-        lost = known is None and look.knows is not backend
-        if questions.asks_for_counts(self._frame) or (lost and questions.asks_for_insert_id(self._frame)):
-            past = look.last_on
-            self._conclude(backend, keep=True)
-            look.last_on = past
-            self._answer(refusals.past_forgotten())
+        look = self._look
+        told = look.told(backend, self._text)
+        if told is not None:
+            self._match(backend, told)
             return
-        tell = self._tell(backend)
-        self._match(backend, tell if backend is look.last_on else [*tell, questions.CLEAR_WARNINGS])
-
-    def _tell(self, backend: BackendConnection) -> list[str]:
-        known = backend.insert_id = self.session.last_insert_id
-        return [] if known is None else [f"SET last_insert_id = {known}"]
+        past = look.last_on
+        self._conclude(backend, keep=True)
+        look.last_on = past
+        self._answer(refusals.past_forgotten())
 
     # -- sink: the response ------------------------------------------------------------------------------------
 
@@ -258,6 +316,8 @@ class Executor:
         server.commands[self._frame[4]] += 1
         server.durations.observe(perf_counter() - self._started)
         facts = plan.facts
+        if self._statement is not None:
+            self.statements.ran(self._statement, scanner.status, failed=scanner.error is not None)
         if (
             not facts.read
             or scanner.error is not None
@@ -283,109 +343,51 @@ class Executor:
         else:
             self._backend = self._look.last_on = None
             server.pool.release(connection)
-        self._plan = None
+        self._plan = self._statement = None
         if not self._look.asking:
             self._client.finished()
 
     def _settle(self, connection: BackendConnection) -> None:
-        """Take over what the response says of the session's state; ask what it does not say."""
         plan = self._running()
-        facts: StatementFacts | None = plan.facts
-        scanner = connection.scanner
-        session = self.session
-        failed = scanner.error is not None
-        if failed and scanner.error is not None:
-            code = int.from_bytes(scanner.error[1:3], "little")
-            self._services.counters.errors["backend", code] += 1
-            if code == ErrorCode.PARSE_ERROR and not plan.facts.multi:
-                session.never_ran()
-        else:
-            session.after_status(scanner.status)
         if self._kind == PREPARE:
-            self._prepared(scanner.statement_id, failed=failed)
-            facts = None
-        changes = [decode_session_changes(blob) for blob in scanner.changes]
-        ask_charset = session.after(facts, changes, failed=failed)
-        self._adopted(connection)
-        self._look.ran(connection, plan.facts, self._frame)
-        if ask_charset:
-            self._ask_charset(connection)
-        else:
-            self._synchronise(connection)
+            self._prepared(connection)
+            self._settled(connection)
+            return
+        self._look.ran(connection, plan.facts, self._text)
+        self._settling.settle(connection, plan.facts, self._text)
 
-    def _prepared(self, statement_id: int, *, failed: bool) -> None:
-        if not failed:
-            self.statements[statement_id] = self._running()
-            self.session.pins.add(PinReason.PREPARED_STATEMENT)
+    def _settled(self, connection: BackendConnection) -> None:
+        self._conclude(connection, keep=True)
+        self._finish()
+
+    def _prepared(self, connection: BackendConnection) -> None:
+        """The client's statement is prepared, or not."""
+        plan, self._preparing = self._preparing, None
+        scanner = connection.scanner
+        scanner.renumber = 0
+        if scanner.error is not None or plan is None:
+            self.statements.failed()
+            self._services.server_refused(scanner.error or b"")
+            return
+        session = self.session
+        text = StatementText.of(self._frame, session.schema, session.variables)
+        self.statements.opened(plan, text, scanner.parameters)
+        self._prepared_on(connection, text)
 
     def _adopted(self, connection: BackendConnection) -> None:
         """What the session has become, its connection is already."""
         session = self.session
         connection.variables = session.variables
-        if session.schema is None or self._is_at_home(session.schema):
+        if self._schema == session.schema == self._at_home(session.schema):
             connection.schema = session.schema
         if self.key[2] != (session.schema is not None):
             self.key = (self.key[0], self.key[1], session.schema is not None)
 
-    def _ask_charset(self, connection: BackendConnection) -> None:
-        """The server does not report all of a character set change."""
-        names = self._services.set_names
-        question = questions.set_names_key(self._frame, connection.profile, self.session.variables)
-        if question in names:
-            self._charset_is(connection, names[question])
-            return
-
-        def done(payload: bytes, error: bytes | None) -> None:
-            if error is not None:
-                self._lose_session(connection, "its character set cannot be read")
-                return
-            client, results, collation = map(questions.plain_text, questions.single_row(payload))
-            if question is not None and len(names) < 1000:
-                names[question] = (client, results, collation)
-            self._charset_is(connection, (client, results, collation))
-
-        connection.send(Capture(done, self._settling_lost), query(questions.ASK_CHARSET))
-
-    def _charset_is(self, connection: BackendConnection, charset: tuple[str, str, str]) -> None:
-        self.session.charset_is(*charset)
-        self._adopted(connection)
-        self._synchronise(connection)
-
-    def _synchronise(self, connection: BackendConnection) -> None:
-        """Before a connection may leave: make sure all trackers have been seen.
-
-        Only an OK packet carries them. A statement that ended otherwise and could have changed state is followed
-        by a PING, whose OK does.
-        """
-        facts = self._running().facts
-        scanner = connection.scanner
-        harmless = facts.read or (facts.kind in _UNCHANGING and not facts.multi)
-        single_failure = scanner.error is not None and self.session.autocommit and not facts.multi
-        if self.session.holds or harmless or single_failure or (scanner.ended_in_ok and scanner.error is None):
-            self._conclude(connection, keep=True)
-            self._finish()
-            return
-        warnings, affected = scanner.warnings + (scanner.error is not None), scanner.affected_rows
-
-        def done(payload: bytes, error: bytes | None) -> None:
-            self.session.after_status(scanner.status)
-            changes = [decode_session_changes(blob) for blob in scanner.changes]
-            self.session.after(facts, changes, failed=False)
-            self._adopted(connection)
-            scanner.warnings, scanner.affected_rows = warnings, affected
-            self._conclude(connection, keep=True)
-            self._finish()
-
-        connection.send(Capture(done, self._settling_lost), _PING)
-
-    def _settling_lost(self, error: ConnectionLost) -> None:
-        if self._backend is not None:
-            self._lose_session(self._backend, str(error))
-
-    def _lose_session(self, connection: BackendConnection, reason: str) -> None:
+    def _lose_session(self, reason: str) -> None:
         """The answer was sent but the state behind it is lost: the session cannot go on."""
-        self._drop_backend(connection)
-        self._plan = None
+        if self._backend is not None:
+            self._drop_backend(self._backend)
+        self._plan = self._statement = None
         self._client.abort()
 
     # -- where the connection goes -----------------------------------------------------------------------------
@@ -429,7 +431,7 @@ class Executor:
         """Run on the lingering connection when it is the right server, or the only one that knows the answer."""
         look = self._look
         primary = self._services.topology.groups[plan.group].primary
-        to_primary = plan.role is Role.PRIMARY or not self.session.autocommit or self._kind == PREPARE
+        to_primary = plan.role is Role.PRIMARY or self._primary_only
         asks = plan.facts.looks_back or look.outlasts(plan.facts)
         if not asks and not (to_primary and look.is_on(primary)):
             return False
@@ -458,7 +460,7 @@ class Executor:
             self._services.suspect(server)
         where = f"the connection to server {server.name if server else '?'} was lost ({error})"
         if forwarded:
-            self._plan = None
+            self._plan = self._statement = None
             self._client.abort()
         elif plan.facts.read and not held and self._leasing.again(server):
             self._services.counters.retries += 1
@@ -500,11 +502,13 @@ class Executor:
 
     def _answer(self, error: MySQLError, *, close: bool = False, origin: str = "router") -> None:
         self._services.counters.errors[origin, error.code] += 1
-        self._plan = None
+        if self._statement is not None:
+            self._statement.forget_long_data()
+        self._plan = self._statement = None
         self._client.fail(error, close=close)
 
     def _finish(self) -> None:
-        self._plan = None
+        self._plan = self._statement = None
         self._frame = b""
         if not self._look.asking:
             self._client.finished()
@@ -571,21 +575,17 @@ class Executor:
         else:
             server.pool.release(backend)
 
-    def statement_closed(self, statement_id: int, frame: bytes) -> None:
-        """COM_STMT_CLOSE: has no reply; with the last statement the pin goes."""
-        session = self.session
+    def statement_closed(self, statement_id: int) -> None:
+        """COM_STMT_CLOSE: has no reply. The statement stays prepared for others, unless it has a cursor."""
+        statement = self.statements.close(statement_id)
         backend = self._backend
-        if self.statements.pop(statement_id, None) is None or backend is None:
+        if statement is None or not statement.cursor or backend is None:
             return
-        if not backend.closed:
-            backend.write(frame)
-        if not self.statements:
-            session.pins.discard(PinReason.PREPARED_STATEMENT)
-            if not session.holds and self._look.knows is backend and self._server is not None:
-                self._look.keep(backend, self._server, firm=False)
-                self._backend = self._server = None
-            elif not session.holds:
-                self.leave()
+        closing = backend.statements.remove(statement.text)
+        if closing and not backend.closed:
+            backend.write(closing)
+        if not self.session.holds:
+            self._conclude(backend, keep=self._look.knows is backend)
 
     def reshape(self, shape: int, frame: bytes, done: Callable[[], None]) -> None:
         """COM_SET_OPTION (``frame``): the session's connections are of another ``shape`` from now on."""

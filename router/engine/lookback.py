@@ -81,6 +81,19 @@ class LookBack:
         known = self._session.last_insert_id
         return facts.kind in _GENERATING and known is not None and connection.insert_id != known
 
+    def tell(self, connection: BackendConnection) -> list[str]:
+        """The statements that tell ``connection`` the session's LAST_INSERT_ID(), if it is known."""
+        known = connection.insert_id = self._session.last_insert_id
+        return [] if known is None else [f"SET last_insert_id = {known}"]
+
+    def told(self, connection: BackendConnection, command: bytes) -> list[str] | None:
+        """The statements after which ``connection`` can answer a look-back; None when there are none."""
+        lost = self._session.last_insert_id is None and self.knows is not connection
+        if questions.asks_for_counts(command) or (lost and questions.asks_for_insert_id(command)):
+            return None
+        tell = self.tell(connection)
+        return tell if connection is self.last_on else [*tell, questions.CLEAR_WARNINGS]
+
     def ran(self, connection: BackendConnection, facts: StatementFacts, command: bytes) -> None:
         """A statement has ended on ``connection``: may LAST_INSERT_ID() have changed?"""
         scanner = connection.scanner

@@ -50,3 +50,9 @@ class Services:
     suspect: Callable[[Server], None]
     group_of: Callable[[str | None], str]
     set_names: dict[tuple[str, bytes] | None, tuple[str, str, str]] = field(default_factory=dict)
+
+    def server_refused(self, error: bytes) -> int:
+        """Count an ERR packet's payload; returns its code."""
+        code = int.from_bytes(error[1:3], "little")
+        self.counters.errors["backend", code] += 1
+        return code

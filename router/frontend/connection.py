@@ -59,12 +59,12 @@ class ClientConnection:
         "_in_file",
         "_last_sequence",
         "_max_frame",
-        "_max_packet",
         "_orphaned",
         "_session",
         "_stopped",
         "active",
         "last_activity",
+        "max_packet",
         "transport",
         "write",
     )
@@ -76,7 +76,7 @@ class ClientConnection:
         # A sweeper turns `active` into a time now and then: no clock call for every command.
         self.active = True
         self.last_activity = now
-        self._max_packet = max_packet
+        self.max_packet = max_packet
         self._max_frame = min(max_packet, MAX_PAYLOAD - 1)
         self._counters = counters
         self._session: Session | None = None
@@ -193,7 +193,7 @@ class ClientConnection:
                 self._break(ErrorCode.NET_PACKETS_OUT_OF_ORDER, "Got packets out of order", sequence)
                 return None
             total += length
-            if total > self._max_packet:
+            if total > self.max_packet:
                 self._break(
                     ErrorCode.NET_PACKET_TOO_LARGE, "Got a packet bigger than 'max_allowed_packet' bytes", sequence
                 )

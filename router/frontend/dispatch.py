@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from router.cluster.topology import Server
 from router.engine.executor import Executor
 from router.engine.services import Services
+from router.engine.statements import MAX_OPEN, Statement
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
@@ -33,13 +34,14 @@ from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
 from router.wire.packets import ColumnDefinition, EofPacket, OkPacket, encode_ok
 from router.wire.rows import encode_text_result
-from router.wire.scanner import PREPARE, QUERY, ROWS, SINGLE
+from router.wire.scanner import QUERY, ROWS, SINGLE
 
 _EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
 _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
-# Command byte and statement id.
+# Command byte and statement id; with flags and iterations.
 _STATEMENT_HEAD = 5
+_EXECUTE_HEAD = 10
 
 
 @dataclass(slots=True)
@@ -125,7 +127,7 @@ class Dispatcher:
         if payload is None:
             payload = frames[4:]
         if code == Command.STMT_EXECUTE:
-            self._statement(frames, payload, QUERY)
+            self._execute(frames, payload)
             return
         run = _COMMANDS.get(code)
         if run is None:
@@ -241,54 +243,79 @@ class Dispatcher:
     def _prepare(self, frames: bytes, payload: bytes) -> None:
         plan = self._scope.lookup(payload[1:])
         match plan:
-            case Relay():
-                self.executor.run(plan, frames, PREPARE)
+            case Relay() if plan.facts.kind is not StatementKind.KILL:
+                if len(self.executor.statements) < MAX_OPEN:
+                    self.executor.prepare(plan, frames)
+                else:
+                    message = (
+                        "Can't create more than max_prepared_stmt_count statements "
+                        f"(current value: {MAX_OPEN}, for one session)"
+                    )
+                    self._refuse(mysql_error(ErrorCode.MAX_PREPARED_STMT_COUNT_REACHED, message))
             case Refused():
                 self._refuse(plan.error)
-            case Local():
+            case _:
                 message = "This command is not supported in the prepared statement protocol yet"
                 self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
 
-    def _statement(self, frames: bytes, payload: bytes, kind: int) -> None:
-        """EXECUTE, RESET, FETCH: on the connection that knows the statement."""
-        plan = self._statement_plan(payload)
-        if plan is not None:
-            self.executor.run(plan, frames, kind)
+    def _execute(self, frames: bytes, payload: bytes) -> None:
+        statement = self._statement(payload, "mysqld_stmt_execute")
+        if statement is None:
+            return
+        if len(payload) < _EXECUTE_HEAD:
+            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+        elif statement.long_size > self._client.max_packet:
+            statement.forget_long_data()
+            message = "Got a packet bigger than 'max_allowed_packet' bytes (long data of a prepared statement)"
+            self._refuse(mysql_error(ErrorCode.NET_PACKET_TOO_LARGE, message))
+        else:
+            self.executor.execute(statement, frames)
 
-    def _statement_plan(self, payload: bytes) -> Relay | None:
+    def _statement(self, payload: bytes, caller: str) -> Statement | None:
+        """The statement a command is about; None when the client has been told that there is none."""
         if len(payload) < _STATEMENT_HEAD:
             self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
             return None
         statement_id = int.from_bytes(payload[1:5], "little")
-        plan = self.executor.statements.get(statement_id)
-        if plan is None:
-            caller = {
-                Command.STMT_EXECUTE: "mysqld_stmt_execute",
-                Command.STMT_FETCH: "mysqld_stmt_fetch",
-                Command.STMT_RESET: "mysqld_stmt_reset",
-            }.get(Command(payload[0]), "mysqld_stmt_execute")
+        statement = self.executor.statements.find(statement_id)
+        if statement is None:
+            if self.session.profile.flavor == "mysql":
+                caller = "mysql_stmt_precheck"
             message = f"Unknown prepared statement handler ({statement_id}) given to {caller}"
             self._client.fail(mysql_error(ErrorCode.UNKNOWN_STMT_HANDLER, message))
-        return plan
+        return statement
 
     def _reset_statement(self, frames: bytes, payload: bytes) -> None:
-        self._statement(frames, payload, QUERY)
+        statement = self._statement(payload, "mysqld_stmt_reset")
+        if statement is None:
+            return
+        statement.forget_long_data()
+        if statement.cursor:
+            self.executor.about(statement, frames, QUERY)
+        else:
+            self._ok()
 
     def _fetch(self, frames: bytes, payload: bytes) -> None:
-        self._statement(frames, payload, ROWS)
+        statement = self._statement(payload, "mysqld_stmt_fetch")
+        if statement is None:
+            return
+        if statement.cursor:
+            self.executor.about(statement, frames, ROWS)
+        else:
+            message = f"The statement ({statement.id}) has no open cursor."
+            self._client.fail(mysql_error(ErrorCode.STMT_HAS_NO_OPEN_CURSOR, message))
 
     def _long_data(self, frames: bytes, payload: bytes) -> None:
-        """Has no reply, not even an error."""
-        connection = self.executor.connection
-        known = int.from_bytes(payload[1:5], "little") in self.executor.statements
-        if connection is not None and not connection.closed and known and len(payload) >= _STATEMENT_HEAD + 2:
-            connection.write(frames)
+        """Has no reply, not even an error: what is wrong with it, the execution says."""
+        statement = self.executor.statements.find(int.from_bytes(payload[1:5], "little"))
+        if statement is not None and len(payload) >= _STATEMENT_HEAD + 2:
+            statement.add_long_data(frames, self._client.max_packet)
         self._client.finished()
 
     def _close_statement(self, frames: bytes, payload: bytes) -> None:
         """Has no reply."""
         if len(payload) >= _STATEMENT_HEAD:
-            self.executor.statement_closed(int.from_bytes(payload[1:5], "little"), frames)
+            self.executor.statement_closed(int.from_bytes(payload[1:5], "little"))
         self._client.finished()
 
     # -- the session -------------------------------------------------------------------------------------------

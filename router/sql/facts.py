@@ -71,7 +71,7 @@ class PinReason(StrEnum):
     NAMED_LOCK = "named_lock"
     HANDLER = "handler"
     PREPARED_TEXT = "prepared_text"
-    PREPARED_STATEMENT = "prepared_statement"
+    CURSOR = "cursor"  # of a prepared statement
     ROUTINE = "routine"  # a procedure or stored function ran: it may have left anything
     SET_TRANSACTION = "set_transaction"  # characteristics of the next transaction only
     UNTRACKED_VARIABLE = "untracked_variable"

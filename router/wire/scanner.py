@@ -13,7 +13,8 @@ Shapes (MySQL internals manual, "Text Resultset", "COM_STMT_PREPARE Response"; M
 
 We ask servers for more session trackers than clients do. An OK packet with trackers is therefore given back in
 ``splices`` as the client is to get it: without any, or, if it negotiated CLIENT_SESSION_TRACK, with those a server
-sends by default (the schema and five variables). Nothing else is ever changed.
+sends by default (the schema and five variables); the flag for them is taken out of EOF packets. The only other change
+is the id of a statement that has been prepared (``renumber``).
 
 Speed: this is the innermost loop for large results, hence one function with local variables. A row costs one header
 read and two comparisons. Plain classes and integers only, so that mypyc can compile the module unchanged.
@@ -59,12 +60,14 @@ _two_shorts = Struct("<HH").unpack_from
 class ResponseScanner:
     """Follows one response; ``start`` it, then ``feed`` chunks until ``done``.
 
-    After ``done``: ``status`` and ``warnings`` are those of the last OK/EOF packet, ``affected_rows`` and
+        After ``done``: ``status`` and ``warnings`` are those of the last OK/EOF packet, ``affected_rows`` and
     ``last_insert_id`` of the last OK, ``error`` the payload of the ERR packet or None, ``changes`` the session-state
     blobs of all OK packets in order, ``has_rows`` whether any result set was seen, ``ended_in_ok`` whether the last
     packet was an OK packet (the only kind that carries trackers). ``local_infile`` is true while the server waits
-    for a file from the client. ``statement_id`` is that of a successful PREPARE. ``tracking``, set from outside, is
-    whether the client negotiated CLIENT_SESSION_TRACK.
+    for a file from the client. ``statement_id`` and ``parameters`` (a number) are those of a successful PREPARE.
+
+    Set from outside: ``tracking`` is whether the client negotiated CLIENT_SESSION_TRACK, ``renumber`` the statement id
+    that the client is to see in place of the server's, 0 for none.
     """
 
     __slots__ = (
@@ -82,6 +85,8 @@ class ResponseScanner:
         "has_rows",
         "last_insert_id",
         "local_infile",
+        "parameters",
+        "renumber",
         "splices",
         "statement_id",
         "status",
@@ -108,6 +113,8 @@ class ResponseScanner:
         self.ended_in_ok = False
         self.local_infile = False
         self.statement_id = 0
+        self.parameters = 0
+        self.renumber = 0
         self.tracking = False
 
     def start(self, kind: int, deprecate_eof: bool) -> None:
@@ -213,7 +220,7 @@ class ResponseScanner:
             if not need:
                 state = _ROWS if self._deprecate_eof else _COLUMNS_EOF
         if state == _COLUMNS_EOF and pos + 9 <= size and data[pos : pos + 3] == b"\x05\0\0":
-            if data[pos + 4] != 0xFE or data[pos + 7] & _CURSOR_EXISTS:
+            if data[pos + 4] != 0xFE or data[pos + 7] & _CURSOR_EXISTS or data[pos + 8] & _STATE_CHANGED >> 8:
                 self._state = state
                 return pos
             pos += 9
@@ -229,6 +236,7 @@ class ResponseScanner:
                 and pos + 9 <= size
                 and data[pos + 4] == 0xFE
                 and data[pos : pos + 3] == b"\x05\0\0"
+                and not data[pos + 8] & _STATE_CHANGED >> 8
             ):
                 self.warnings, self.status = _two_shorts(data, pos + 5)
                 if self.status & _MORE_RESULTS:
@@ -306,6 +314,7 @@ class ResponseScanner:
         if end - pos != 9 or data[pos + 4] != 0xFE:
             raise ProtocolError("no EOF packet behind the column definitions")
         warnings, status = _two_shorts(data, pos + 5)
+        status = self._without_state_change(status, pos)
         if status & _CURSOR_EXISTS:  # rows come with COM_STMT_FETCH
             self.warnings, self.status = warnings, status
             self._result_ended(status)
@@ -315,9 +324,17 @@ class ResponseScanner:
     def _eof(self, data: bytes, pos: int, end: int) -> None:
         if end - pos != 9:
             raise ProtocolError(f"an EOF packet of {end - pos - 4} bytes")
-        self.warnings, self.status = _two_shorts(data, pos + 5)
+        self.warnings, status = _two_shorts(data, pos + 5)
+        self.status = self._without_state_change(status, pos)
         self.ended_in_ok = False
         self._result_ended(self.status)
+
+    def _without_state_change(self, status: int, pos: int) -> int:
+        """An EOF packet cannot carry trackers, and most of what they would say, clients did not ask for."""
+        if status & _STATE_CHANGED:
+            status &= ~_STATE_CHANGED
+            self.splices.append((pos + 7, pos + 9, status.to_bytes(2, "little")))
+        return status
 
     def _ok(self, data: bytes, pos: int, end: int) -> None:
         affected, at = _lenenc(data, pos + 5, end)
@@ -358,6 +375,10 @@ class ResponseScanner:
             raise ProtocolError("a prepare response that is neither OK nor ERR")
         self.statement_id = _header(data, pos + 5)[0]
         columns, parameters = _two_shorts(data, pos + 9)
+        self.parameters = parameters
+        if self.renumber:
+            self.splices.append((pos + 5, pos + 9, self.renumber.to_bytes(4, "little")))
+            self.renumber = 0
         self.warnings = int.from_bytes(data[pos + 14 : pos + 16], "little")
         self._need = columns + parameters
         if not self._deprecate_eof:

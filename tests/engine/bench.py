@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from router.backend.connection import BackendConnection
 from router.cluster.topology import Group, Server, Topology
 from router.config.models import RouterConfig
@@ -16,7 +18,6 @@ from router.planner.planner import Planner
 from router.session.profile import ServerProfile
 from router.session.state import SessionState
 from router.wire.framing import frame
-from router.wire.scanner import PREPARE, QUERY
 from tests.fakes import (
     PROFILE,
     USER,
@@ -25,6 +26,7 @@ from tests.fakes import (
     WaitingSession,
     make_pool,
     ok,
+    prepared,
     query,
     quiet,
     rows,
@@ -95,6 +97,14 @@ class Bench:
         self.session = SessionState(profile, collation_id, schema)
         self.executor = Executor(self.client, self.session, USER, shape, services)
 
+    def another(self) -> Bench:
+        """Another session of the same user on the same servers."""
+        other = copy(self)
+        other.client = FakeClient()
+        other.session = SessionState(self.session.profile, 45, None)
+        other.executor = Executor(other.client, other.session, USER, self.executor.shape, self.services)
+        return other
+
     def plan(self, sql: str) -> Relay:
         scope = self.plans.scope("app", self.session.schema, self.session.mode, None)
         plan = scope.lookup(sql.encode())
@@ -110,19 +120,21 @@ class Bench:
         return connection
 
     async def prepare(self, sql: str) -> BackendConnection:
-        self.executor.run(self.plan(sql), frame(b"\x16" + sql.encode(), 0), PREPARE)
+        """COM_STMT_PREPARE, as far as it goes without a server's answer; the connection it is on."""
+        self.executor.prepare(self.plan(sql), frame(b"\x16" + sql.encode(), 0))
         await quiet()
         connection = self.executor.connection
         assert connection is not None
         return connection
 
-    async def execute(self, statement_id: int, answer: bytes) -> None:
-        command = b"\x17" + statement_id.to_bytes(4, "little") + b"\0\1\0\0\0"
-        self.executor.run(self.executor.statements[statement_id], frame(command, 0), QUERY)
-        connection = self.executor.connection
-        assert connection is not None
-        connection.data_received(answer)
+    async def execute(self, statement_id: int, flags: int = 0) -> BackendConnection:
+        """COM_STMT_EXECUTE without parameters, in the same way."""
+        command = b"\x17" + statement_id.to_bytes(4, "little") + bytes([flags]) + b"\1\0\0\0"
+        self.executor.execute(self.executor.statements.by_id[statement_id], frame(command, 0))
         await quiet()
+        connection = self.executor.connection
+        assert connection is not None, self.client.errors
+        return connection
 
     async def do(self, sql: str, answer: bytes = b"", prefix: int = 0) -> BackendConnection:
         """Run ``sql``, swallow ``prefix`` replies in front, and answer it (OK for a write, a row for a read)."""
@@ -142,6 +154,18 @@ class Bench:
     def sent(self, connection: BackendConnection) -> bytes:
         """What has been written to the server since last asked."""
         return wire(connection).take()
+
+    def busy(self) -> list[BackendConnection]:
+        """The connections that owe an answer."""
+        return [it for connector in self.connectors.values() for it in connector.opened if it.busy and not it.closed]
+
+    async def answer_prepare(self, statement_id: int) -> None:
+        """If a connection is being told of a statement with one parameter, it is ``statement_id`` there."""
+        await quiet()
+        (connection,) = self.busy()
+        if b"\x16SELECT" in wire(connection).written:
+            wire(connection).take()
+            connection.data_received(prepared(statement_id, parameters=1))
 
     async def answer_all(self, answer: bytes) -> None:
         """Answer whatever any server has been asked, until there is nothing more."""

@@ -22,11 +22,6 @@ PING = frame(b"\x0e", 0)
 LATIN1 = rows([b"latin1", b"latin1", b"latin1_swedish_ci"], names=("a", "b", "c"))
 
 
-def prepared(statement_id: int, columns: int = 0, parameters: int = 0) -> bytes:
-    """The answer to COM_STMT_PREPARE, for a statement without columns and parameters."""
-    return frame(b"\0" + statement_id.to_bytes(4, "little") + bytes([columns, 0, parameters, 0, 0, 0, 0]), 1)
-
-
 # --- the simple life --------------------------------------------------------------------------------------------------
 
 
@@ -310,71 +305,6 @@ async def test_a_failed_multi_statement_is_followed_by_a_ping() -> None:
     if connection.busy:
         connection.data_received(ok())
     assert bench.finished
-
-
-# --- prepared statements ----------------------------------------------------------------------------------------------
-
-
-@virtually
-async def test_a_prepared_statement_pins_until_it_is_closed() -> None:
-    bench = Bench()
-    connection = await bench.prepare("SELECT a FROM t")
-    assert bench.server_of(connection) == "db1", "its session must be able to write"
-    connection.data_received(prepared(7))
-    assert bench.client.data == prepared(7)
-    assert bench.session.pins == {PinReason.PREPARED_STATEMENT}
-    await bench.execute(7, ROW)
-    assert bench.executor.connection is connection
-    bench.sent(connection)
-    bench.executor.statement_closed(7, b"close")
-    assert bench.sent(connection) == b"close"
-    assert not bench.executor.held
-    assert bench.pool_of("db1") == (0, 1, 0)
-
-
-@virtually
-async def test_a_statement_that_cannot_be_prepared_pins_nothing() -> None:
-    bench = Bench()
-    connection = await bench.prepare("SELECT nonsense")
-    connection.data_received(err(1054))
-    assert not bench.session.pins
-    assert bench.executor.statements == {}
-
-
-@virtually
-async def test_preparing_inside_a_transaction_does_not_end_it() -> None:
-    bench = Bench()
-    connection = await bench.do("BEGIN", BEGUN)
-    assert await bench.prepare("SELECT a FROM t") is connection
-    connection.data_received(prepared(7))
-    assert bench.session.transaction
-    bench.executor.statement_closed(7, b"close")
-    assert bench.executor.connection is connection
-
-
-@virtually
-async def test_the_insert_id_of_a_prepared_statement_survives_its_close() -> None:
-    """PREPARE, EXECUTE, CLOSE, SELECT LAST_INSERT_ID(): what drivers do for one INSERT."""
-    bench = Bench()
-    connection = await bench.prepare("INSERT INTO t VALUES (NULL)")
-    connection.data_received(prepared(7))
-    await bench.execute(7, ok(last_insert_id=41, affected_rows=1))
-    bench.executor.statement_closed(7, b"close")
-    bench.client.events.clear()
-    bench.executor.run(bench.plan("SELECT LAST_INSERT_ID()"), query("SELECT LAST_INSERT_ID()"))
-    assert bench.client.errors == []
-
-
-@virtually
-async def test_closing_what_is_not_open() -> None:
-    bench = Bench()
-    bench.executor.statement_closed(99, b"close")
-    connection = await bench.prepare("SELECT a FROM t")
-    connection.data_received(prepared(7))
-    bench.sent(connection)
-    bench.executor.statement_closed(99, b"close")
-    assert bench.sent(connection) == b""
-    assert bench.executor.held
 
 
 # --- other commands ---------------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from router.backend.connection import BackendConnection
 from router.engine import questions
 from router.wire.constants import Capability, ServerStatus
 from router.wire.framing import frame
-from router.wire.scanner import PREPARE
+from router.wire.scanner import ROWS
 from tests.engine.bench import Bench, P, R
 from tests.fakes import (
     AUTOCOMMIT,
@@ -21,8 +22,10 @@ from tests.fakes import (
     WaitingSession,
     accounts,
     changed,
+    eof,
     err,
     ok,
+    prepared,
     query,
     quiet,
     rows,
@@ -65,7 +68,8 @@ ANSWERS = {
     "state": ok(changes=changed(state_changed=True)),
     "error": err(1064),
 }
-PREPARED = frame(b"\0\x07\0\0\0\0\0\0\0\0\0\0", 1)
+CURSOR_EXISTS, LAST_ROW = int(ServerStatus.CURSOR_EXISTS), int(ServerStatus.LAST_ROW_SENT)
+CURSOR = rows(status=AUTOCOMMIT | CURSOR_EXISTS)[: -len(eof(1))]
 LATIN1 = rows([b"latin1", b"latin1", b"latin1_swedish_ci"], names=("a", "b", "c"))
 OUTCOMES = st.sampled_from([*ANSWERS, "lost", "cut", "out of step"])
 ENDINGS = {"finished", "fail", "fail and close", "abort"}
@@ -97,6 +101,7 @@ class Random:
     bench: Bench
     others: list[WaitingSession] = field(default_factory=list)
     over: bool = False
+    ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     async def run(self, steps: list[Step]) -> None:
         for step in steps:
@@ -125,16 +130,23 @@ class Random:
         await self.until_done(step, lambda: bench.executor.run(bench.plan(step.sql), query(step.sql)))
 
     async def prepare(self, step: Step) -> None:
-        """PREPARE, EXECUTE, CLOSE, as far as it gets."""
+        """PREPARE, long data, EXECUTE (maybe with a cursor), FETCH, CLOSE, as far as it gets."""
         executor = self.bench.executor
         command = frame(b"\x16" + step.sql.encode(), 0)
-        await self.until_done(step, lambda: executor.run(self.bench.plan(step.sql), command, PREPARE))
-        plan = executor.statements.get(7)
-        if plan is None or self.over:
+        await self.until_done(step, lambda: executor.prepare(self.bench.plan(step.sql), command))
+        statement = next(reversed(executor.statements.by_id.values()), None)
+        if statement is None or self.over:
             return
-        await self.until_done(step, lambda: executor.run(plan, frame(b"\x17\x07\0\0\0\0\1\0\0\0", 0)))
+        statement_id = statement.id.to_bytes(4, "little")
+        statement.add_long_data(frame(b"\x18" + statement_id + b"\0\0data", 0), 100)
+        execute = frame(b"\x17" + statement_id + bytes([len(step.outcomes) > 2]) + b"\1\0\0\0", 0)
+        await self.until_done(step, lambda: executor.execute(statement, execute))
+        if not self.over and statement.cursor:
+            fetch = frame(b"\x1c" + statement_id + b"\1\0\0\0", 0)
+            await self.until_done(step, lambda: executor.about(statement, fetch, ROWS))
         if not self.over and len(step.outcomes) % 2:
-            executor.statement_closed(7, frame(b"\x19\x07\0\0\0", 0))
+            executor.statement_closed(statement.id)
+            await self.settle()
 
     async def until_done(self, step: Step, start: Callable[[], None]) -> None:
         bench = self.bench
@@ -182,7 +194,8 @@ class Random:
         ]
 
     def answer(self, connection: BackendConnection, outcome: str) -> None:
-        commands = [command for command in split(wire(connection).take()) if command[0] != 0x19]
+        unanswered = (0x18, 0x19)
+        commands = [command for command in split(wire(connection).take()) if command[0] not in unanswered]
         if outcome == "lost":
             connection.connection_lost(None)
             return
@@ -195,7 +208,11 @@ class Random:
         elif commands[-1] == b"\x03" + questions.ASK_INSERT_ID.encode():
             last = rows([b"9"])
         elif commands[-1][0] == 0x16:
-            last = err(1064) if outcome == "error" else PREPARED
+            last = err(1064) if outcome == "error" else prepared(next(self.ids))
+        elif commands[-1][0] == 0x17 and commands[-1][5] and outcome == "row":
+            last = CURSOR
+        elif commands[-1][0] == 0x1C:
+            last = eof(1, status=AUTOCOMMIT | (LAST_ROW if outcome == "ok" else CURSOR_EXISTS))
         elif commands[-1][0] not in (3, 0x17):
             last = ok()
         data = ok() * (len(commands) - 1) + last

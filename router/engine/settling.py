@@ -1,0 +1,123 @@
+"""What follows the last byte of a response, before its connection may be anybody else's.
+
+Session trackers say most of what a statement has changed. Two things may still have to be asked on the same
+connection: the character set (after a SET that touched it: servers do not report all of it), and a PING whose OK
+carries the trackers (after a statement that may have changed state but did not end in an OK).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from router.backend.connection import BackendConnection, Capture
+from router.backend.reset import query
+from router.engine import questions
+from router.engine.services import Services
+from router.errors import ConnectionLost
+from router.session.state import SessionState
+from router.sql.facts import StatementFacts, StatementKind
+from router.wire.constants import Command
+from router.wire.errcodes import ErrorCode
+from router.wire.framing import frame as framed
+from router.wire.packets import decode_session_changes
+
+_PING = framed(bytes([Command.PING]), 0)
+_UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
+
+
+class Settling:
+    """Settles one statement at a time; ends in ``adopt`` (maybe several times) and ``done``, or in ``lost``.
+
+    ``adopt(connection)``: what the session has become, its connection is already. ``lost`` gets the reason: the answer
+    is with the client, but the state behind it is not known.
+    """
+
+    __slots__ = ("_adopt", "_command", "_done", "_facts", "_lost", "_services", "_session")
+
+    def __init__(
+        self,
+        session: SessionState,
+        services: Services,
+        adopt: Callable[[BackendConnection], None],
+        done: Callable[[BackendConnection], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        self._session = session
+        self._services = services
+        self._adopt = adopt
+        self._done = done
+        self._lost = lost
+        self._facts: StatementFacts | None = None
+        self._command = b""
+
+    def settle(self, connection: BackendConnection, facts: StatementFacts, command: bytes) -> None:
+        """Take over what the response to ``command`` says of the session's state; ask what it does not say."""
+        self._facts = facts
+        self._command = command
+        scanner = connection.scanner
+        session = self._session
+        error = scanner.error
+        if error is None:
+            session.after_status(scanner.status)
+        elif self._services.server_refused(error) == ErrorCode.PARSE_ERROR and not facts.multi:
+            session.never_ran()
+        changes = [decode_session_changes(blob) for blob in scanner.changes]
+        ask_charset = session.after(facts, changes, failed=error is not None)
+        self._adopt(connection)
+        if ask_charset:
+            self._ask_charset(connection)
+        else:
+            self._synchronise(connection, facts)
+
+    def _ask_charset(self, connection: BackendConnection) -> None:
+        """The server does not report all of a character set change."""
+        names = self._services.set_names
+        question = questions.set_names_key(self._command, connection.profile, self._session.variables)
+        if question in names:
+            self._charset_is(connection, names[question])
+            return
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            if error is not None:
+                self._lost("its character set cannot be read")
+                return
+            client, results, collation = map(questions.plain_text, questions.single_row(payload))
+            if question is not None and len(names) < 1000:
+                names[question] = (client, results, collation)
+            self._charset_is(connection, (client, results, collation))
+
+        connection.send(Capture(done, self._connection_lost), query(questions.ASK_CHARSET))
+
+    def _charset_is(self, connection: BackendConnection, charset: tuple[str, str, str]) -> None:
+        self._session.charset_is(*charset)
+        self._adopt(connection)
+        if self._facts is not None:
+            self._synchronise(connection, self._facts)
+
+    def _synchronise(self, connection: BackendConnection, facts: StatementFacts) -> None:
+        """Make sure all trackers have been seen.
+
+        Only an OK packet carries them. A statement that ended otherwise and could have changed state is followed
+        by a PING, whose OK does.
+        """
+        session = self._session
+        scanner = connection.scanner
+        harmless = facts.read or (facts.kind in _UNCHANGING and not facts.multi)
+        single_failure = scanner.error is not None and session.autocommit and not facts.multi
+        if session.holds or harmless or single_failure or (scanner.ended_in_ok and scanner.error is None):
+            self._done(connection)
+            return
+        warnings, affected = scanner.warnings + (scanner.error is not None), scanner.affected_rows
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            session.after_status(scanner.status)
+            changes = [decode_session_changes(blob) for blob in scanner.changes]
+            session.after(facts, changes, failed=False)
+            self._adopt(connection)
+            scanner.warnings, scanner.affected_rows = warnings, affected
+            self._done(connection)
+
+        connection.send(Capture(done, self._connection_lost), _PING)
+
+    def _connection_lost(self, error: ConnectionLost) -> None:
+        self._lost(str(error))

@@ -1,0 +1,232 @@
+"""The prepared statements of one session, as the client knows them.
+
+The client gets ids of ours. What it sends is passed on with the id that the statement has on the server connection in
+use, and with what that connection may not have seen: parameter types (clients send them with the first execution only)
+and long data (kept here until the statement runs).
+
+Layout of COM_STMT_EXECUTE (MySQL internals manual)::
+
+    command 1, statement id 4, flags 1, iterations 4, [NULL bitmap (n+7)/8, types follow 1, [types 2n], values]
+"""
+
+from __future__ import annotations
+
+from router.backend.derivation import Derived, derive
+from router.backend.statements import ServerStatement, StatementText
+from router.planner.plan import Relay
+from router.session.state import SessionState
+from router.sql.facts import PinReason, StatementKind
+from router.wire.constants import MAX_PAYLOAD, Command, ServerStatus
+from router.wire.framing import frame as framed
+
+# A client that opens more than a server would let all clients together has lost count.
+MAX_OPEN = 16_382
+# MariaDB: the statement prepared last.
+LAST_PREPARED = 0xFFFFFFFF
+
+_HEADER = 4
+_ID = slice(5, 9)
+_FLAGS = 9
+_BITMAP = 14
+_CURSOR_TYPES = 0x07
+_CURSOR_EXISTS = int(ServerStatus.CURSOR_EXISTS)
+_LAST_ROW_SENT = int(ServerStatus.LAST_ROW_SENT)
+
+
+class Statement:
+    """A statement the client has prepared; ``plan`` is where it runs, ``cursor`` whether one is open."""
+
+    __slots__ = (
+        "_derives",
+        "cursor",
+        "derived",
+        "id",
+        "long_data",
+        "long_size",
+        "parameters",
+        "plan",
+        "text",
+        "types",
+    )
+
+    def __init__(
+        self, statement_id: int, plan: Relay, text: StatementText, parameters: int, *, derives: bool = False
+    ) -> None:
+        """``derives``: its server is one where executions leave something behind (``derivation``)."""
+        self.id = statement_id
+        self._derives = derives
+        self.derived: Derived = None
+        self.plan = plan
+        self.text = text
+        self.parameters = parameters
+        self.types: bytes | None = None
+        self.long_data: list[bytes] = []
+        self.long_size = 0
+        self.cursor = False
+
+    def schema(self, current: str | None) -> str | None:
+        """Where it runs in a session whose default schema is ``current``.
+
+        Servers go to a statement's own schema by themselves, but MySQL then reports a change of state that is none.
+        """
+        own = self.text.schema
+        return current if own is None or self.plan.facts.kind is StatementKind.USE else own
+
+    def add_long_data(self, frames: bytes, limit: int) -> None:
+        """Keep a COM_STMT_SEND_LONG_DATA until the statement runs; beyond ``limit`` bytes only the size is kept."""
+        self.long_size += len(frames)
+        if self.long_size > limit:
+            self.long_data.clear()
+        else:
+            self.long_data.append(frames)
+
+    def forget_long_data(self) -> None:
+        """It has been used, or taken back."""
+        if self.long_size:
+            self.long_data.clear()
+            self.long_size = 0
+
+    def fits(self, server: ServerStatement, frame: bytes) -> bool:
+        """Whether ``server`` would run ``frame`` as a statement of this session's own, whoever used it before."""
+        if self.parameters == 0 or server.types is None or frame[4] != Command.STMT_EXECUTE:
+            return True
+        at = self._flag_at()
+        if len(frame) <= at:
+            return True
+        types = frame[at + 1 : at + 1 + 2 * self.parameters] if frame[at] == 1 else self.types
+        if types is None:
+            return False  # never with types that another session has sent
+        if not self._derives or server.derived is self.derived:
+            return True
+        nulls = frame[_BITMAP:at]
+        return derive(server.derived, types, nulls) == derive(self.derived, types, nulls)
+
+    def command(self, frame: bytes, server: ServerStatement) -> bytes:
+        """What the server is to get for the client's ``frame`` (EXECUTE, FETCH or RESET of this statement)."""
+        server_id = server.id.to_bytes(4, "little")
+        out = frame[:5] + server_id + frame[9:]
+        if frame[4] != Command.STMT_EXECUTE:
+            return out
+        if self.parameters:
+            out = self._with_types(out, server)
+        if self.long_data:
+            data = [piece[:5] + server_id + piece[9:] for piece in self.long_data]
+            return b"".join((*data, out))
+        return out
+
+    def _flag_at(self) -> int:
+        return _BITMAP + (self.parameters + 7) // 8
+
+    def _with_types(self, frame: bytes, server: ServerStatement) -> bytes:
+        at = self._flag_at()
+        if len(frame) <= at:
+            return frame  # malformed: the server says how
+        known = server.types
+        if frame[at] == 1:
+            self.types = frame[at + 1 : at + 1 + 2 * self.parameters]
+        if self.types is None:
+            return frame
+        server.types = self.types
+        if self._derives:
+            nulls = frame[_BITMAP:at]
+            self.derived, server.derived = (derive(it.derived, self.types, nulls) for it in (self, server))
+        if frame[at] == 1 or self.types == known:
+            return frame
+        if len(frame) <= MAX_PAYLOAD:
+            return framed(frame[_HEADER:at] + b"\x01" + self.types + frame[at + 1 :], 0)
+        payload = _unframed(frame)
+        return framed(payload[: at - _HEADER] + b"\x01" + self.types + payload[at - _HEADER + 1 :], 0)
+
+
+class Statements:
+    """All open statements of one session."""
+
+    __slots__ = ("_last", "_next", "_session", "by_id")
+
+    def __init__(self, session: SessionState) -> None:
+        self._session = session
+        self._next = 1
+        self._last: Statement | None = None
+        self.by_id: dict[int, Statement] = {}
+
+    def __len__(self) -> int:
+        """Number of open statements."""
+        return len(self.by_id)
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next statement gets."""
+        return self._next
+
+    def opened(self, plan: Relay, text: StatementText, parameters: int) -> Statement:
+        """The client has prepared a statement."""
+        derives = self._session.profile.flavor == "mysql"
+        statement = Statement(self._next, plan, text, parameters, derives=derives)
+        self.by_id[statement.id] = self._last = statement
+        self._next = self._next % (LAST_PREPARED - 1) + 1
+        while self._next in self.by_id:
+            self._next += 1
+        return statement
+
+    def failed(self) -> None:
+        """The client could not prepare a statement: none is the last one."""
+        self._last = None
+
+    def find(self, statement_id: int) -> Statement | None:
+        """The statement a client means."""
+        if statement_id == LAST_PREPARED and self._session.profile.flavor == "mariadb":
+            return self._last
+        return self.by_id.get(statement_id)
+
+    def close(self, statement_id: int) -> Statement | None:
+        """The client has closed a statement; None if there is none."""
+        statement = self.find(statement_id)
+        if statement is not None:
+            del self.by_id[statement.id]
+            if statement is self._last:
+                self._last = None
+            if statement.cursor:
+                self._cursor_closed()
+        return statement
+
+    def ran(self, statement: Statement, status: int, *, failed: bool) -> None:
+        """A command of the statement has ended: long data is used up, a cursor has begun or has come to its end."""
+        statement.forget_long_data()
+        if failed:
+            return
+        had = statement.cursor
+        statement.cursor = bool(status & _CURSOR_EXISTS) and not status & _LAST_ROW_SENT
+        if statement.cursor:
+            self._session.pins.add(PinReason.CURSOR)
+        elif had:
+            self._cursor_closed()
+
+    def _cursor_closed(self) -> None:
+        if not any(statement.cursor for statement in self.by_id.values()):
+            self._session.pins.discard(PinReason.CURSOR)
+
+    def clear(self) -> None:
+        """The session starts anew; ids are not used again."""
+        self.by_id.clear()
+        self._last = None
+
+
+def id_of(frame: bytes) -> int:
+    """The statement id in a framed command."""
+    return int.from_bytes(frame[_ID], "little")
+
+
+def wants_cursor(frame: bytes) -> bool:
+    """Whether an EXECUTE asks the server to keep the rows for FETCH."""
+    return bool(frame[_FLAGS] & _CURSOR_TYPES)
+
+
+def _unframed(frame: bytes) -> bytes:
+    """The payload of a command of several packets."""
+    parts = []
+    at = 0
+    while at < len(frame):
+        size = int.from_bytes(frame[at : at + 3], "little")
+        parts.append(frame[at + _HEADER : at + _HEADER + size])
+        at += _HEADER + size
+    return b"".join(parts)
