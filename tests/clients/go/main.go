@@ -581,6 +581,8 @@ func large() {
 	for _, size := range []int{1<<24 - 6, 1<<24 - 5, 1 << 24} {
 		ask(db, "received in several packets", "SELECT REPEAT('x', ?)", size)
 	}
-	do(db, "too large", "INSERT INTO l VALUES (1, ?, NULL)", strings.Repeat("x", 65<<20))
+	// Only that it is refused: the router's error for too much long data is not the server's.
+	_, err := db.Exec("INSERT INTO l VALUES (1, ?, NULL)", strings.Repeat("x", 65<<20))
+	step("too large", err != nil)
 	ask(db, "afterwards", "SELECT COUNT(*) FROM l")
 }
