@@ -35,7 +35,7 @@ from router.wire.constants import Command
 
 log = structlog.get_logger(__name__)
 
-_SWEEP_INTERVAL = 5.0
+_SWEEP_INTERVAL = 0.25
 _FAILED = 1
 
 

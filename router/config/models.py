@@ -32,7 +32,6 @@ from router.errors import Problem
 # in the log: nothing a user writes is ignored in silence. `*` stands for one name or list position; a key may carry
 # `=value` to mean all values but that one. Remove a line when the code acts on its key.
 NOT_YET: dict[str, str] = {
-    "listeners.*.proxy_protocol": "PROXY headers are not read yet, clients behind a load balancer show its address",
     "admin.mysql": "the SHOW interface is not served yet",
     "logging.slow_query": "slow statements are not logged yet",
     "groups.*.reads.consistency=eventual": "a replica may not have a session's last write yet",
@@ -65,7 +64,8 @@ class Listener(ShortMapping):
         default=None, description="TLS towards clients; without it, connections are not encrypted."
     )
     proxy_protocol: list[Network] = Field(
-        default=[], description="Networks trusted to send a PROXY v1/v2 header, such as the load balancer's."
+        default=[],
+        description="Networks, such as the load balancer's, whose connections all begin with a PROXY header (v1, v2).",
     )
 
 

@@ -30,7 +30,7 @@ from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.wire.framing import frame as framed
-from router.wire.scanner import PREPARE, QUERY
+from router.wire.scanner import CURSOR, PREPARE, QUERY
 
 # Commands about a statement, rather than the statement: they change nothing, wherever they run.
 _ABOUT = StatementFacts(StatementKind.OTHER, read=True, reason=Reason.READ, tables=())
@@ -132,9 +132,8 @@ class Executor:
 
     @property
     def _primary_only(self) -> bool:
-        """Whether even a proven read must not go to a replica."""
-        # A cursor pins its session, which must then be able to write.
-        return not self.session.autocommit or (self._statement is not None and wants_cursor(self._frame))
+        """Whether even a proven read must not go to a replica: a cursor pins, and the session may want to write."""
+        return not self.session.autocommit or self._kind == CURSOR
 
     def prepare(self, plan: Relay, frame: bytes) -> None:
         """COM_STMT_PREPARE of the statement that ``plan`` is for."""
@@ -144,7 +143,7 @@ class Executor:
     def execute(self, statement: Statement, frame: bytes) -> None:
         """COM_STMT_EXECUTE."""
         self._statement = statement
-        self.run(statement.plan, frame)
+        self.run(statement.plan, frame, CURSOR if wants_cursor(frame) else QUERY)
 
     def about(self, statement: Statement, frame: bytes, kind: int) -> None:
         """COM_STMT_FETCH or COM_STMT_RESET of a statement with an open cursor."""
@@ -215,7 +214,7 @@ class Executor:
         commands.extend(query(sql) for sql in also)
         if not commands:
             self._send(plan, backend)
-        elif plan.facts.read and self._kind in (QUERY, PREPARE):
+        elif plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE):
             self._send(plan, backend, b"".join(commands), len(commands))
         else:
             capture = Capture(self._matched, self._lost_unsent)
@@ -317,7 +316,7 @@ class Executor:
         server.durations.observe(perf_counter() - self._started)
         facts = plan.facts
         if self._statement is not None:
-            self.statements.ran(self._statement, scanner.status, failed=scanner.error is not None)
+            self.statements.ran(self._statement, scanner, cursor=self._kind != QUERY)
         if (
             not facts.read
             or scanner.error is not None

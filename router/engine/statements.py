@@ -18,6 +18,7 @@ from router.session.state import SessionState
 from router.sql.facts import PinReason, StatementKind
 from router.wire.constants import MAX_PAYLOAD, Command, ServerStatus
 from router.wire.framing import frame as framed
+from router.wire.scanner import ResponseScanner
 
 # A client that opens more than a server would let all clients together has lost count.
 MAX_OPEN = 16_382
@@ -189,13 +190,16 @@ class Statements:
                 self._cursor_closed()
         return statement
 
-    def ran(self, statement: Statement, status: int, *, failed: bool) -> None:
-        """A command of the statement has ended: long data is used up, a cursor has begun or has come to its end."""
+    def ran(self, statement: Statement, outcome: ResponseScanner, *, cursor: bool) -> None:
+        """A command of the statement has ended: long data is used up, a cursor has begun or has come to its end.
+
+        ``cursor``: it was about one; otherwise the flags for cursors speak of those inside procedures.
+        """
         statement.forget_long_data()
-        if failed:
+        if outcome.error is not None:
             return
         had = statement.cursor
-        statement.cursor = bool(status & _CURSOR_EXISTS) and not status & _LAST_ROW_SENT
+        statement.cursor = cursor and outcome.status & (_CURSOR_EXISTS | _LAST_ROW_SENT) == _CURSOR_EXISTS
         if statement.cursor:
             self._session.pins.add(PinReason.CURSOR)
         elif had:

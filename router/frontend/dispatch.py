@@ -201,6 +201,12 @@ class Dispatcher:
             status |= ServerStatus.ANSI_QUOTES
         return int(status)
 
+    @property
+    def patience(self) -> float:
+        """Seconds the client itself wants to be allowed to be silent (wait_timeout), infinite if it never said so."""
+        wanted = self.session.variables.values.get("wait_timeout", "")
+        return float(wanted) if wanted.isdecimal() else float("inf")
+
     def _ok(self, last_sequence: int = 0) -> None:
         payload = encode_ok(OkPacket(status=self.status), self.capabilities)
         self._client.write(frame(payload, last_sequence + 1))

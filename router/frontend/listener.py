@@ -33,6 +33,7 @@ from router.session.state import SessionState
 from router.wire.constants import NONCE_SIZE, Capability
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Login
+from router.wire.scramble import CACHING_SHA2, NATIVE_PASSWORD
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +113,7 @@ class Frontend:
             directory=self._directory,
             counters=self._shared.services.counters,
             rsa=self._rsa,
+            balancers=listener.proxy_protocol,
             tls=context,
             tls_required=tls is not None and tls.mode == "required",
             timeout=self._config.limits.connect_timeout,
@@ -145,7 +147,7 @@ class Frontend:
         group = self._shared.services.topology.groups[self._catalog.default_group]
         return group.profile or UNKNOWN
 
-    def _greeting(self) -> tuple[str, int, int]:
+    def _greeting(self) -> tuple[str, int, int, str]:
         profile = self._profile()
         capabilities = CAPABILITIES
         if all(
@@ -157,7 +159,9 @@ class Frontend:
             (number for number, (name, _) in profile.collations.items() if name == profile.collation and number < 256),
             255 if profile.flavor == "mysql" else 45,
         )
-        return profile.version, int(capabilities), collation_id
+        # What clients of such a server expect: Connector/J reads answers by the version that MariaDB pretends to have.
+        plugin = NATIVE_PASSWORD if profile.flavor == "mariadb" else CACHING_SHA2
+        return profile.version, int(capabilities), collation_id, plugin
 
     def _prepare(self, account: Account, schema: str | None, login: Login) -> asyncio.Future[None] | None:
         """Ask a server whether the schema of a login exists, unless it said so a moment ago."""
@@ -260,14 +264,14 @@ class Frontend:
         login.change_user(transport, welcome, payload)
 
     def sweep(self, now: float) -> None:
-        """Disconnect clients that have been silent for ``limits.idle_timeout``."""
+        """Disconnect clients that have been silent for ``limits.idle_timeout``, or their own wait_timeout."""
         limit = self._config.limits.idle_timeout
         for session in self._shared.sessions:
             client = session.client
             if client.active or not client.idle:
                 client.active = False
                 client.last_activity = now
-            elif now - client.last_activity > limit:
+            elif now - client.last_activity > min(limit, session.patience):
                 session.close()
 
 

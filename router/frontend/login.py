@@ -14,11 +14,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import cast
 
 import structlog
 
-from router.errors import MySQLError
+from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account, Directory, RsaKeyPair
 from router.metrics import Counters
 from router.tasks import spawn
@@ -27,6 +28,7 @@ from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
 from router.wire.handshake import Accepted, Effect, Login, Refused, Send, ServerHandshake, StartTls
 from router.wire.packets import ErrPacket
+from router.wire.proxy_header import ProxyHeader
 
 log = structlog.get_logger(__name__)
 
@@ -75,17 +77,19 @@ class Welcome:
 class Door:
     """What all logins of one listener share.
 
-    ``greeting`` gives (server version, capabilities, collation id); ``prepare`` checks the schema on a server, and
-    with it that a server can be reached, and raises MySQLError; ``enter`` makes the session.
+    ``balancers`` are the networks from which every connection begins with a PROXY header.
+    ``greeting`` gives (server version, capabilities, collation id, plugin); ``prepare`` checks the schema on a server,
+    and with it that a server can be reached, and raises MySQLError; ``enter`` makes the session.
     """
 
     directory: Directory
     counters: Counters
     rsa: RsaKeyPair
+    balancers: list[IPv4Network | IPv6Network]
     tls: ssl.SSLContext | None
     tls_required: bool
     timeout: float
-    greeting: Callable[[], tuple[str, int, int]]
+    greeting: Callable[[], tuple[str, int, int, str]]
     nonce: Callable[[], bytes]
     decoy: bytes
     next_id: Callable[[], int]
@@ -112,6 +116,8 @@ class LoginConnection(asyncio.BufferedProtocol):
         self._address: str | None = None
         self._connection_id = 0
         self._over = False
+        self._proxy: ProxyHeader | None = None
+        self._inside = False
 
     # -- asyncio protocol --------------------------------------------------------------------------------------
 
@@ -134,9 +140,19 @@ class LoginConnection(asyncio.BufferedProtocol):
             self._over = True
             transport.close()
             return
+        self._inside = True
         self._timer = asyncio.get_running_loop().call_later(door.timeout, self._timed_out)
+        if self._address is not None and _is_within(self._address, door.balancers):
+            self._proxy = ProxyHeader()
+            self._payload = bytearray(self._proxy.need)
+            self._in_payload = True
+        else:
+            self._greet(transport)
+
+    def _greet(self, transport: asyncio.Transport) -> None:
+        door = self._door
         self._connection_id = door.next_id()
-        version, capabilities, collation_id = door.greeting()
+        version, capabilities, collation_id, plugin = door.greeting()
         self._handshake = ServerHandshake(
             connection_id=self._connection_id,
             server_version=version,
@@ -150,6 +166,7 @@ class LoginConnection(asyncio.BufferedProtocol):
             lookup=lambda name: door.directory.lookup(name, self._address),
             rsa=door.rsa,
             client_host=self._host,
+            default_plugin=plugin,
             decoy_nonce=door.decoy,
         )
         transport.write(self._handshake.greeting())
@@ -176,8 +193,32 @@ class LoginConnection(asyncio.BufferedProtocol):
         payload = bytes(self._payload)
         self._in_payload = False
         self._have = 0
-        if self._handshake is not None:
+        if self._proxy is not None:
+            self._introduced(self._proxy, payload)
+        elif self._handshake is not None:
             self._apply(self._handshake.receive(self._header[3], payload))
+
+    def _introduced(self, header: ProxyHeader, data: bytes) -> None:
+        """Some of the PROXY header has come."""
+        transport = self._transport
+        assert transport is not None
+        try:
+            header.feed(data)
+        except ProtocolError as error:
+            log.warning("not a PROXY header", host=self._host, reason=str(error))
+            self._door.counters.connections["aborted"] += 1
+            self._over = True
+            self._end()
+            transport.abort()
+            return
+        if header.need:
+            self._payload = bytearray(header.need)
+            self._in_payload = True
+            return
+        self._proxy = None
+        if header.source is not None:
+            self._host = self._address = header.source
+        self._greet(transport)
 
     def eof_received(self) -> bool:
         """The client gave up."""
@@ -192,6 +233,7 @@ class LoginConnection(asyncio.BufferedProtocol):
     def change_user(self, transport: asyncio.Transport, welcome: Welcome, payload: bytes) -> None:
         """COM_CHANGE_USER (``payload``): the logged-in client of ``welcome`` proves itself again, as somebody else."""
         self._transport = transport
+        self._inside = True
         self._handshake = welcome.handshake
         self._host = welcome.client_host
         self._address = welcome.client_address
@@ -297,6 +339,11 @@ class LoginConnection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._handshake is not None:
-            self._handshake = None
+        self._handshake = None
+        if self._inside:
+            self._inside = False
             self._door.leave()
+
+
+def _is_within(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
+    return bool(networks) and any(ip_address(address.partition("%")[0]) in network for network in networks)

@@ -112,6 +112,12 @@ class Credential:
             return not self.password
         return self.sha2_digest == sha2_digest(b"") or self.native_hash == native_hash(b"")
 
+    def is_password(self, password: bytes) -> bool:
+        """Whether this is the password, as far as caching_sha2_password can tell."""
+        if (digest := self.digest) is not None:
+            return hmac.compare_digest(sha2_digest(password), digest)
+        return self.sha2_crypt is not None and check_sha2_crypt(self.sha2_crypt, password)
+
     def supports(self, plugin: str) -> bool:
         """Whether a client can prove the password with `plugin`."""
         if plugin == NATIVE_PASSWORD:
@@ -375,7 +381,9 @@ class ServerHandshake:
             return self._refuse_old_client("the client scrambles as before MySQL 4.1")
         if not self._agreed & Capability.PLUGIN_AUTH:
             return self._verify_without_plugins(response.auth_response)
-        if self._claim.credential.supports(self._claim.plugin):
+        # A client that does not know the greeting's plugin answers with its own and nothing: it waits for a nonce.
+        unanswered = self._claim.plugin != self._default_plugin and response.auth_response in _NO_PASSWORD
+        if self._claim.credential.supports(self._claim.plugin) and not unanswered:
             return self._verify(response.auth_response)
         return self._switch(self._preferred_plugin())
 
@@ -391,10 +399,12 @@ class ServerHandshake:
                 stored is not None and not credential.empty and check_native(stored, self._nonce, response)
             )
         digest = credential.digest
-        if digest is None:
-            self.state = State.FULL
-            return [self._more(_FULL)]
-        return self._conclude(not credential.empty and check_sha2_fast(digest, self._nonce, response), fast=True)
+        allowed = self._tls or not credential.require_tls
+        if digest is not None and allowed and not credential.empty and check_sha2_fast(digest, self._nonce, response):
+            return self._conclude(True, fast=True)
+        # As in MySQL, whose cache may be out of date: a wrong scramble is no verdict yet, for nobody.
+        self.state = State.FULL
+        return [self._more(_FULL)]
 
     def _verify_without_plugins(self, response: bytes) -> list[Effect]:
         """A client without PLUGIN_AUTH knows native scrambles only, and can't be told to switch."""
@@ -427,9 +437,7 @@ class ServerHandshake:
         if terminated[-1:] != b"\0":
             return self._conclude(False, "the password has no closing NUL")
         password = terminated[:-1]
-        stored = self._claimant().credential.sha2_crypt
-        correct = bool(password) and stored is not None and check_sha2_crypt(stored, password)
-        return self._conclude(correct, password=password)
+        return self._conclude(bool(password) and self._claimant().credential.is_password(password), password=password)
 
     # -- outcomes -----------------------------------------------------------------------------------------------------
 
@@ -527,11 +535,10 @@ class ServerHandshake:
         self._claim = replace(self._claimant(), plugin=plugin)
 
     def _preferred_plugin(self) -> str:
-        """The greeting's plugin if the user can prove the password with it, else the one of the two that is left."""
-        credential = self._claimant().credential
-        if credential.supports(self._default_plugin):
-            return self._default_plugin
-        return NATIVE_PASSWORD if credential.supports(NATIVE_PASSWORD) else CACHING_SHA2
+        """A plugin with which the user can prove the password: the better of the client's and the greeting's."""
+        claim = self._claimant()
+        wanted = (CACHING_SHA2 if claim.plugin == CACHING_SHA2 else self._default_plugin, NATIVE_PASSWORD)
+        return next((plugin for plugin in wanted if claim.credential.supports(plugin)), CACHING_SHA2)
 
     def _frame(self, payload: bytes) -> bytes:
         data = frame(payload, self._sequence)

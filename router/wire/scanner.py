@@ -10,6 +10,7 @@ Shapes (MySQL internals manual, "Text Resultset", "COM_STMT_PREPARE Response"; M
     PREPARE   statement head, parameter definitions [EOF], column definitions [EOF]
     ROWS      rows or definitions until EOF/OK (COM_STMT_FETCH, COM_FIELD_LIST)
     SINGLE    one packet of any content (COM_STATISTICS)
+    CURSOR    as QUERY, but a result may end behind its column definitions: the rows are fetched later
 
 We ask servers for more session trackers than clients do. An OK packet with trackers is therefore given back in
 ``splices`` as the client is to get it: without any, or, if it negotiated CLIENT_SESSION_TRACK, with those a server
@@ -31,6 +32,7 @@ QUERY: Final = 0
 PREPARE: Final = 1
 ROWS: Final = 2
 SINGLE: Final = 3
+CURSOR: Final = 4
 
 _FIRST: Final = 0  # the first packet of a result
 _COLUMNS: Final = 1  # column definitions, counted down
@@ -120,7 +122,7 @@ class ResponseScanner:
     def start(self, kind: int, deprecate_eof: bool) -> None:
         """Expect a response of ``kind``; ``deprecate_eof`` is what both sides negotiated."""
         self._kind = kind
-        self._state = _FIRST if kind <= PREPARE else (_ROWS if kind == ROWS else _ANY)
+        self._state = _ROWS if kind == ROWS else (_ANY if kind == SINGLE else _FIRST)
         self._deprecate_eof = deprecate_eof
         self._need = 0
         self._skip = 0
@@ -220,7 +222,7 @@ class ResponseScanner:
             if not need:
                 state = _ROWS if self._deprecate_eof else _COLUMNS_EOF
         if state == _COLUMNS_EOF and pos + 9 <= size and data[pos : pos + 3] == b"\x05\0\0":
-            if data[pos + 4] != 0xFE or data[pos + 7] & _CURSOR_EXISTS or data[pos + 8] & _STATE_CHANGED >> 8:
+            if data[pos + 4] != 0xFE or data[pos + 8] & _STATE_CHANGED >> 8:
                 self._state = state
                 return pos
             pos += 9
@@ -315,7 +317,8 @@ class ResponseScanner:
             raise ProtocolError("no EOF packet behind the column definitions")
         warnings, status = _two_shorts(data, pos + 5)
         status = self._without_state_change(status, pos)
-        if status & _CURSOR_EXISTS:  # rows come with COM_STMT_FETCH
+        # Only then: MariaDB also sets the flag in a procedure that has a cursor of its own.
+        if status & _CURSOR_EXISTS and self._kind == CURSOR:
             self.warnings, self.status = warnings, status
             self._result_ended(status)
         else:

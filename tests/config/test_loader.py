@@ -234,7 +234,6 @@ listeners:
     assert [str(warning).partition(" is accepted but not yet acted on: ")[0] for warning in warnings(config)] == [
         "routes.yaml:7:13: groups.third.reads.consistency:",
         "routes.yaml:7:34: groups.third.reads.max_lag:",
-        "routes.yaml:14:31: listeners.0.proxy_protocol:",
     ]
 
 

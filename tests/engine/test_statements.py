@@ -14,6 +14,7 @@ from router.session.state import SessionState
 from router.session.variables import EMPTY
 from router.sql.facts import PinReason, Reason, StatementFacts, StatementKind
 from router.wire.framing import frame
+from router.wire.scanner import ResponseScanner
 from tests.fakes import PROFILE
 
 PLAN = Relay("main", Role.REPLICA, Reason.READ, StatementFacts(StatementKind.SELECT, read=True, reason=Reason.READ))
@@ -39,6 +40,14 @@ def execute(statement_id: int, *values: bytes, types: bytes | None = None, param
     if parameters:
         head += bytes((parameters + 7) // 8) + (b"\0" if types is None else b"\1" + types)
     return frame(head + b"".join(values), 0)
+
+
+def ended(status: int, *, failed: bool = False) -> ResponseScanner:
+    """A response that has ended."""
+    scanner = ResponseScanner()
+    scanner.status = status
+    scanner.error = b"\xff" if failed else None
+    return scanner
 
 
 # --- ids --------------------------------------------------------------------------------------------------------------
@@ -159,7 +168,7 @@ def test_long_data_goes_in_front_and_is_used_up() -> None:
     expected = [frame(b"\x18\5\0\0\0\0\0" + piece, 0) for piece in (b"one", b"two")]
     assert statement.command(command, ServerStatement(5)) == b"".join(expected) + execute(5, types=STRING, parameters=1)
     assert statement.long_data == pieces, "kept until there is an answer: a read may be sent elsewhere"
-    ours.ran(statement, 0, failed=True)
+    ours.ran(statement, ended(0, failed=True), cursor=True)
     assert statement.long_size == 0
     assert statement.command(command, ServerStatement(5)) == execute(5, types=STRING, parameters=1)
 
@@ -184,15 +193,22 @@ def test_a_cursor_pins_until_its_last_row() -> None:
     state = session()
     ours = Statements(state)
     one, other = opened(ours), opened(ours)
-    ours.ran(one, CURSOR_EXISTS, failed=False)
-    ours.ran(other, CURSOR_EXISTS, failed=False)
+    ours.ran(one, ended(CURSOR_EXISTS, failed=False), cursor=True)
+    ours.ran(other, ended(CURSOR_EXISTS, failed=False), cursor=True)
     assert state.pins == {PinReason.CURSOR}
-    ours.ran(one, CURSOR_EXISTS, failed=False)
+    ours.ran(one, ended(CURSOR_EXISTS, failed=False), cursor=True)
     assert one.cursor
-    ours.ran(one, CURSOR_EXISTS | LAST_ROW_SENT, failed=False)
+    ours.ran(one, ended(CURSOR_EXISTS | LAST_ROW_SENT, failed=False), cursor=True)
     assert not one.cursor
     assert state.pins == {PinReason.CURSOR}, "the other one is still open"
     ours.close(other.id)
+    assert state.pins == set()
+
+
+def test_a_cursor_inside_a_procedure_is_not_the_clients() -> None:
+    state = session()
+    ours = Statements(state)
+    ours.ran(opened(ours), ended(CURSOR_EXISTS), cursor=False)
     assert state.pins == set()
 
 
@@ -200,11 +216,11 @@ def test_a_failed_fetch_leaves_the_cursor_to_the_client() -> None:
     state = session()
     ours = Statements(state)
     one = opened(ours)
-    ours.ran(one, CURSOR_EXISTS, failed=False)
-    ours.ran(one, 0, failed=True)
+    ours.ran(one, ended(CURSOR_EXISTS, failed=False), cursor=True)
+    ours.ran(one, ended(0, failed=True), cursor=True)
     assert one.cursor
     assert state.pins == {PinReason.CURSOR}
-    ours.ran(one, 2, failed=False)
+    ours.ran(one, ended(2, failed=False), cursor=True)
     assert state.pins == set()
 
 

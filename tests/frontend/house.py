@@ -7,6 +7,7 @@ import contextlib
 import functools
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
 import pymysql
@@ -78,6 +79,8 @@ class House:
         tls_required: bool = False,
         timeout: float = 5.0,
         places: int = 10,
+        plugin: str = "caching_sha2_password",
+        balancers: list[IPv4Network | IPv6Network] | None = None,
         prepare: Callable[[str | None], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         settings = {"groups": {"main": {"servers": ["127.0.0.1:3306"]}}, "users": USERS}
@@ -95,10 +98,11 @@ class House:
             directory=self.directory,
             counters=self.counters,
             rsa=_key_pair(),
+            balancers=balancers or [],
             tls=tls,
             tls_required=tls_required,
             timeout=timeout,
-            greeting=lambda: ("9.7.0-router", int(CAPABILITIES | Capability.DEPRECATE_EOF), 255),
+            greeting=lambda: ("9.7.0-router", int(CAPABILITIES | Capability.DEPRECATE_EOF), 255, plugin),
             nonce=lambda: NONCE,
             decoy=b"decoy",
             next_id=self._next_id,

@@ -268,6 +268,24 @@ def test_silent_clients_are_sent_away(run: Run) -> None:
     run(test())
 
 
+def test_a_client_sets_its_own_wait_timeout(run: Run) -> None:
+    async def test() -> None:
+        async with House(idle_timeout="100s").open() as house:
+            connection = await house.connect()
+            (session,) = house.sessions
+            now = asyncio.get_running_loop().time()
+            session.session.variables = session.session.variables.with_changes({"wait_timeout": "200"})
+            house.frontend.sweep(now)
+            house.frontend.sweep(now + 99)
+            session.session.variables = session.session.variables.with_changes({"wait_timeout": "3"})
+            assert len(house.sessions) == 1
+            house.frontend.sweep(now + 99)
+            await house.empty()
+            await close(connection)
+
+    run(test())
+
+
 def test_a_client_that_waits_for_an_answer_is_not_silent(run: Run) -> None:
     async def test() -> None:
         async with House(idle_timeout="100s").open() as house:
@@ -304,7 +322,7 @@ def test_the_greeting_is_that_of_the_server(run: Run) -> None:
             first, second = await greeting(house), await greeting(house)
             assert first.server_version == PROFILE.version
             assert PROFILE.collations[first.collation_id][0] == PROFILE.collation
-            assert first.auth_plugin == b"caching_sha2_password"
+            assert first.auth_plugin == b"mysql_native_password", "as MariaDB says"
             assert not first.capabilities & (Capability.SSL | Capability.COMPRESS)
             assert first.nonce != second.nonce
             assert first.connection_id != second.connection_id
@@ -472,9 +490,11 @@ async def change_user(house: House, connection: Connection, user: str, password:
         nonce = request.split(b"\0", 1)[1][:20]
         line.sendall(frame(sha2_scramble(password.encode(), nonce), sequence + 1))
         while True:
-            _, answer = _read(line)
+            sequence, answer = _read(line)
             if answer[0] != 1:
                 return answer
+            if answer == b"\1\4":  # what follows would be the password, encrypted
+                line.sendall(frame(b"not encrypted", sequence + 1))
 
     return await asyncio.to_thread(talk)
 

@@ -199,6 +199,44 @@ def test_a_full_house(run: Run) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("user", ["app", "native", "sha2", "empty"])
+def test_a_greeting_with_the_other_plugin(run: Run, user: str) -> None:
+    """In front of MariaDB the greeting names mysql_native_password, whatever the users have."""
+
+    async def test() -> None:
+        async with House(plugin="mysql_native_password").open() as house:
+            await house.visit(user, "" if user == "empty" else PASSWORD)
+            assert (await house.refused(user, "wrong"))[0] == 1045
+
+    run(test())
+
+
+def test_a_client_that_does_not_know_the_greetings_plugin_is_asked_again(run: Run) -> None:
+    """MySQL 9 knows mysql_native_password no more: it answers with its own plugin, an empty response, and waits."""
+
+    async def test() -> None:
+        async with House(plugin="mysql_native_password").open() as house, house.dial() as (reader, writer):
+            response = HandshakeResponse(
+                capabilities=int(LOGIN),
+                max_packet=0,
+                collation_id=45,
+                username=b"app",
+                auth_response=b"",
+                database=None,
+                auth_plugin=b"caching_sha2_password",
+                attributes={},
+            )
+            writer.write(frame(response.encode(), 1))
+            head = await reader.readexactly(4)
+            payload = await reader.readexactly(head[0])
+            assert payload == b"\xfecaching_sha2_password\0" + NONCE + b"\0"
+            writer.write(frame(sha2_scramble(PASSWORD.encode(), NONCE), 3))
+            assert await reader.readexactly(6) == frame(b"\1\3", 4)
+            assert (await reader.readexactly(5))[4] == 0
+
+    run(test())
+
+
 # --- TLS --------------------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,33 @@ def pair(server_set: ReplicaSet, router: RunningRouter) -> Iterator[tuple[Connec
     primary.execute("DROP DATABASE commands")
 
 
+def test_a_procedure_with_a_cursor_of_its_own(pair: tuple[Connection, Connection]) -> None:
+    """MariaDB then sets the flag for cursors, although the rows follow."""
+    for connection in pair:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP PROCEDURE IF EXISTS p1")
+            cursor.execute(
+                "CREATE PROCEDURE p1() BEGIN DECLARE a INT; DECLARE c CURSOR FOR SELECT 1; OPEN c; FETCH c INTO a; "
+                "SELECT a, 'row'; SELECT 2; END"
+            )
+            cursor.execute("CALL p1()")
+            assert cursor.fetchall() == ((1, "row"),)
+            assert cursor.nextset()
+            assert cursor.fetchall() == ((2,),)
+
+
+def test_a_silent_client_keeps_to_its_own_wait_timeout(server_set: ReplicaSet, router: RunningRouter) -> None:
+    connection = router.connect()
+    rows(connection, "SET wait_timeout = 1")
+
+    def gone() -> bool:
+        return not len(router.call(lambda gateway: gateway.sessions))
+
+    wait_until(gone, "the end of the silent session")
+    with pytest.raises(pymysql.MySQLError):
+        rows(connection, "SELECT 1")
+
+
 def test_ping_with_and_without_a_held_connection(pair: tuple[Connection, Connection]) -> None:
     for connection in pair:
         assert send(connection, Command.PING) == b"\x00\x00\x00\x02\x00\x00\x00"

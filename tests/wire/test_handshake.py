@@ -265,7 +265,7 @@ def test_a_user_who_must_come_by_tls(password: bytes) -> None:
     """Right and wrong passwords can't be told apart: nothing but the common error goes out."""
     credential = Credential(password=PASSWORD, require_tls=True)
     client = Client(password).log_in(server({"app": credential}, tls_available=True))
-    assert client.heard == ["error 1045"]
+    assert client.heard == ["full", "error 1045"]
     client = Client(password, secure=True)
     machine = server({"app": credential}, tls_available=True)
     start_tls(machine, client)
@@ -502,7 +502,7 @@ def test_change_user_to_stored_forms(credential: Credential) -> None:
 def test_a_refused_change_of_user_is_final(username: str) -> None:
     machine, client = logged_in({"app": PLAIN})
     change(machine, client, username, b"wrong", CACHING_SHA2)
-    assert client.heard == ["switch caching_sha2_password", "error 1045"]
+    assert client.heard == ["switch caching_sha2_password", "full", "error 1045"]
     assert machine.state is State.REFUSED
 
 
@@ -526,6 +526,7 @@ def test_change_user_malformed_or_out_of_place() -> None:
 def test_errors_have_the_class_their_catchers_look_for() -> None:
     machine = server({"app": PLAIN})
     machine.greeting()
-    refused = machine.receive(1, Client(b"wrong", nonce=NONCE).response())[-1]
+    machine.receive(1, Client(b"wrong", nonce=NONCE).response())
+    refused = machine.receive(3, b"wrong\0")[-1]
     assert isinstance(refused, Refused)
     assert type(refused.error) is AccessDenied

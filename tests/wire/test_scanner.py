@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from router.errors import ProtocolError
 from router.wire.codec import push_lenenc_bytes, push_lenenc_int
 from router.wire.framing import frame
-from router.wire.scanner import PREPARE, QUERY, ROWS, SINGLE, ResponseScanner
+from router.wire.scanner import CURSOR, PREPARE, QUERY, ROWS, SINGLE, ResponseScanner
 
 AUTOCOMMIT = 0x0002
 MORE = 0x0008
-CURSOR = 0x0040
+EXISTS = 0x0040
 CHANGED = 0x4000
 
 
@@ -96,7 +96,13 @@ RESPONSES = {
     ),
     "prepared, nothing to describe": (framed(b"\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), PREPARE, False),
     "prepare refused": (framed(ERR), PREPARE, False),
-    "cursor opened": (framed(b"\x01", COLUMN, eof(AUTOCOMMIT | CURSOR)), QUERY, False),
+    "cursor opened": (framed(b"\x01", COLUMN, eof(AUTOCOMMIT | EXISTS)), CURSOR, False),
+    "cursor not opened": (framed(b"\x01", COLUMN, eof(), ROW, eof()), CURSOR, False),
+    "a cursor inside a procedure": (
+        framed(b"\x01", COLUMN, eof(AUTOCOMMIT | EXISTS | MORE), ROW, eof(AUTOCOMMIT | EXISTS | MORE), ok()),
+        QUERY,
+        False,
+    ),
     "fetched": (framed(ROW, ROW, eof()), ROWS, False),
     "statistics": (framed(b"Uptime: 12  Threads: 1"), SINGLE, False),
     "set option": (framed(eof()), QUERY, False),
