@@ -1,16 +1,16 @@
-"""node mysql2: text and prepared statements, pools, streams; the program is ``node/scenario.js``."""
+"""node: mysql2 and mariadb; the programs are ``node/mysql2.js`` and ``node/mariadb.js``."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clients.ways import Step, Way, Ways, missing, printed_steps, program, run_program
+from tests.clients.programs import running
+from tests.clients.ways import Ways, missing, program
 
 DIRECTORY = Path(__file__).parent / "node"
 INSTALL_TIMEOUT = 120.0
@@ -38,13 +38,9 @@ def install(npm: str) -> None:
     except subprocess.TimeoutExpired:
         missing(f"npm ci did not end in {INSTALL_TIMEOUT:g} s")
     except subprocess.CalledProcessError as error:
-        missing(f"npm ci could not install mysql2: {error.stderr.strip()[-500:]}")
+        missing(f"npm ci could not install the drivers: {error.stderr.strip()[-500:]}")
 
 
-def test_node_mysql2(ways_to_primary: Ways, node: str) -> None:
-    def application(way: Way) -> Iterator[Step]:
-        done = run_program([node, str(DIRECTORY / "scenario.js"), way.as_json()], environment={"TZ": "UTC"})
-        yield from printed_steps(done.stdout.decode())
-        assert done.returncode == 0, done.stderr.decode()
-
-    ways_to_primary.compare(application)
+@pytest.mark.parametrize("driver", ["mysql2", "mariadb"])
+def test_node(ways_to_primary: Ways, node: str, driver: str, tmp_path: Path) -> None:
+    ways_to_primary.compare(running([node, str(DIRECTORY / f"{driver}.js")], tmp_path))
