@@ -7,6 +7,8 @@ type at its extremes, so that no program has to write them in its own language.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import hashlib
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from router.sandbox import Flavor
-from tests.clients.ways import Scenario, Step, Way, printed_steps, run_program
+from tests.clients.ways import Scenario, Step, Way, missing, printed_steps, program, run_program
 
+INSTALL_TIMEOUT = 110.0
 COLUMNS = """id INT AUTO_INCREMENT PRIMARY KEY, tiny TINYINT, utiny TINYINT UNSIGNED, flag BOOLEAN, small SMALLINT,
     usmall SMALLINT UNSIGNED, medium MEDIUMINT, umedium MEDIUMINT UNSIGNED, n INT, un INT UNSIGNED, big BIGINT,
     ubig BIGINT UNSIGNED, filled INT(6) ZEROFILL, price DECIMAL(30,10), exact DECIMAL(65,30), f FLOAT,
@@ -171,3 +174,18 @@ def build(command: Sequence[str], directory: Path, seconds: float, environment: 
     except subprocess.TimeoutExpired:
         return f"{command[0]} did not end in {seconds:g} s"
     return "" if done.returncode == 0 else f"{' '.join(command[:3])}: {(done.stdout + done.stderr).strip()[-800:]}"
+
+
+def install_node_packages(directory: Path, *after: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """What ``package-lock.json`` says, without running anybody's scripts, then ``after``; not twice for one lock."""
+    lock_file, done = directory / "package-lock.json", directory / "node_modules" / ".installed"
+    locked = hashlib.sha256(lock_file.read_bytes()).hexdigest()
+    with lock_file.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if done.exists() and done.read_text(encoding="ascii") == locked:
+            return
+        install = [program("npm"), "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+        for command, variables in [(install, None), *((command, environment) for command in after)]:
+            if problem := build(command, directory, INSTALL_TIMEOUT, variables):
+                missing(problem)
+        done.write_text(locked, encoding="ascii")
