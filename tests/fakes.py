@@ -52,6 +52,7 @@ PROFILE = ServerProfile(
         8: ("latin1_swedish_ci", "latin1"),
         28: ("gbk_chinese_ci", "gbk"),
         45: ("utf8mb4_general_ci", "utf8mb4"),
+        54: ("utf16_general_ci", "utf16"),
     },
     sql_mode="STRICT_TRANS_TABLES",
     character_set="latin1",

@@ -377,8 +377,6 @@ class Executor:
         """What the session has become, its connection is already."""
         session = self.session
         connection.variables = session.variables
-        if self._schema == session.schema == self._at_home(session.schema):
-            connection.schema = session.schema
         if self.key[2] != (session.schema is not None):
             self.key = (self.key[0], self.key[1], session.schema is not None)
 
@@ -411,13 +409,7 @@ class Executor:
             return
         plan = self._plan
         scanner = connection.scanner
-        firm = keep and (
-            scanner.error is not None
-            or scanner.warnings > 0
-            or (
-                plan is not None and (plan.facts.found_rows or plan.facts.looks_back or self._look.outlasts(plan.facts))
-            )
-        )
+        firm = keep and self._look.matters(scanner, plan.facts if plan is not None else None)
         soft = keep and (self._look.knows is connection or scanner.affected_rows > 0)
         if firm or soft:
             self._look.keep(connection, server, firm=firm)
@@ -551,6 +543,9 @@ class Executor:
         backend, server = self._backend, self._server
         if backend is not None and server is not None and backend.busy:
             self._killer.kill_query(server, backend.thread_id)
+        elif backend is None and self._plan is not None:
+            self._leasing.cancel()
+            self._answer(refusals.killed())
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""

@@ -19,6 +19,7 @@ from router.engine import questions
 from router.errors import ConnectionLost
 from router.session.state import SessionState
 from router.sql.facts import StatementFacts, StatementKind
+from router.wire.scanner import ResponseScanner
 
 # How long a connection with warnings or an error behind it is left to its session although others wait, in seconds.
 FIRM = 0.25
@@ -41,12 +42,24 @@ class LookBack:
     """The lingering connection of one session, if it has one.
 
     ``last_on`` is the connection that ran the last statement, while the session still has it; ``knows`` the only one
-    that knows LAST_INSERT_ID(), while ``SessionState.last_insert_id`` is None; ``firm`` whether
-    warnings or an error stand behind it. ``asking`` counts questions for LAST_INSERT_ID() under way; ``answered`` is
-    called after each.
+    that knows LAST_INSERT_ID(), while ``SessionState.last_insert_id`` is None; ``firm`` whether what stands behind it
+    ``matters``; ``asks`` whether this session has ever asked for counts: it will again, and its writes are then worth
+    as much patience as warnings. ``asking`` counts questions for LAST_INSERT_ID() under way; ``answered`` is called
+    after each.
     """
 
-    __slots__ = ("_answered", "_server", "_session", "_since", "asking", "connection", "firm", "knows", "last_on")
+    __slots__ = (
+        "_answered",
+        "_server",
+        "_session",
+        "_since",
+        "asking",
+        "asks",
+        "connection",
+        "firm",
+        "knows",
+        "last_on",
+    )
 
     def __init__(self, session: SessionState, answered: Callable[[], None]) -> None:
         self._session = session
@@ -58,6 +71,7 @@ class LookBack:
         self.last_on: BackendConnection | None = None
         self.knows: BackendConnection | None = None
         self.asking = 0
+        self.asks = False
 
     def keep(self, connection: BackendConnection, server: Server, *, firm: bool) -> None:
         """Let ``connection`` linger; ``firm`` when warnings or an error stand behind it."""
@@ -70,7 +84,13 @@ class LookBack:
 
     def remembers(self, connection: BackendConnection, command: bytes) -> bool:
         """Whether ``connection`` can answer a look-back as it is."""
+        self._asks_for_counts(command)
         return connection is self.last_on and (connection is self.knows or not questions.asks_for_insert_id(command))
+
+    def _asks_for_counts(self, command: bytes) -> bool:
+        asks = questions.asks_for_counts(command)
+        self.asks = self.asks or asks
+        return asks
 
     def untold(self, connection: BackendConnection, facts: StatementFacts) -> bool:
         """Whether ``connection`` must learn LAST_INSERT_ID() before a statement that may or may not set it.
@@ -89,7 +109,7 @@ class LookBack:
     def told(self, connection: BackendConnection, command: bytes) -> list[str] | None:
         """The statements after which ``connection`` can answer a look-back; None when there are none."""
         lost = self._session.last_insert_id is None and self.knows is not connection
-        if questions.asks_for_counts(command) or (lost and questions.asks_for_insert_id(command)):
+        if self._asks_for_counts(command) or (lost and questions.asks_for_insert_id(command)):
             return None
         tell = self.tell(connection)
         return tell if connection is self.last_on else [*tell, questions.CLEAR_WARNINGS]
@@ -121,6 +141,12 @@ class LookBack:
             and connection is not None
             and connection.profile.flavor == "mariadb"
         )
+
+    def matters(self, outcome: ResponseScanner, facts: StatementFacts | None) -> bool:
+        """Whether what the last statement left behind is likely to be asked for: others should wait a little."""
+        if outcome.error is not None or outcome.warnings > 0 or (self.asks and outcome.affected_rows > 0):
+            return True
+        return facts is not None and (facts.found_rows or facts.looks_back or self.outlasts(facts))
 
     def take(self) -> tuple[BackendConnection, Server] | None:
         """Use the lingering connection again; None when there is none, or it has ended."""

@@ -58,6 +58,11 @@ def past_forgotten() -> MySQLError:
     )
 
 
+def killed() -> MySQLError:
+    """KILL QUERY for a statement that still waited for a connection."""
+    return MySQLError(1317, "70100", "Query execution was interrupted")
+
+
 def not_sent(error: BackendError) -> MySQLError:
     """No server took the statement; nothing happened."""
     if isinstance(error, PoolTimeout):

@@ -19,7 +19,7 @@ from router.sql.facts import StatementFacts, StatementKind
 from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode
 from router.wire.framing import frame as framed
-from router.wire.packets import decode_session_changes
+from router.wire.packets import SessionChanges, decode_session_changes
 
 _PING = framed(bytes([Command.PING]), 0)
 _UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
@@ -62,12 +62,20 @@ class Settling:
         elif self._services.server_refused(error) == ErrorCode.PARSE_ERROR and not facts.multi:
             session.never_ran()
         changes = [decode_session_changes(blob) for blob in scanner.changes]
-        ask_charset = session.after(facts, changes, failed=error is not None)
-        self._adopt(connection)
+        ask_charset = self._after(connection, changes, failed=error is not None)
         if ask_charset:
             self._ask_charset(connection)
         else:
             self._synchronise(connection, facts)
+
+    def _after(self, connection: BackendConnection, changes: list[SessionChanges], *, failed: bool) -> bool:
+        session = self._session
+        ask_charset = session.after(self._facts, changes, failed=failed)
+        if any(change.schema is not None for change in changes):
+            # Where the connection is, and not only the session: DROP DATABASE leaves it nowhere.
+            connection.schema = session.schema
+        self._adopt(connection)
+        return ask_charset
 
     def _ask_charset(self, connection: BackendConnection) -> None:
         """The server does not report all of a character set change."""
@@ -111,9 +119,7 @@ class Settling:
 
         def done(payload: bytes, error: bytes | None) -> None:
             session.after_status(scanner.status)
-            changes = [decode_session_changes(blob) for blob in scanner.changes]
-            session.after(facts, changes, failed=False)
-            self._adopt(connection)
+            self._after(connection, [decode_session_changes(blob) for blob in scanner.changes], failed=False)
             scanner.warnings, scanner.affected_rows = warnings, affected
             self._done(connection)
 

@@ -272,8 +272,11 @@ class Dispatcher:
             self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
         elif statement.long_size > self._client.max_packet:
             statement.forget_long_data()
-            message = "Got a packet bigger than 'max_allowed_packet' bytes (long data of a prepared statement)"
-            self._refuse(mysql_error(ErrorCode.NET_PACKET_TOO_LARGE, message))
+            message = (
+                "Parameter of prepared statement which is set through mysql_send_long_data() is longer than "
+                "'max_allowed_packet' bytes"
+            )
+            self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         else:
             self.executor.execute(statement, frames)
 

@@ -24,12 +24,14 @@ from router.config.models import Listener, RouterConfig
 from router.engine import refusals
 from router.errors import BackendError, ConnectionLost
 from router.frontend.auth import Account, Directory, RsaKeyPair
+from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
 from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
 from router.session.state import SessionState
+from router.wire.compression import Compression, Zlib, Zstd
 from router.wire.constants import NONCE_SIZE, Capability
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Login
@@ -40,6 +42,8 @@ log = structlog.get_logger(__name__)
 # A schema that a server has accepted is not asked for again at the next login, for this many seconds.
 _SCHEMA_MEMORY = 30.0
 _BACKLOG = 1024
+# SQL cannot be written in these.
+_NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
 
 class Frontend:
@@ -150,6 +154,8 @@ class Frontend:
     def _greeting(self) -> tuple[str, int, int, str]:
         profile = self._profile()
         capabilities = CAPABILITIES
+        if profile.flavor == "mariadb":
+            capabilities &= ~Capability.ZSTD_COMPRESSION_ALGORITHM  # a bit that means nothing there
         if all(
             server.profile is None or server.profile.capabilities & Capability.DEPRECATE_EOF
             for server in self._shared.services.topology.servers()
@@ -167,6 +173,10 @@ class Frontend:
         """Ask a server whether the schema of a login exists, unless it said so a moment ago."""
         if self._stopping:
             raise mysql_error(ErrorCode.SERVER_SHUTDOWN, "Server shutdown in progress")
+        charset = self._profile().charset_of(login.collation_id)["character_set_client"]
+        if charset in _NOT_FOR_CLIENTS:
+            message = f"Variable 'character_set_client' can't be set to the value of '{charset}'"
+            raise mysql_error(ErrorCode.WRONG_VALUE_FOR_VAR, message)
         if schema is None:
             return None
         known = self._schemas.get((account.backend.name, schema))
@@ -214,6 +224,10 @@ class Frontend:
 
     def _enter(self, transport: asyncio.Transport, welcome: Welcome) -> int:
         """A client is in: give the transport its command phase. Returns the status flags for the welcome."""
+        line = transport
+        if (compression := _compression(welcome.login)) is not None and not isinstance(line, CompressedTransport):
+            transport = CompressedTransport(line, compression)
+            line.set_protocol(transport)  # type: ignore[arg-type]
         limits = self._config.limits
         now = asyncio.get_running_loop().time()
         client = ClientConnection(transport, limits.max_allowed_packet, self._shared.services.counters, now)
@@ -292,3 +306,12 @@ def _tls_context(listener: Listener) -> ssl.SSLContext | None:
         context.load_verify_locations(str(tls.client_ca))
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _compression(login: Login) -> Compression | None:
+    """What the client asked for; zlib when it knows both, as servers prefer it."""
+    if login.capabilities & Capability.COMPRESS:
+        return Compression(Zlib())
+    if login.capabilities & Capability.ZSTD_COMPRESSION_ALGORITHM:
+        return Compression(Zstd(login.zstd_level))
+    return None

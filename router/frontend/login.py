@@ -40,6 +40,7 @@ CAPABILITIES = (
     | Capability.FOUND_ROWS
     | Capability.LONG_FLAG
     | Capability.CONNECT_WITH_DB
+    | Capability.COMPRESS
     | Capability.ODBC
     | Capability.LOCAL_FILES
     | Capability.IGNORE_SPACE
@@ -56,6 +57,7 @@ CAPABILITIES = (
     | Capability.CONNECT_ATTRS
     | Capability.PLUGIN_AUTH_LENENC_CLIENT_DATA
     | Capability.SESSION_TRACK
+    | Capability.ZSTD_COMPRESSION_ALGORITHM
 )
 
 

@@ -141,6 +141,7 @@ class Login:
     max_packet: int
     auth_plugin: str
     password: bytes | None = None
+    zstd_level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,7 @@ class ServerHandshake:
         self._sequence = 0  # of the next frame, whoever sends it
         self._agreed = 0
         self._max_packet = 0
+        self._zstd_level = 0
         self._claim: _Claim | None = None
         self.state = State.RESPONSE
 
@@ -366,12 +368,15 @@ class ServerHandshake:
         response = HandshakeResponse.decode(payload, self._offered)
         self._agreed = response.capabilities & self._offered
         self._max_packet = response.max_packet
+        self._zstd_level = response.zstd_level
         if self._tls_required and not self.secure:
             return self._refuse_code(
                 ErrorCode.SECURE_TRANSPORT_REQUIRED,
                 "Connections using insecure transport are prohibited while --require_secure_transport=ON.",
                 "TLS is required",
             )
+        if response.capabilities & ~self._offered & Capability.COMPRESS:
+            raise ProtocolError("the client compresses, which was not offered: turn compression off in the client")
         if self._agreed & Capability.SSL and not self._tls:
             raise ProtocolError("the client announces TLS and does not start it")
         self._claim = self._claimed(
@@ -476,6 +481,7 @@ class ServerHandshake:
             attributes=claim.attributes,
             max_packet=self._max_packet,
             auth_plugin=claim.plugin,
+            zstd_level=self._zstd_level,
             password=password,
         )
         return [self._more(_FAST_OK), Accepted(login)] if fast else [Accepted(login)]

@@ -20,7 +20,7 @@ from router.sandbox import ReplicaSet, SandboxError, start_replica_set
 from router.sandbox.process import remove_directory, scratch_directory
 from tests.bench.report import TARGETS, print_tables, summarize, write_json
 from tests.bench.targets import Missing, Target, running, scheduling_group
-from tests.bench.work import EXTRA_WORKS, WORKS, Sample, Work, measure, prepare
+from tests.bench.work import WORKS, Sample, Work, measure, prepare
 
 ROOT = Path(__file__).parents[2]
 SERVER_OPTIONS = (
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)
     began = time.monotonic()
-    works = [work for work in (*WORKS, *(EXTRA_WORKS if options.prepared else ())) if _wanted(work, options.work)]
+    works = [work for work in WORKS if _wanted(work, options.work)]
     directory = scratch_directory()
     try:
         with start_replica_set("mariadb", replicas=0, options=SERVER_OPTIONS) as servers:
@@ -68,7 +68,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, help="length of one run (5; with --quick 2)")
     parser.add_argument("--work", action="append", help="only this work, such as read_only or point_select@16")
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this target")
-    parser.add_argument("--prepared", action="store_true", help="point selects with prepared statements as well")
     parser.add_argument("--output", type=Path, default=ROOT / "bench.json", help="where the figures go")
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (1 if options.quick else 3)

@@ -43,10 +43,9 @@ WORKS = (
     Work("point_select", 512),
     Work("read_only", 16),
     Work("read_write", 16),
+    Work("prepared", 200),
     Work("large_result", 1),
 )
-# Not part of bench.json.
-EXTRA_WORKS = (Work("prepared", 16),)
 
 
 @dataclass(frozen=True, slots=True)

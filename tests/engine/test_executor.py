@@ -14,7 +14,7 @@ from router.sql.facts import PinReason
 from router.wire.constants import Capability, ServerStatus
 from router.wire.framing import frame
 from tests.engine.bench import ROW, Bench, P, R
-from tests.fakes import AUTOCOMMIT, PROFILE, changed, eof, err, ok, query, rows, virtually, wire
+from tests.fakes import AUTOCOMMIT, PROFILE, changed, eof, err, ok, query, quiet, rows, virtually, wire
 
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
 BEGUN = ok(status=IN_TRANSACTION, changes=changed(transaction_characteristics="START TRANSACTION;"))
@@ -443,3 +443,17 @@ async def test_a_mysql_session_begins_with_the_servers_charset() -> None:
     bench = Bench(profile=replace(PROFILE, flavor="mysql"))
     connection = await bench.start("SELECT a FROM t")
     assert bench.sent(connection) == query("SELECT a FROM t")
+
+
+@virtually
+async def test_who_has_asked_for_counts_is_given_time_to_ask_again() -> None:
+    bench = Bench(P, most=1)
+    await bench.do("UPDATE t SET a = 1", ok(affected_rows=3))
+    await bench.do("SELECT ROW_COUNT()")
+    kept = await bench.do("UPDATE t SET a = 2", ok(affected_rows=2))
+    bench.sent(kept)
+    crowd = bench.crowd("db1", bench.executor.key)
+    await quiet()
+    assert not crowd.granted, "the answer is worth a moment"
+    assert await bench.do("SELECT ROW_COUNT()") is kept
+    assert bench.client.errors == []

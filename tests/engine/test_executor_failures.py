@@ -327,6 +327,21 @@ async def test_a_kill_under_way_hits_nobody_else() -> None:
 
 
 @virtually
+async def test_kill_query_of_a_statement_that_still_waits() -> None:
+    bench = Bench(P, most=1)
+    crowd = bench.crowd("db1", bench.executor.key)
+    await quiet()
+    bench.executor.run(bench.plan("UPDATE t SET a = 1"), query("UPDATE t SET a = 1"))
+    assert bench.client.events == []
+    bench.executor.kill_query()
+    assert bench.error.code == 1317
+    crowd.pool.release(crowd.connection)
+    assert bench.pool_of("db1") == (0, 1, 0)
+    await bench.do("UPDATE t SET a = 2")
+    assert bench.finished
+
+
+@virtually
 async def test_kill_query_of_who_runs_nothing() -> None:
     bench = Bench()
     await bench.do("BEGIN", BEGUN)

@@ -35,3 +35,8 @@ def test_what_is_not_supported_says_so_by_its_class() -> None:
 def test_a_servers_error_is_passed_on_as_it_is() -> None:
     error = refusals.from_server(ErrPacket(1049, "42000", b"Unknown database 'x'").encode())
     assert (error.code, error.sqlstate, error.message) == (1049, "42000", "Unknown database 'x'")
+
+
+def test_killed_in_the_words_of_a_server() -> None:
+    error = refusals.killed()
+    assert (error.code, error.sqlstate, error.message) == (1317, "70100", "Query execution was interrupted")

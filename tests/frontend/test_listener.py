@@ -23,6 +23,7 @@ from router.engine.services import Services
 from router.errors import BackendUnavailable
 from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.listener import Frontend, _nonce
+from router.frontend.login import CAPABILITIES
 from router.metrics import Counters
 from router.planner.cache import PlanCache
 from router.planner.catalog import Catalog
@@ -32,7 +33,7 @@ from router.sandbox.tls import make_certificates
 from router.session.registry import SessionRegistry
 from router.wire.constants import Capability
 from router.wire.framing import frame
-from router.wire.packets import Greeting
+from router.wire.packets import Greeting, HandshakeResponse
 from router.wire.scramble import sha2_scramble
 from tests.fakes import LOOPS, PROFILE, FakeConnector, WaitingSession, err, ok, payloads, run_on, wire
 
@@ -231,6 +232,29 @@ def test_a_full_pool_is_too_many_connections_at_the_login_too(run: Run) -> None:
     run(test())
 
 
+def test_a_login_in_a_character_set_that_sql_cannot_be_written_in(run: Run) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            number = next(key for key, (_, charset) in PROFILE.collations.items() if charset == "utf16")
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+            header = await reader.readexactly(4)
+            nonce = Greeting.decode(await reader.readexactly(header[0])).nonce
+            response = HandshakeResponse(
+                capabilities=int(CAPABILITIES & ~Capability.COMPRESS & ~Capability.CONNECT_WITH_DB),
+                max_packet=0,
+                collation_id=number,
+                username=b"app",
+                auth_response=sha2_scramble(PASSWORD.encode(), nonce),
+                auth_plugin=b"caching_sha2_password",
+            )
+            writer.write(frame(response.encode(), 1))
+            answer = await reader.read()
+            assert b"can't be set to the value of 'utf16'" in answer
+            writer.close()
+
+    run(test())
+
+
 def test_too_many_clients(run: Run) -> None:
     async def test() -> None:
         async with House(max_connections=2).open() as house:
@@ -323,7 +347,8 @@ def test_the_greeting_is_that_of_the_server(run: Run) -> None:
             assert first.server_version == PROFILE.version
             assert PROFILE.collations[first.collation_id][0] == PROFILE.collation
             assert first.auth_plugin == b"mysql_native_password", "as MariaDB says"
-            assert not first.capabilities & (Capability.SSL | Capability.COMPRESS)
+            assert not first.capabilities & (Capability.SSL | Capability.ZSTD_COMPRESSION_ALGORITHM)
+            assert first.capabilities & Capability.COMPRESS
             assert first.nonce != second.nonce
             assert first.connection_id != second.connection_id
 

@@ -395,6 +395,18 @@ def test_more_statements_than_a_connection_keeps(make_twins: Callable[[int], Twi
     twins.text("COMMIT")
 
 
+def test_dropping_the_current_database(server_set: ReplicaSet, narrow: RunningRouter, database: str) -> None:
+    """The connection is then nowhere, and must not pass for one that is there."""
+    first = Session(narrow.connect(database=database, autocommit=True))
+    first.prepare("drop", f"DROP DATABASE {database}")
+    first.execute("drop")
+    server_set.primary.execute(f"CREATE DATABASE {database}")
+    others = [Session(narrow.connect(database=database, autocommit=True)) for _ in range(3)]
+    for session in others:
+        assert session.text("SELECT DATABASE()") == (1, ((database,),))
+    assert first.text("SELECT DATABASE()") == (1, ((None,),))
+
+
 def test_what_a_prepared_statement_leaves_behind(make_twins: Callable[[int], Twins]) -> None:
     """State changed by prepared statements goes with the session, to other connections too."""
     twins, other = make_twins(0), make_twins(1)
