@@ -209,11 +209,7 @@ for my $server (0, 1) {
     for my $utf8 ($driver eq 'mysql' ? (0, 1) : (1)) {
         next if $server == 0 && $utf8 == 0;
         my $db = login(options => "${prefix}_server_prepare=$server;${prefix}_multi_statements=" . (1 - $server), ($driver eq 'mysql' ? (mysql_enable_utf8mb4 => $utf8) : ()));
-        # Not prepared: that would leave a connection of the router's without a database.
-        my $fresh = login();
-        $fresh->do("$_ $way->{database}") for 'DROP DATABASE', 'CREATE DATABASE';
-        $fresh->disconnect;
-        $db->do("USE $way->{database}");
+        $db->do("$_ $way->{database}") for 'DROP DATABASE', 'CREATE DATABASE', 'USE';
         my $label = "server_prepare $server utf8 $utf8";
         types($db, $label);
         transactions($db, $label);
