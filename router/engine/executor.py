@@ -56,6 +56,7 @@ class Executor:
         "_settling",
         "_started",
         "_statement",
+        "_substitute",
         "forward",
         "key",
         "pause",
@@ -93,6 +94,7 @@ class Executor:
         self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
         self._killer = Killer(user, services.counters)
         self._settling = Settling(session, services, self._adopted, self._settled, self._lose_session)
+        self._substitute = 0
         self._paused = False
         self._closed = False
 
@@ -113,9 +115,12 @@ class Executor:
         """The connection in use or held."""
         return self._backend
 
-    def run(self, plan: Relay, frame: bytes, kind: int = QUERY) -> None:
-        """Send ``frame`` (a whole framed command) where ``plan`` says; its response of ``kind`` goes to the client."""
+    def run(self, plan: Relay, frame: bytes, kind: int = QUERY, substitute: int = 0) -> None:
+        """Send ``frame`` (a whole command) where ``plan`` says; its response of ``kind`` goes to the client.
+
+        ``substitute``: a number to stand in the only row, for ``kind`` CURSOR."""
         self._plan = plan
+        self._substitute = substitute
         self._frame = frame
         self._kind = kind
         self._started = perf_counter()
@@ -140,10 +145,10 @@ class Executor:
         self._preparing = plan
         self.run(Relay(plan.group, plan.role, plan.reason, _ABOUT, plan.rule), frame, PREPARE)
 
-    def execute(self, statement: Statement, frame: bytes) -> None:
-        """COM_STMT_EXECUTE."""
+    def execute(self, statement: Statement, frame: bytes, substitute: int = 0) -> None:
+        """COM_STMT_EXECUTE; ``substitute`` as for ``run``."""
         self._statement = statement
-        self.run(statement.plan, frame, CURSOR if wants_cursor(frame) else QUERY)
+        self.run(statement.plan, frame, CURSOR if substitute or wants_cursor(frame) else QUERY, substitute)
 
     def about(self, statement: Statement, frame: bytes, kind: int) -> None:
         """COM_STMT_FETCH or COM_STMT_RESET of a statement with an open cursor."""
@@ -198,6 +203,8 @@ class Executor:
         elif self._kind == PREPARE:
             backend.scanner.renumber = self.statements.next_id
         backend.send(self, prefix + data if prefix else data, self._kind, prefix_replies)
+        if self._substitute:
+            backend.scanner.substitute, backend.scanner.binary = self._substitute, statement is not None
         if self._paused:
             backend.transport.pause_reading()
 
@@ -575,8 +582,7 @@ class Executor:
         backend = self._backend
         if statement is None or not statement.cursor or backend is None:
             return
-        closing = backend.statements.remove(statement.text)
-        if closing and not backend.closed:
+        if (closing := backend.statements.remove(statement.text)) and not backend.closed:
             backend.write(closing)
         if not self.session.holds:
             self._conclude(backend, keep=self._look.knows is backend)

@@ -34,7 +34,7 @@ from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
 from router.wire.packets import ColumnDefinition, EofPacket, OkPacket, encode_ok
 from router.wire.rows import encode_text_result
-from router.wire.scanner import QUERY, ROWS, SINGLE
+from router.wire.scanner import CURSOR, QUERY, ROWS, SINGLE
 
 _EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
 _UTF8MB4 = 45
@@ -119,7 +119,7 @@ class Dispatcher:
         code = frames[4]
         if code == _QUERY:
             plan = self._scope.lookup(frames[5:] if payload is None else payload[1:])
-            if isinstance(plan, Relay) and plan.facts.kind is not StatementKind.KILL:
+            if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
             else:
                 self._special(plan, frames)
@@ -142,10 +142,10 @@ class Dispatcher:
         """A query that is not simply relayed."""
         match plan:
             case Relay():
-                if plan.facts.kind is StatementKind.KILL:
-                    self._kill_statement(plan)
+                if plan.facts.connection_id:
+                    self.executor.run(plan, frames, CURSOR, self.connection_id)
                 else:
-                    self.executor.run(plan, frames)
+                    self._kill_statement(plan)
             case Refused():
                 if plan.rule is not None:
                     self._shared.services.counters.rule_hits[plan.rule] += 1
@@ -278,7 +278,7 @@ class Dispatcher:
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         else:
-            self.executor.execute(statement, frames)
+            self.executor.execute(statement, frames, self.connection_id if statement.plan.special else 0)
 
     def _statement(self, payload: bytes, caller: str) -> Statement | None:
         """The statement a command is about; None when the client has been told that there is none."""

@@ -24,7 +24,8 @@ class Role(StrEnum):
 class Relay:
     """The client's bytes go unchanged to one server of ``group``, its answer goes back unchanged.
 
-    ``rule`` names the rule that decided, if one did.
+    ``rule`` names the rule that decided, if one did. ``special``: not quite; it is about connection ids, which to the
+    client are the router's.
     """
 
     group: str
@@ -32,6 +33,7 @@ class Relay:
     reason: Reason
     facts: StatementFacts
     rule: str | None = None
+    special: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def _facts_json(facts: StatementFacts) -> dict[str, Any]:
         "assignments": [f"{each.scope} {each.name}" for each in facts.assignments],
         "use_schema": facts.use_schema,
         "kill": list(facts.kill) if facts.kill else None,
+        "connection_id": facts.connection_id,
         "multi": facts.multi,
         "local_infile": facts.local_infile,
         "versioned_comment": facts.has_versioned_comment,

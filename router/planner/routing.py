@@ -12,7 +12,7 @@ from router.errors import MySQLError
 from router.planner.catalog import Catalog, RuleEntry, UserEntry
 from router.planner.plan import Refused, Relay, Role
 from router.sql.builtins import SERVER_SCHEMAS, SHARED_INFORMATION
-from router.sql.facts import Reason, StatementFacts
+from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.sql.fingerprint import digest_text
 from router.sql.lexer import LexMode
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -135,7 +135,7 @@ def apply_rule(rule: RuleEntry, plan: Relay) -> Relay:
     role, reason = rule.role or plan.role, Reason.RULE
     if role is Role.REPLICA and not plan.facts.read:
         role, reason = Role.PRIMARY, Reason.RULE_NOT_READ
-    return Relay(rule.group or plan.group, role, reason, plan.facts, rule.name)
+    return Relay(rule.group or plan.group, role, reason, plan.facts, rule.name, special=plan.special)
 
 
 def check_hints(catalog: Catalog, facts: StatementFacts) -> Refused | None:
@@ -179,7 +179,8 @@ def apply_hints(plan: Relay) -> Relay:
 def default_plan(catalog: Catalog, group: str, facts: StatementFacts, schema: str | None) -> Relay:
     """Proven reads to the replicas, everything else to the primary."""
     if not facts.read:
-        return Relay(group, Role.PRIMARY, facts.reason, facts)
+        special = facts.kind is StatementKind.KILL or facts.connection_id
+        return Relay(group, Role.PRIMARY, facts.reason, facts, special=special)
     if catalog.groups[group].reads_from == "primary":
         return Relay(group, Role.PRIMARY, Reason.READS_FROM_PRIMARY, facts)
     if _describes_server(facts, schema):

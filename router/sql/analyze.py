@@ -195,7 +195,10 @@ def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) ->
         return replace(_with_scan(_opaque(seen.invalid), seen), kind=found.kind)
     parsed = tree.parse(sql, tokens, found.kind) if found.kind in _PARSED else None
     if found.kind is _K.SELECT:
-        return _select(seen, parsed)
+        # A reserved word that no SELECT has; the parser takes it for a name.
+        strange = any(token.kind is TokenKind.WORD and token.text == "DELETE" for token in tokens)
+        facts = _select(seen, None if strange else parsed)
+        return replace(facts, connection_id=True) if _asks_for_connection_id(tokens) else facts
     pins = found.pins | seen.pins
     if seen.unknown_calls:
         pins |= {PinReason.ROUTINE}
@@ -204,6 +207,15 @@ def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) ->
     if seen.unknown_calls:
         facts = replace(facts, detail=f"calls {seen.unknown_calls[0]}")
     return _particulars(facts, sql, tokens, seen)
+
+
+def _asks_for_connection_id(tokens: list[Token]) -> bool:
+    """SELECT CONNECTION_ID() [[AS] name] [FROM DUAL]."""
+    words = [token.text for token in tokens]
+    if words[:4] != ["SELECT", "CONNECTION_ID", "(", ")"]:
+        return False
+    rest = words[4:-2] if words[-2:] == ["FROM", "DUAL"] else words[4:]
+    return len(rest[1:] if rest[:1] == ["AS"] else rest) <= 1
 
 
 def _beginning(tokens: list[Token]) -> str:

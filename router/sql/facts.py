@@ -162,6 +162,7 @@ class StatementFacts:
     ``tables``: the tables it uses, None when unknown.
     ``qualifiers``: every name that may be a database.
     ``assignments``: what SET assigns. ``use_schema``: USE. ``kill``: ("connection" | "query", id).
+    ``connection_id``: it is SELECT CONNECTION_ID() and nothing else.
     ``explain_route``: the statement behind EXPLAIN ROUTE. ``multi``: several statements in one text.
     ``vouchable``: a SELECT whose only flaw is an unknown function or syntax; router(replica) may vouch for it.
     ``harmless``: it changes nothing but the session itself, so a read-only user may run it.
@@ -179,6 +180,7 @@ class StatementFacts:
     assignments: tuple[Assignment, ...] = ()
     use_schema: str | None = None
     kill: tuple[str, int] | None = None
+    connection_id: bool = False
     explain_route: bytes | None = None
     multi: bool = False
     local_infile: bool = False

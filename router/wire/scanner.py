@@ -69,7 +69,8 @@ class ResponseScanner:
     for a file from the client. ``statement_id`` and ``parameters`` (a number) are those of a successful PREPARE.
 
     Set from outside: ``tracking`` is whether the client negotiated CLIENT_SESSION_TRACK, ``renumber`` the statement id
-    that the client is to see in place of the server's, 0 for none.
+    that the client is to see in place of the server's, 0 for none; ``substitute``, after ``start``, the number that
+    stands in the next row, of one column, in place of the server's – a ``binary`` row or one in text.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class ResponseScanner:
         "_skip",
         "_state",
         "affected_rows",
+        "binary",
         "changes",
         "done",
         "ended_in_ok",
@@ -92,6 +94,7 @@ class ResponseScanner:
         "splices",
         "statement_id",
         "status",
+        "substitute",
         "tracking",
         "warnings",
     )
@@ -117,6 +120,8 @@ class ResponseScanner:
         self.statement_id = 0
         self.parameters = 0
         self.renumber = 0
+        self.substitute = 0
+        self.binary = False
         self.tracking = False
 
     def start(self, kind: int, deprecate_eof: bool) -> None:
@@ -137,6 +142,7 @@ class ResponseScanner:
         self.has_rows = False
         self.ended_in_ok = False
         self.local_infile = False
+        self.substitute = 0
 
     def feed(self, data: bytes, pos: int = 0) -> int:
         """Look at ``data`` from ``pos`` on; return the offset up to which it is of this response and understood.
@@ -199,6 +205,16 @@ class ResponseScanner:
                 self._counted()
         return pos
 
+    def _substitute(self, data: bytes, pos: int, end: int) -> None:
+        """Put our number into the row; its place in a binary one is as wide as the column's type."""
+        if self.binary:
+            row = data[pos + 4 : pos + 6] + self.substitute.to_bytes(end - pos - 6, "little")
+        else:
+            digits = str(self.substitute).encode()
+            row = bytes([len(digits)]) + digits
+        self.substitute = 0
+        self.splices.append((pos, end, len(row).to_bytes(3, "little") + data[pos + 3 : pos + 4] + row))
+
     def _express(self, data: bytes, pos: int, size: int) -> int:
         """Pass what is whole and ordinary – column count, definitions, rows, plain EOF – in local variables.
 
@@ -254,7 +270,7 @@ class ResponseScanner:
         state = self._state
         if state == _ROWS:
             if first < 0xFE:
-                return False
+                return self.substitute > 0
             if first == 0xFF:
                 return True
             # A row may begin with 0xFE only when its first value is longer than 16 MiB.
@@ -285,7 +301,9 @@ class ResponseScanner:
         elif self._state == _COLUMNS_EOF:
             self._end_of_columns(data, pos, end)
         elif self._state == _ROWS:
-            if self._deprecate_eof and end - pos > 9:
+            if first < 0xFE:
+                self._substitute(data, pos, end)
+            elif self._deprecate_eof and end - pos > 9:
                 self._ok(data, pos, end)
             else:
                 self._eof(data, pos, end)

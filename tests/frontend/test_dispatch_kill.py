@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from router.wire.constants import ServerStatus
+from router.wire.framing import frame
 from tests.engine.bench import ROW
-from tests.fakes import AUTOCOMMIT, error_of, ok, virtually
+from tests.fakes import AUTOCOMMIT, eof, error_of, ok, prepared, rows, virtually
 from tests.frontend.desk import Desk
 
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
@@ -108,3 +109,33 @@ async def test_a_session_killed_in_the_middle_of_its_answer() -> None:
     target.client.connection_lost(None)
     assert target.executor.connection is None
     assert connection.closed
+
+
+# --- whose id it is ---------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_connection_id_is_the_routers() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    answer = rows([b"19"], names=("CONNECTION_ID()",))
+    await desk.say(client, b"\x03SELECT CONNECTION_ID()")
+    await desk.answer(answer)
+    number = str(client.connection_id).encode()
+    assert out.take() == rows([number], names=("CONNECTION_ID()",))
+    await desk.say(client, b"\x03SELECT CONNECTION_ID() + 1")
+    await desk.answer(answer)
+    assert out.take() == answer, "in an expression it is the server's, as in its process list"
+
+
+@virtually
+async def test_connection_id_as_a_prepared_statement() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x16SELECT CONNECTION_ID()")
+    await desk.answer(prepared(7, columns=1))
+    out.take()
+    await desk.say(client, b"\x17\1\0\0\0\0\1\0\0\0")
+    head = rows()[: -len(eof(4))]
+    await desk.answer(head + frame(b"\0\0\x13\0\0\0", 4) + eof(5))
+    assert out.take() == head + frame(b"\0\0" + client.connection_id.to_bytes(4, "little"), 4) + eof(5)

@@ -79,6 +79,21 @@ def test_a_procedure_with_a_cursor_of_its_own(pair: tuple[Connection, Connection
             assert cursor.fetchall() == ((2,),)
 
 
+def test_connection_id_is_the_one_of_the_login(pair: tuple[Connection, Connection]) -> None:
+    truth, ours = pair
+    for sql in ("SELECT CONNECTION_ID()", "select connection_id ( ) AS `id` from dual", "SELECT connection_id() x;"):
+        for connection in pair:
+            assert rows(connection, sql) == ((connection.thread_id(),),)
+        metadata = []
+        for connection in pair:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                metadata.append(cursor.description)
+        assert metadata[0] == metadata[1]
+    truth.commit()
+    ours.commit()
+
+
 def test_a_silent_client_keeps_to_its_own_wait_timeout(server_set: ReplicaSet, router: RunningRouter) -> None:
     connection = router.connect()
     rows(connection, "SET wait_timeout = 1")
@@ -221,6 +236,8 @@ def change_user(connection: Connection, user: bytes, password: bytes, schema: by
     connection.write_packet(scramble(password, nonce))
     packet = connection._read_packet()
     while packet.is_extra_auth_data():
+        if packet._data == b"\1\4":  # full authentication: what follows would be the password, encrypted
+            connection.write_packet(b"not encrypted")
         packet = connection._read_packet()
     assert packet.is_ok_packet()
 

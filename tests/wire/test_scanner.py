@@ -274,3 +274,32 @@ def test_any_rows_in_any_chunks(values: list[bytes], chunk: int) -> None:
     scanner, forwarded = scan(data, chunk=chunk)
     assert scanner.done
     assert forwarded == data
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 3, 7])
+@pytest.mark.parametrize(
+    ("row", "binary", "expected"),
+    [
+        (b"\x0219", False, b"\x06123457"),
+        (b"\0\0\x13\0\0\0", True, b"\0\0" + (123457).to_bytes(4, "little")),
+        (b"\0\0\x13\0\0\0\0\0\0\0", True, b"\0\0" + (123457).to_bytes(8, "little")),
+    ],
+)
+def test_a_number_of_ours_in_the_only_row(row: bytes, binary: bool, expected: bytes, chunk: int) -> None:
+    data = framed(b"\x01", COLUMN, eof(), row, eof())
+    scanner = ResponseScanner()
+    scanner.start(CURSOR, deprecate_eof=False)
+    scanner.substitute, scanner.binary = 123457, binary
+    forwarded, rest = b"", b""
+    for at in range(0, len(data), chunk or len(data)):
+        piece = rest + data[at : at + (chunk or len(data))]
+        end = scanner.feed(piece)
+        rest = piece[end:]
+        position = 0
+        for start, stop, replacement in scanner.splices:
+            forwarded += piece[position:start] + replacement
+            position = stop
+        forwarded += piece[position:end]
+    assert scanner.done
+    assert forwarded == framed(b"\x01", COLUMN, eof(), expected, eof())
+    assert scanner.substitute == 0
