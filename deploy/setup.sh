@@ -69,6 +69,17 @@ knows() {
     apt-cache show "$1" >/dev/null 2>&1 || as_root apt-get -qq update >/dev/null || say "no package lists: $1 cannot be had"
 }
 
+# like_that TEST PACKAGE...: as like, for what is no command of its own: there when the shell command TEST succeeds.
+like_that() {
+    there=$1
+    shift
+    sh -c "$there" >/dev/null 2>&1 && return 0
+    if ! (apt_install "$@" && sh -c "$there" >/dev/null); then
+        say "not there: $there. On Debian and Ubuntu:  sudo apt-get install $*"
+        [ -z "${CI:-}" ] || exit 1
+    fi
+}
+
 # --- Python ---------------------------------------------------------------------------------------------------------
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
@@ -141,6 +152,13 @@ test)
     like node nodejs
     like npm npm
     knows mariadb-test # installed, it would bring and start a server
+    like go golang-go
+    like javac default-jdk-headless
+    like mvn maven
+    like_that 'php -r "exit(extension_loaded(\"mysqli\") && extension_loaded(\"pdo_mysql\") ? 0 : 1);"' php-cli php-mysql
+    like_that 'ruby -rmysql2 -rjson -e 0' ruby ruby-mysql2
+    like_that 'perl -MDBD::mysql -e 0' perl libdbd-mysql-perl
+    like_that 'perl -MDBD::MariaDB -e 0' perl libdbd-mariadb-perl
     ;;
 *)
     die "unknown level '$level': run or test"
