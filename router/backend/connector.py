@@ -151,7 +151,12 @@ class Connector:
             program_name="mysql-query-router",
         )
         raw._tls_required = endpoint.tls_required and not address.is_unix
-        await raw._connect()
+        try:
+            await raw._connect()
+        except BaseException:
+            # aiomysql closes its socket after errors, but not when it is cancelled.
+            raw.close()
+            raise
         return raw
 
     async def ask(self, user: BackendUser, *queries: str) -> list[list[tuple[Any, ...]]]:

@@ -6,6 +6,7 @@ Small pure functions: the text of a question, and how to read its answer. Answer
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from router.errors import ProtocolError
 from router.session.profile import ServerProfile
@@ -55,6 +56,11 @@ def set_names_key(frame: bytes, profile: ServerProfile, variables: VariableSet) 
     if frame[4] != Command.QUERY or not is_plain_set_names(sql) or not _DEFAULTS.isdisjoint(variables.values):
         return None
     return f"{profile.version} {profile.collation}", sql
+
+
+def values_of(names: Iterable[str]) -> str:
+    """The question for session variables: one row."""
+    return "SELECT " + ", ".join(f"@@SESSION.{name}" for name in names)
 
 
 def single_row(answer: bytes) -> list[bytes | None]:

@@ -1,8 +1,9 @@
 """What follows the last byte of a response, before its connection may be anybody else's.
 
-Session trackers say most of what a statement has changed. Two things may still have to be asked on the same
-connection: the character set (after a SET that touched it: servers do not report all of it), and a PING whose OK
-carries the trackers (after a statement that may have changed state but did not end in an OK).
+Session trackers say most of what a statement has changed. Three things may still have to be asked on the same
+connection: variables (MariaDB does not report ``SET @@x``), the character set (after a SET that touched it: servers do
+not report all of it), and a PING whose OK carries the trackers (after a statement that may have changed state but did
+not end in an OK).
 """
 
 from __future__ import annotations
@@ -63,10 +64,36 @@ class Settling:
             session.never_ran()
         changes = [decode_session_changes(blob) for blob in scanner.changes]
         ask_charset = self._after(connection, changes, failed=error is not None)
-        if ask_charset:
+        names = session.unreported(facts, changes) if error is None or facts.multi else []
+        if names:
+            self._ask_values(connection, names)
+        elif ask_charset:
             self._ask_charset(connection)
         else:
             self._synchronise(connection, facts)
+
+    def _ask_values(self, connection: BackendConnection, names: list[str]) -> None:
+        """MariaDB does not report every form of SET. (A SELECT without a table leaves its warnings alone.)"""
+        scanner = connection.scanner
+        warnings, affected = scanner.warnings + (scanner.error is not None), scanner.affected_rows
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            if error is not None:
+                self._lost("its variables cannot be read")
+                return
+            row = questions.single_row(payload)
+            values = {
+                name: connection.profile.as_reported(name, questions.plain_text(value))
+                for name, value in zip(names, row, strict=True)
+            }
+            ask_charset = self._after(connection, [SessionChanges(variables=values)], failed=False)
+            scanner.warnings, scanner.affected_rows = warnings, affected
+            if ask_charset:
+                self._ask_charset(connection)
+            elif self._facts is not None:
+                self._synchronise(connection, self._facts)
+
+        connection.send(Capture(done, self._connection_lost), query(questions.values_of(names)))
 
     def _after(self, connection: BackendConnection, changes: list[SessionChanges], *, failed: bool) -> bool:
         session = self._session

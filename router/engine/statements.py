@@ -48,6 +48,7 @@ class Statement:
         "plan",
         "text",
         "types",
+        "warnings",
     )
 
     def __init__(
@@ -64,6 +65,7 @@ class Statement:
         self.long_data: list[bytes] = []
         self.long_size = 0
         self.cursor = False
+        self.warnings = 0
 
     def schema(self, current: str | None) -> str | None:
         """Where it runs in a session whose default schema is ``current``.
@@ -199,6 +201,9 @@ class Statements:
         if outcome.error is not None:
             return
         had = statement.cursor
+        if had and not outcome.warnings:
+            outcome.warnings = statement.warnings  # a FETCH says nothing of them, and leaves them alone
+        statement.warnings = outcome.warnings if cursor else 0
         statement.cursor = cursor and outcome.status & (_CURSOR_EXISTS | _LAST_ROW_SENT) == _CURSOR_EXISTS
         if statement.cursor:
             self._session.pins.add(PinReason.CURSOR)

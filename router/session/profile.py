@@ -95,6 +95,10 @@ class ServerProfile:
             "collation_connection": collation,
         }
 
+    def as_reported(self, name: str, value: str) -> str:
+        """A variable's ``value`` as SELECT shows it, as trackers write it: switches are ON and OFF."""
+        return value if name in self.numeric else {"0": "OFF", "1": "ON"}.get(value, value)
+
     def track_statement(self) -> str:
         """The SET that makes this server report what a session changes (architecture: "The server tells us")."""
         parts = [

@@ -140,6 +140,17 @@ class SessionState:
             self.pins -= _UNTIL_UNLOCK
         return ask_charset
 
+    def unreported(self, facts: StatementFacts, changes: list[SessionChanges]) -> list[str]:
+        """Session variables that a statement has assigned and no tracker spoke of.
+
+        MariaDB reports SET x, SET SESSION x and SET @@SESSION.x, but not SET @@x (seen on 10.11).
+        """
+        if not facts.assignments or self.profile.flavor != "mariadb":
+            return []
+        reported = {name for change in changes for name in change.variables}
+        names = (_OLD_NAMES.get(each.name, each.name) for each in facts.assignments if each.scope == "session")
+        return sorted({name for name in names if name in self.profile.tracked and name not in reported})
+
     def _variables_changed(self, values: dict[str, str]) -> bool:
         plain = {name: value for name, value in values.items() if name not in CHARSET_GROUP}
         if plain:

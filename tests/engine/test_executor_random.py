@@ -205,6 +205,8 @@ class Random:
         last = ANSWERS.get(outcome, ANSWERS["row"])
         if commands[-1] == b"\x03" + questions.ASK_CHARSET.encode():
             last = LATIN1
+        elif commands[-1].startswith(b"\x03SELECT @@SESSION."):
+            last = rows([b"+01:00"])
         elif commands[-1] == b"\x03" + questions.ASK_INSERT_ID.encode():
             last = rows([b"9"])
         elif commands[-1][0] == 0x16:

@@ -110,3 +110,25 @@ async def test_a_connection_that_breaks_under_a_question_is_the_sessions_end() -
             it.connection.data_received(answer)
         assert it.events[0] == "adopt"
         assert it.events[-1].startswith("lost: ")
+
+
+@virtually
+async def test_a_variable_that_no_tracker_speaks_of_is_asked_for() -> None:
+    """MariaDB does not report SET @@x: the next session on the connection would have the value."""
+    it = Settled()
+    assert it.run("SET @@time_zone = '+01:00', @@autocommit = 0", ok(status=0)) == own_query(
+        "SELECT @@SESSION.autocommit, @@SESSION.time_zone"
+    )
+    it.connection.data_received(rows([b"0", b"+01:00"], names=("a", "b"), status=0))
+    if it.connection.busy:
+        it.connection.data_received(ok(status=0))
+    assert it.events[-1] == "done"
+    values = it.session.variables.values
+    assert (values["time_zone"], values["autocommit"]) == ("+01:00", "OFF")
+
+
+@virtually
+async def test_what_a_tracker_speaks_of_is_not_asked_for() -> None:
+    it = Settled()
+    answer = ok(changes=changed({"time_zone": "+01:00"}))
+    assert it.run("SET SESSION time_zone = '+01:00', @@GLOBAL.sql_mode = ''", answer) == b""

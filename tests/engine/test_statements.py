@@ -205,6 +205,18 @@ def test_a_cursor_pins_until_its_last_row() -> None:
     assert state.pins == set()
 
 
+def test_a_fetch_leaves_the_warnings_of_the_execution() -> None:
+    ours = Statements(session())
+    one = opened(ours)
+    first = ended(CURSOR_EXISTS)
+    first.warnings = 2
+    ours.ran(one, first, cursor=True)
+    for status in (CURSOR_EXISTS, CURSOR_EXISTS | LAST_ROW_SENT):
+        fetched = ended(status)
+        ours.ran(one, fetched, cursor=True)
+        assert fetched.warnings == 2
+
+
 def test_a_cursor_inside_a_procedure_is_not_the_clients() -> None:
     state = session()
     ours = Statements(state)

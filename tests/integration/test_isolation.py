@@ -71,6 +71,10 @@ class Walker:
     async def check(self) -> None:
         assert self.named(await self.state()) == self.expected, f"client {self.number}, step {self.steps}"
 
+    def form(self) -> str:
+        """One way of several to say which variable is meant; MariaDB's trackers do not report all of them."""
+        return self.random.choice(["", "@@", "SESSION ", "LOCAL ", "@@session.", "@@local."])
+
     async def step(self) -> None:
         self.steps += 1
         action = self.random.choice(
@@ -96,23 +100,23 @@ class Walker:
 
     async def mode(self) -> None:
         mode = self.random.choice(SQL_MODES)
-        await self.query(f"SET sql_mode = '{mode}'")
+        await self.query(f"SET {self.form()}sql_mode = '{mode}'")
         self.expected["sql_mode"] = mode
 
     async def zone(self) -> None:
         zone = self.random.choice(TIME_ZONES)
-        await self.query(f"SET SESSION time_zone = '{zone}'")
+        await self.query(f"SET {self.form()}time_zone = '{zone}'")
         self.expected["time_zone"] = zone
 
     async def concat(self) -> None:
         length = self.random.choice([100, 2000, 4000])
-        await self.query(f"SET @@session.group_concat_max_len = {length}")
+        await self.query(f"SET {self.form()}group_concat_max_len = {length}")
         self.expected["concat"] = length
 
     async def toggle(self) -> None:
         """Changing autocommit from 0 to 1 commits."""
         value = 1 - int(self.expected["autocommit"])
-        await self.query(f"SET autocommit = {value}")
+        await self.query(f"SET {self.form()}autocommit = {value}")
         self.expected["autocommit"] = value
         if value:
             self.commit()

@@ -68,3 +68,11 @@ def test_an_unreached_server_tracks_nothing() -> None:
 
 def test_charsets_can_be_carried() -> None:
     assert CHARSET_GROUP.isdisjoint(VOLATILE_VARIABLES)
+
+
+def test_switches_as_trackers_write_them() -> None:
+    profile = replace(UNKNOWN, numeric=frozenset({"group_concat_max_len"}))
+    assert profile.as_reported("autocommit", "0") == "OFF"
+    assert profile.as_reported("unique_checks", "1") == "ON"
+    assert profile.as_reported("group_concat_max_len", "1") == "1"
+    assert profile.as_reported("sql_mode", "") == ""
