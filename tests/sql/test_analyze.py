@@ -514,7 +514,8 @@ def test_an_ordinary_number_of_joins_is_read() -> None:
 
 # -- corpus ----------------------------------------------------------------------------------------------------
 
-CORPUS = Path(os.environ.get("ROUTER_SQL_CORPUS", "/work/shared/data/sqlglot_285_results.json"))
+BESIDE_US = Path(__file__).resolve().parents[3] / "shared" / "data" / "sqlglot_285_results.json"
+CORPUS = Path(os.environ.get("ROUTER_SQL_CORPUS", BESIDE_US))
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus at {CORPUS} (set ROUTER_SQL_CORPUS)")
