@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from ipaddress import IPv4Network, IPv6Network
@@ -241,3 +242,10 @@ Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Name], BeforeValidator(_as_list), WithJsonSchema(_NAMES_SCHEMA)]
 Scalar = Annotated[AnyScalar, PlainValidator(_scalar), WithJsonSchema(_SCALAR_SCHEMA)]
 Bound = Annotated[AnyScalar | None, PlainValidator(_bound), WithJsonSchema(_BOUND_SCHEMA)]
+
+
+def is_within(address: str, networks: Iterable[AnyNetwork]) -> bool:
+    """Whether an IP address is in one of the networks; an IPv4 address written as IPv6 counts as the former."""
+    parsed = ipaddress.ip_address(address)
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(plain in network for network in networks)

@@ -26,7 +26,6 @@ MAX_OPEN = 16_382
 LAST_PREPARED = 0xFFFFFFFF
 
 _HEADER = 4
-_ID = slice(5, 9)
 _FLAGS = 9
 _BITMAP = 14
 _CURSOR_TYPES = 0x07
@@ -220,9 +219,9 @@ class Statements:
         self._last = None
 
 
-def id_of(frame: bytes) -> int:
-    """The statement id in a framed command."""
-    return int.from_bytes(frame[_ID], "little")
+def id_of(payload: bytes) -> int:
+    """The statement id in a command about a statement."""
+    return int.from_bytes(payload[1:5], "little")
 
 
 def wants_cursor(frame: bytes) -> bool:

@@ -7,13 +7,14 @@ they may come from, how many they may be, and which account on the servers is th
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from router.backend.connector import BackendUser
 from router.config.models import RouterConfig, User
+from router.config.values import is_within
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Credential
 from router.wire.scramble import sha2_digest
@@ -36,11 +37,7 @@ class Account:
 
     def may_come_from(self, host: str | None) -> bool:
         """Whether a client at IP address ``host`` may use this account; None is a unix socket, as 127.0.0.1."""
-        if self.hosts is None:
-            return True
-        address = ip_address(host or "127.0.0.1")
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self.hosts)
+        return self.hosts is None or is_within(host or "127.0.0.1", self.hosts)
 
     def enter(self) -> None:
         """One more session; raises MySQLError 1226 when there are too many."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from router.cluster.topology import Server
 from router.engine.executor import Executor
 from router.engine.services import Services
-from router.engine.statements import MAX_OPEN, Statement
+from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
@@ -305,7 +305,7 @@ class Dispatcher:
         if len(payload) < _STATEMENT_HEAD:
             self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
             return None
-        statement_id = int.from_bytes(payload[1:5], "little")
+        statement_id = id_of(payload)
         statement = self.executor.statements.find(statement_id)
         if statement is None:
             if self.session.profile.flavor == "mysql":
@@ -336,7 +336,7 @@ class Dispatcher:
 
     def _long_data(self, frames: bytes, payload: bytes) -> None:
         """Has no reply, not even an error: what is wrong with it, the execution says."""
-        statement = self.executor.statements.find(int.from_bytes(payload[1:5], "little"))
+        statement = self.executor.statements.find(id_of(payload))
         if statement is not None and len(payload) >= _STATEMENT_HEAD + 2:
             statement.add_long_data(frames, self._client.max_packet)
         self._client.finished()
@@ -344,7 +344,7 @@ class Dispatcher:
     def _close_statement(self, frames: bytes, payload: bytes) -> None:
         """Has no reply."""
         if len(payload) >= _STATEMENT_HEAD:
-            self.executor.statement_closed(int.from_bytes(payload[1:5], "little"))
+            self.executor.statement_closed(id_of(payload))
         self._client.finished()
 
     # -- the session -------------------------------------------------------------------------------------------

@@ -224,9 +224,8 @@ class Frontend:
 
     def _enter(self, transport: asyncio.Transport, welcome: Welcome) -> int:
         """A client is in: give the transport its command phase. Returns the status flags for the welcome."""
-        line = transport
-        if (compression := _compression(welcome.login)) is not None and not isinstance(line, CompressedTransport):
-            transport = CompressedTransport(line, compression)
+        if not isinstance(transport, CompressedTransport) and (compression := _compression(welcome.login)) is not None:
+            line, transport = transport, CompressedTransport(transport, compression)
             line.set_protocol(transport)  # type: ignore[arg-type]
         limits = self._config.limits
         now = asyncio.get_running_loop().time()

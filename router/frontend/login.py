@@ -14,11 +14,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import cast
 
 import structlog
 
+from router.config.values import is_within
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account, Directory, RsaKeyPair
 from router.metrics import Counters
@@ -144,7 +145,7 @@ class LoginConnection(asyncio.BufferedProtocol):
             return
         self._inside = True
         self._timer = asyncio.get_running_loop().call_later(door.timeout, self._timed_out)
-        if self._address is not None and _is_within(self._address, door.balancers):
+        if self._address is not None and door.balancers and is_within(self._address, door.balancers):
             self._proxy = ProxyHeader()
             self._payload = bytearray(self._proxy.need)
             self._in_payload = True
@@ -208,10 +209,7 @@ class LoginConnection(asyncio.BufferedProtocol):
             header.feed(data)
         except ProtocolError as error:
             log.warning("not a PROXY header", host=self._host, reason=str(error))
-            self._door.counters.connections["aborted"] += 1
-            self._over = True
-            self._end()
-            transport.abort()
+            self._abort("aborted")
             return
         if header.need:
             self._payload = bytearray(header.need)
@@ -283,10 +281,7 @@ class LoginConnection(asyncio.BufferedProtocol):
             )
         except (OSError, ssl.SSLError) as error:
             log.info("TLS with a client failed", host=self._host, reason=str(error))
-            self._door.counters.connections["aborted"] += 1
-            self._over = True
-            self._end()
-            transport.abort()
+            self._abort("aborted")
             return
         if upgraded is None or self._handshake is None or self._over:
             transport.abort()
@@ -330,12 +325,16 @@ class LoginConnection(asyncio.BufferedProtocol):
 
     def _timed_out(self) -> None:
         if not self._over:
-            self._door.counters.connections["timeout"] += 1
             log.info("login timed out", host=self._host)
-            self._over = True
-            self._end()
-            if self._transport is not None:
-                self._transport.abort()
+            self._abort("timeout")
+
+    def _abort(self, outcome: str) -> None:
+        """Nothing can be said to this client any more; ``outcome`` is what it is counted as."""
+        self._door.counters.connections[outcome] += 1
+        self._over = True
+        self._end()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _end(self) -> None:
         if self._timer is not None:
@@ -345,7 +344,3 @@ class LoginConnection(asyncio.BufferedProtocol):
         if self._inside:
             self._inside = False
             self._door.leave()
-
-
-def _is_within(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
-    return bool(networks) and any(ip_address(address.partition("%")[0]) in network for network in networks)

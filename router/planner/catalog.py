@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from router.config.models import RouterConfig
 from router.config.rules import Rule
+from router.config.values import is_within
 from router.planner.plan import Role
 from router.sql.fingerprint import digest_text
 from router.sql.lexer import LexMode
@@ -51,9 +52,7 @@ class RuleEntry:
             return True
         if client is None:
             return False
-        address = ip_address(client)
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address) in self.client
+        return is_within(client, (self.client,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,3 +200,12 @@ def test_refusals_do_not_repeat_the_value() -> None:
         with pytest.raises(ValueError) as raised:
             parse(secret)
         assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("11.0.0.1", False), ("2001:db8::5", True), ("::1", False)],
+)
+def test_addresses_in_networks(address: str, inside: bool) -> None:
+    assert values.is_within(address, [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]) is inside
+    assert not values.is_within(address, [])

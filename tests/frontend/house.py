@@ -26,6 +26,7 @@ from router.wire.scramble import make_sha2_crypt, native_hash
 from tests.fakes import AUTOCOMMIT, ok
 
 PASSWORD = "sécret✓"
+Run = Callable[[Coroutine[Any, Any, None]], None]
 NONCE = bytes(range(65, 85))
 CRYPT = make_sha2_crypt(PASSWORD.encode(), b"saltsaltsaltsaltsalt", 5000)
 NATIVE = "*" + native_hash(PASSWORD.encode()).hex().upper()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from router.wire.constants import Capability
 from router.wire.framing import frame
 from router.wire.packets import Greeting, HandshakeResponse
 from router.wire.scramble import sha2_scramble
-from tests.fakes import LOOPS, PROFILE, FakeConnector, WaitingSession, err, ok, payloads, run_on, wire
+from tests.fakes import PROFILE, FakeConnector, WaitingSession, err, ok, payloads, wire
+from tests.frontend.house import Run
 
 PASSWORD = "secret"
 
@@ -137,15 +138,6 @@ class House:
         with pytest.raises(pymysql.MySQLError) as error:
             await self.connect(user, **options)
         return error.value.args[0], error.value.args[1]
-
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run a test's coroutine on each kind of loop."""
-    return lambda work: run_on(request.param, work)
 
 
 async def query(connection: Connection, sql: str) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pymysql
 import pytest
@@ -19,8 +17,8 @@ from router.wire.constants import Capability
 from router.wire.framing import PacketDecoder, frame
 from router.wire.packets import HandshakeResponse, SslRequest
 from router.wire.scramble import sha2_scramble
-from tests.fakes import LOOPS, error_of, payloads, run_on
-from tests.frontend.house import NONCE, PASSWORD, House
+from tests.fakes import error_of, payloads
+from tests.frontend.house import NONCE, PASSWORD, House, Run
 
 LOGIN = CAPABILITIES & ~(
     Capability.CONNECT_WITH_DB | Capability.CONNECT_ATTRS | Capability.PLUGIN_AUTH_LENENC_CLIENT_DATA
@@ -30,15 +28,6 @@ LOGIN = CAPABILITIES & ~(
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Run a test's coroutine on each kind of loop."""
-    return lambda work: run_on(request.param, work)
-
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def server_context(certificates: Certificates) -> ssl.SSLContext:

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from ipaddress import ip_network
-from typing import Any
 
 import pymysql
 import pytest
 from pymysql.connections import Connection
 
-from tests.fakes import LOOPS, run_on
-from tests.frontend.house import PASSWORD, House
+from tests.frontend.house import PASSWORD, House, Run
 
 HERE = [ip_network("127.0.0.0/8")]
 V1 = b"PROXY TCP4 10.1.2.3 127.0.0.1 5000 3306\r\n"
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\1\2\3\x7f\0\0\1\x13\x88\x0c\xea"
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
-
-
-@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Run a test's coroutine on each kind of loop."""
-    return lambda work: run_on(request.param, work)
-
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def introduced(house: House, header: bytes, user: str) -> Connection:
