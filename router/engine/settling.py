@@ -74,10 +74,8 @@ class Settling:
 
     def _ask_values(self, connection: BackendConnection, names: list[str]) -> None:
         """MariaDB does not report every form of SET. (A SELECT without a table leaves its warnings alone.)"""
-        scanner = connection.scanner
-        warnings, affected = scanner.warnings + (scanner.error is not None), scanner.affected_rows
 
-        def done(payload: bytes, error: bytes | None) -> None:
+        def answered(payload: bytes, error: bytes | None) -> None:
             if error is not None:
                 self._lost("its variables cannot be read")
                 return
@@ -86,14 +84,25 @@ class Settling:
                 name: connection.profile.as_reported(name, questions.plain_text(value))
                 for name, value in zip(names, row, strict=True)
             }
-            ask_charset = self._after(connection, [SessionChanges(variables=values)], failed=False)
-            scanner.warnings, scanner.affected_rows = warnings, affected
-            if ask_charset:
+            if self._after(connection, [SessionChanges(variables=values)], failed=False):
                 self._ask_charset(connection)
             elif self._facts is not None:
                 self._synchronise(connection, self._facts)
 
-        connection.send(Capture(done, self._connection_lost), query(questions.values_of(names)))
+        self._ask(connection, query(questions.values_of(names)), answered)
+
+    def _ask(
+        self, connection: BackendConnection, question: bytes, answered: Callable[[bytes, bytes | None], None]
+    ) -> None:
+        """Send a question; what the statement has left to look back at stays known."""
+        scanner = connection.scanner
+        warnings, affected = scanner.warnings + (scanner.error is not None), scanner.affected_rows
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            scanner.warnings, scanner.affected_rows = warnings, affected
+            answered(payload, error)
+
+        connection.send(Capture(done, self._connection_lost), question)
 
     def _after(self, connection: BackendConnection, changes: list[SessionChanges], *, failed: bool) -> bool:
         session = self._session
@@ -142,15 +151,13 @@ class Settling:
         if session.holds or harmless or single_failure or (scanner.ended_in_ok and scanner.error is None):
             self._done(connection)
             return
-        warnings, affected = scanner.warnings + (scanner.error is not None), scanner.affected_rows
 
-        def done(payload: bytes, error: bytes | None) -> None:
+        def answered(payload: bytes, error: bytes | None) -> None:
             session.after_status(scanner.status)
             self._after(connection, [decode_session_changes(blob) for blob in scanner.changes], failed=False)
-            scanner.warnings, scanner.affected_rows = warnings, affected
             self._done(connection)
 
-        connection.send(Capture(done, self._connection_lost), _PING)
+        self._ask(connection, _PING, answered)
 
     def _connection_lost(self, error: ConnectionLost) -> None:
         self._lost(str(error))
