@@ -493,6 +493,7 @@ async def dirty(most: int = 2, key: PoolKey = KEY) -> tuple[BackendPool, Backend
     pool, _ = make_pool(most=most)
     connection = await leased(pool, key)
     connection.dirty = True
+    connection.insert_id = 41
     connection.variables = VariableSet.of({"sql_mode": "ANSI"})
     wire(connection).take()
     pool.release_dirty(connection)
@@ -512,6 +513,7 @@ async def test_a_dirty_connection_is_reset_before_anybody_gets_it() -> None:
     assert pool.take(KEY) is connection
     assert not connection.dirty
     assert connection.variables is BASELINE
+    assert connection.insert_id == 0
 
 
 @virtually
