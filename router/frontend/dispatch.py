@@ -143,7 +143,7 @@ class Dispatcher:
         """A query that is not simply relayed."""
         match plan:
             case Relay():
-                if plan.facts.connection_id:
+                if plan.facts.function:
                     self.executor.run(plan, frames, CURSOR, self.connection_id)
                 else:
                     self._kill_statement(plan)
@@ -240,6 +240,7 @@ class Dispatcher:
         if self.executor.held:
             self._on_server(frames, b"DO 0", QUERY)
         else:
+            self.executor.pinged()
             self._ok()
 
     def _init_db(self, frames: bytes, payload: bytes) -> None:
@@ -298,7 +299,7 @@ class Dispatcher:
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         else:
-            self.executor.execute(statement, frames, self.connection_id if statement.plan.special else 0)
+            self.executor.execute(statement, frames, self.connection_id if statement.plan.special else None)
 
     def _statement(self, payload: bytes, caller: str) -> Statement | None:
         """The statement a command is about; None when the client has been told that there is none."""
