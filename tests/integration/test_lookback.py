@@ -111,7 +111,9 @@ def test_warnings_of_others_are_never_seen(
 
 
 @pytest.mark.usefixtures("table")
-@pytest.mark.parametrize("sql", [WARNS, READS, INSERTS, "SELECT nonsense", "UPDATE lookback.t SET v = CONNECTION_ID()", "DO 1"])
+@pytest.mark.parametrize(
+    "sql", [WARNS, READS, INSERTS, "SELECT nonsense", "UPDATE lookback.t SET v = CONNECTION_ID()", "DO 1"]
+)
 def test_counts_and_warnings_go_along(
     server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter], sql: str
 ) -> None:
