@@ -259,11 +259,15 @@ class Executor:
     @property
     def _schema(self) -> str | None:
         """Where the command is to run."""
+        if (database := self._running().database) is not None:
+            return database
         current = self.session.schema
         return current if self._statement is None else self._statement.schema(current)
 
     def _at_home(self, schema: str | None) -> str | None:
         """The schema, if it lives in the group of the statement; if not, the statement names its own."""
+        if (database := self._running().database) is not None:
+            return database
         return schema if schema is not None and self._services.group_of(schema) == self._running().group else None
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
