@@ -46,6 +46,11 @@ def query(sql: str) -> bytes:
     return frame(bytes([Command.QUERY]) + sql.encode("ascii"), 0)
 
 
+def query_bytes(sql: bytes) -> bytes:
+    """A framed COM_QUERY of a statement of the client's."""
+    return frame(bytes([Command.QUERY]) + sql, 0)
+
+
 def use_schema(schema: str) -> bytes:
     """A framed COM_INIT_DB: takes the name as bytes, so that no quoting can go wrong."""
     return frame(bytes([Command.INIT_DB]) + schema.encode("utf-8", "surrogateescape"), 0)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from router.cluster.topology import Server
 from router.engine.executor import Executor
+from router.engine.scatter import Scatter
 from router.engine.services import Services
 from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.errors import MySQLError, ProtocolError
@@ -25,7 +26,7 @@ from router.frontend.connection import ClientConnection
 from router.planner.binding import TextValues, bind
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
-from router.planner.plan import Local, Plan, Refused, Relay, Role, Sharded
+from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import StatementKind
@@ -42,6 +43,8 @@ _EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
 _STATE_COLUMNS = ("name", "value")
 _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
+# Variables that mean a statement as a whole, which no shard sees.
+_ALONE = frozenset({"sql_select_limit"})
 # Command byte and statement id; with flags and iterations.
 _STATEMENT_HEAD = 5
 _EXECUTE_HEAD = 10
@@ -64,6 +67,7 @@ class Dispatcher:
     __slots__ = (
         "_client",
         "_mode",
+        "_scatter",
         "_schema",
         "_scope",
         "_shared",
@@ -98,6 +102,7 @@ class Dispatcher:
         self.host = host
         self.address = address
         self.executor = Executor(client, session, account.backend, shape, shared.services)
+        self._scatter = Scatter(client, session, account.backend, shared.services, capabilities, self._scattered)
         self.rescope()
 
     def rescope(self) -> None:
@@ -122,9 +127,9 @@ class Dispatcher:
         code = frames[4]
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
-            plan = self._scope.lookup(sql)
+            plan: Plan | Scattered = self._scope.lookup(sql)
             if isinstance(plan, Sharded):
-                plan = bind(plan, self._values(sql))
+                plan = self._bound(plan, sql)
             if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
             else:
@@ -144,9 +149,11 @@ class Dispatcher:
         except ProtocolError:
             self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
 
-    def _special(self, plan: Plan, frames: bytes) -> None:
+    def _special(self, plan: Plan | Scattered, frames: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
+            case Scattered():
+                self._scatter.run(plan, self.executor.key)
             case Relay():
                 if plan.facts.function:
                     self.executor.run(plan, frames, CURSOR, self.connection_id)
@@ -162,10 +169,21 @@ class Dispatcher:
                 else:
                     self._explain(plan)
 
-    def _values(self, sql: bytes) -> TextValues:
-        """The literals of a statement, for whoever has to know them."""
+    def _bound(self, plan: Sharded, sql: bytes) -> Relay | Refused | Scattered:
+        """The plan for the values of this statement."""
         session = self.session
-        return TextValues(sql, session.mode, python_codec(session.variables.values["character_set_client"]))
+        codec = python_codec(session.variables.values["character_set_client"])
+        bound = bind(plan, TextValues(sql, session.mode, codec), sql)
+        if isinstance(bound, Scattered) and (
+            session.holds or not session.autocommit or not _ALONE.isdisjoint(session.variables.values)
+        ):
+            return plan.refused
+        return bound
+
+    def _scattered(self, warned: bool) -> None:
+        """A statement on several shards has been answered; nothing of it is left on any connection."""
+        self.executor.answered_elsewhere(read=True, warned=warned)
+        self._client.finished()
 
     def _refuse(self, error: MySQLError) -> None:
         self._shared.services.counters.errors["router", error.code] += 1
@@ -173,9 +191,9 @@ class Dispatcher:
 
     def _explain(self, plan: Local) -> None:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
-        target = self._scope.lookup(plan.sql)
+        target: Plan | Scattered = self._scope.lookup(plan.sql)
         if isinstance(target, Sharded):
-            target = bind(target, self._values(plan.sql))
+            target = self._bound(target, plan.sql)
         server = self._server_of(target)
         name = None if server is None else server.name
         self._answer_rows(_EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
@@ -214,7 +232,7 @@ class Dispatcher:
         )
         self._client.finished()
 
-    def _server_of(self, plan: Plan) -> Server | None:
+    def _server_of(self, plan: Plan | Scattered) -> Server | None:
         if not isinstance(plan, Relay):
             return None
         group = self._shared.services.topology.groups[plan.group]
@@ -252,7 +270,7 @@ class Dispatcher:
         if self.executor.held:
             self._on_server(frames, b"DO 0", QUERY)
         else:
-            self.executor.pinged()
+            self.executor.answered_elsewhere(read=False)
             self._ok()
 
     def _init_db(self, frames: bytes, payload: bytes) -> None:
@@ -421,6 +439,7 @@ class Dispatcher:
         """KILL of this session by another."""
         if query_only:
             self.executor.kill_query()
+            self._scatter.kill()
         else:
             self._client.abort()
 
@@ -433,10 +452,12 @@ class Dispatcher:
     def paused(self) -> None:
         """The client reads slowly."""
         self.executor.client_paused()
+        self._scatter.client_paused()
 
     def resumed(self) -> None:
         """The client has caught up."""
         self.executor.client_resumed()
+        self._scatter.client_resumed()
 
     def file_data(self, data: bytes, complete: bool) -> None:
         """LOCAL INFILE bytes."""
@@ -450,6 +471,7 @@ class Dispatcher:
         """The client is gone."""
         self._shared.sessions.remove(self.connection_id)
         self.executor.client_lost()
+        self._scatter.cancel()
         self._shared.on_lost(self)
 
     def close(self) -> None:

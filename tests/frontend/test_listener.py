@@ -19,6 +19,7 @@ from router.backend.connector import BackendUser
 from router.backend.pool import BackendPool
 from router.cluster.topology import Group, Server, Topology
 from router.config.models import RouterConfig
+from router.engine.admission import Admission
 from router.engine.services import Services
 from router.errors import BackendUnavailable
 from router.frontend.dispatch import Dispatcher, Shared
@@ -107,7 +108,7 @@ class House:
         topology = Topology({"main": self.group})
         self.shared = Shared(
             plans=PlanCache(Planner(catalog)),
-            services=Services(topology, self.counters, lambda server: None, catalog.group_of),
+            services=Services(topology, self.counters, lambda server: None, catalog.group_of, Admission({})),
             sessions=self.sessions,
             on_lost=lambda session: self.frontend.session_lost(session),
             change_user=lambda session, payload: self.frontend.change_user(session, payload),
