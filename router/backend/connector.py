@@ -8,6 +8,7 @@ Traps of aiomysql 0.3 that are closed here:
 - ``connect_timeout`` covers the TCP connect alone: the whole login runs under one deadline;
 - passwords are encoded as latin-1: they are handed over as UTF-8 bytes in latin-1 clothing;
 - ``StreamWriter.__del__`` closes the transport: the writer is kept as long as the connection;
+- it does not know client_ed25519;
 - MULTI_STATEMENTS is always negotiated: switched off per connection unless the client has it.
 """
 
@@ -28,6 +29,7 @@ from router.config.values import Address
 from router.errors import BackendUnavailable, ConnectionLost
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile, parse_version
 from router.wire.constants import Capability
+from router.wire.ed25519 import ED25519, ED25519_NONCE_SIZE, ed25519_sign
 
 # What shapes a connection for its client; anything else is the same for all connections (architecture D7).
 SHAPE = (
@@ -92,10 +94,21 @@ class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         if plugin_name == b"mysql_clear_password":
             if not self._secure:
                 raise pymysql.OperationalError(_PLUGIN_ERROR, _CLEAR_TEXT)
+        elif plugin_name == ED25519.encode():
+            return await self._sign(auth_packet.read_all())
         elif plugin_name not in _PLUGINS:
             name = plugin_name.decode("latin1")
             raise pymysql.OperationalError(_PLUGIN_ERROR, f"authentication plugin {name!r} is not supported")
         return await super()._process_auth(plugin_name, auth_packet)
+
+    async def _sign(self, nonce: bytes) -> Any:
+        """MariaDB's ed25519, which aiomysql does not know."""
+        if len(nonce) != ED25519_NONCE_SIZE:
+            raise pymysql.OperationalError(_PLUGIN_ERROR, f"a nonce of {len(nonce)} bytes for {ED25519}")
+        self.write_packet(ed25519_sign(self._password.encode("latin1"), nonce))
+        packet = await self._read_packet()
+        packet.check_error()
+        return packet
 
 
 class Connector:

@@ -30,6 +30,7 @@ from typing import Final, Protocol
 from router.errors import MySQLError, ProtocolError
 from router.wire.commands import ComChangeUser, parse_command
 from router.wire.constants import NONCE_SIZE, Capability
+from router.wire.ed25519 import ED25519, check_ed25519, ed25519_key
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
 from router.wire.packets import (
@@ -78,13 +79,15 @@ class Credential:
     """What is known of one user's password, in any combination; nothing at all means that nobody gets in.
 
     ``native_hash`` is SHA1(SHA1(password)), ``sha2_digest`` SHA256(SHA256(password)), ``sha2_crypt`` MySQL's stored
-    ``$A$`` string. A stored form that can't be one raises `ValueError` here and not at a login.
+    ``$A$`` string, ``ed25519_key`` MariaDB's public key. A stored form that can't be one raises `ValueError` here and
+    not at a login.
     """
 
     password: bytes | None = None
     native_hash: bytes | None = None
     sha2_digest: bytes | None = None
     sha2_crypt: str | None = None
+    ed25519_key: bytes | None = None
     require_tls: bool = False
 
     def __post_init__(self) -> None:
@@ -94,6 +97,8 @@ class Credential:
             raise ValueError("a caching_sha2 digest has 32 bytes")
         if self.sha2_crypt is not None:
             parse_sha2_crypt(self.sha2_crypt)
+        if self.ed25519_key is not None and len(self.ed25519_key) != len(ed25519_key(b"")):
+            raise ValueError("an ed25519 key has 32 bytes")
 
     @property
     def native(self) -> bytes | None:
@@ -104,6 +109,11 @@ class Credential:
     def digest(self) -> bytes | None:
         """What checks a caching_sha2_password response without the password, if anything does."""
         return self.sha2_digest if self.password is None else sha2_digest(self.password)
+
+    @property
+    def key(self) -> bytes | None:
+        """What checks a client_ed25519 signature, if anything does."""
+        return self.ed25519_key if self.password is None else ed25519_key(self.password)
 
     @property
     def empty(self) -> bool:
@@ -122,6 +132,8 @@ class Credential:
         """Whether a client can prove the password with `plugin`."""
         if plugin == NATIVE_PASSWORD:
             return self.native is not None
+        if plugin == ED25519:
+            return self.password is not None or self.ed25519_key is not None
         return plugin == CACHING_SHA2 and (self.digest is not None or self.sha2_crypt is not None)
 
 
@@ -388,6 +400,7 @@ class ServerHandshake:
             return self._verify_without_plugins(response.auth_response)
         # A client that does not know the greeting's plugin answers with its own and nothing: it waits for a nonce.
         unanswered = self._claim.plugin != self._default_plugin and response.auth_response in _NO_PASSWORD
+        unanswered |= self._claim.plugin == ED25519  # which signs a longer nonce than a greeting has
         if self._claim.credential.supports(self._claim.plugin) and not unanswered:
             return self._verify(response.auth_response)
         return self._switch(self._preferred_plugin())
@@ -403,6 +416,9 @@ class ServerHandshake:
             return self._conclude(
                 stored is not None and not credential.empty and check_native(stored, self._nonce, response)
             )
+        if claim.plugin == ED25519:
+            key = credential.key
+            return self._conclude(key is not None and check_ed25519(key, self._long_nonce, response))
         digest = credential.digest
         allowed = self._tls or not credential.require_tls
         if digest is not None and allowed and not credential.empty and check_sha2_fast(digest, self._nonce, response):
@@ -489,8 +505,14 @@ class ServerHandshake:
     def _switch(self, plugin: str) -> list[Effect]:
         self._become(plugin)
         self.state = State.SWITCHED
-        request = AuthSwitchRequest(plugin.encode("ascii"), self._nonce + b"\0")
+        challenge = self._long_nonce if plugin == ED25519 else self._nonce + b"\0"
+        request = AuthSwitchRequest(plugin.encode("ascii"), challenge)
         return [Send(self._frame(request.encode()))]
+
+    @property
+    def _long_nonce(self) -> bytes:
+        """The nonce as client_ed25519 wants it: 32 bytes, as new and as unpredictable."""
+        return hmac.digest(self._decoy_nonce, self._nonce, "sha256")
 
     def _more(self, data: bytes) -> Send:
         return Send(self._frame(AuthMoreData(data).encode()))
@@ -543,7 +565,8 @@ class ServerHandshake:
     def _preferred_plugin(self) -> str:
         """A plugin with which the user can prove the password: the better of the client's and the greeting's."""
         claim = self._claimant()
-        wanted = (CACHING_SHA2 if claim.plugin == CACHING_SHA2 else self._default_plugin, NATIVE_PASSWORD)
+        named = claim.plugin if claim.plugin in (CACHING_SHA2, ED25519) else self._default_plugin
+        wanted = (named, self._default_plugin, NATIVE_PASSWORD, ED25519)
         return next((plugin for plugin in wanted if claim.credential.supports(plugin)), CACHING_SHA2)
 
     def _frame(self, payload: bytes) -> bytes:

@@ -20,6 +20,7 @@ from router.errors import BackendUnavailable
 from router.sandbox import ReplicaSet, Server
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES
 from router.wire.constants import Capability
+from router.wire.ed25519 import check_ed25519, ed25519_key
 from router.wire.packets import decode_session_changes
 from tests.fakes import payloads
 
@@ -369,6 +370,21 @@ async def test_a_password_in_clear_is_refused(switch: bool) -> None:
         line.writer.write(packet(b"\xfemysql_clear_password\0", sequence + 1))
 
     assert "clear" in await refused(FakeServer(script))
+
+
+async def test_ed25519() -> None:
+    nonce = NONCE + bytes(12)
+
+    async def script(line: Line) -> None:
+        line.writer.write(greeting(plugin=b"mysql_native_password"))
+        sequence, _ = await line.read()
+        line.writer.write(packet(b"\xfeclient_ed25519\0" + nonce, sequence + 1))
+        sequence, signature = await line.read()
+        right = check_ed25519(ed25519_key(b"TopSecret"), nonce, signature)
+        verdict = b"\xff\x15\x04#28000It was right" if right else b"\xff\x15\x04#28000It was wrong"
+        line.writer.write(packet(verdict, sequence + 1))
+
+    assert "It was right" in await refused(FakeServer(script))
 
 
 @pytest.mark.parametrize("plugin", [b"dialog", b"mysql_old_password", b"client_ed25519", b"\xff\xfe", b""])
