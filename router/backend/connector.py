@@ -40,7 +40,10 @@ SHAPE = (
     | Capability.MULTI_STATEMENTS
     | Capability.DEPRECATE_EOF
     | Capability.SESSION_TRACK
+    | Capability.QUERY_ATTRIBUTES
 )
+# Of these, the ones that a client must not be promised and then not be given: they change how packets are written.
+_FRAMING = Capability.DEPRECATE_EOF | Capability.QUERY_ATTRIBUTES
 _ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
 _PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
 T = TypeVar("T")
@@ -142,9 +145,9 @@ class Connector:
         profile = self.profile or await self._load_profile(user)
         raw = await self._login(user, client_flag=shape | _ALWAYS)
         connection = _adopt(raw, (user.name, shape, False), profile)
-        if connection.deprecate_eof != bool(shape & Capability.DEPRECATE_EOF):
+        if missing := Capability((raw.client_flag ^ shape) & _FRAMING):
             connection.close()
-            raise ConnectionLost("the server does not offer DEPRECATE_EOF, which the client was promised")
+            raise ConnectionLost(f"the server does not offer {missing.name}, which the client was promised")
         await _settled(connection, profile)
         return connection
 
@@ -241,8 +244,7 @@ async def _settled(connection: BackendConnection, profile: ServerProfile) -> Non
         if not finished.done():
             finished.set_exception(error)
 
-    multi_statements = bool(connection.key[1] & Capability.MULTI_STATEMENTS)
-    data = settle_commands(profile, multi_statements=multi_statements, reset=False)
+    data = settle_commands(profile, connection.key[1], reset=False)
     connection.send(Capture(done, lost), data, prefix_replies=SETTLED_REPLIES - 1)
     try:
         await finished

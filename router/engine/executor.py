@@ -15,7 +15,6 @@ from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
-from router.backend.reset import query
 from router.backend.statements import StatementText
 from router.cluster.topology import Server
 from router.engine import refusals
@@ -80,7 +79,7 @@ class Executor:
         self.user = user
         self.shape = shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
-        self.statements = Statements(session)
+        self.statements = Statements(session, shape)
         # The statement whose EXECUTE, FETCH or RESET is running; the plan of one that is being prepared.
         self._statement: Statement | None = None
         self._preparing: Relay | None = None
@@ -218,7 +217,7 @@ class Executor:
         plan = self._running()
         leaves = plan.facts.kind is StatementKind.USE  # perhaps because the schema is gone
         commands = backend.adapt(None if leaves else self._at_home(self._schema), session.variables)
-        commands.extend(query(sql) for sql in also)
+        commands.extend(map(backend.query, also))
         if not commands:
             self._send(plan, backend)
         elif plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE):

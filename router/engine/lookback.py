@@ -13,7 +13,6 @@ from collections.abc import Callable
 from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.reset import query
 from router.cluster.topology import Server
 from router.engine import questions
 from router.errors import ConnectionLost
@@ -201,7 +200,7 @@ class LookBack:
             self.asking -= 1
             self._answered()
 
-        connection.send(Capture(done, lost), query(questions.ASK_INSERT_ID))
+        connection.send(Capture(done, lost), connection.query(questions.ASK_INSERT_ID))
 
     def _reclaim(self) -> None:
         """The pool has other sessions waiting."""

@@ -7,16 +7,21 @@ and long data (kept here until the statement runs).
 Layout of COM_STMT_EXECUTE (MySQL internals manual)::
 
     command 1, statement id 4, flags 1, iterations 4, [NULL bitmap (n+7)/8, types follow 1, [types 2n], values]
+
+With query attributes (``wire/attributes.py``), a count stands in front of the bitmap and a name behind each type; the
+values behind the statement's own are the attributes.
 """
 
 from __future__ import annotations
 
 from router.backend.derivation import Derived, derive
 from router.backend.statements import ServerStatement, StatementText
+from router.errors import ProtocolError
 from router.planner.plan import Relay
 from router.session.state import SessionState
 from router.sql.facts import PinReason, StatementKind
-from router.wire.constants import MAX_PAYLOAD, Command, ServerStatus
+from router.wire.attributes import parameter_count, pull_named_types
+from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
 from router.wire.framing import frame as framed
 from router.wire.scanner import ResponseScanner
 
@@ -38,6 +43,8 @@ class Statement:
 
     __slots__ = (
         "_derives",
+        "_flag",
+        "_named",
         "cursor",
         "derived",
         "id",
@@ -51,11 +58,23 @@ class Statement:
     )
 
     def __init__(
-        self, statement_id: int, plan: Relay, text: StatementText, parameters: int, *, derives: bool = False
+        self,
+        statement_id: int,
+        plan: Relay,
+        text: StatementText,
+        parameters: int,
+        *,
+        derives: bool = False,
+        named: bool = False,
     ) -> None:
-        """``derives``: its server is one where executions leave something behind (``derivation``)."""
+        """``derives``: its server is one where executions leave something behind (``derivation``).
+
+        ``named``: the client and its connections have query attributes.
+        """
         self.id = statement_id
         self._derives = derives
+        self._named = named
+        self._flag = _BITMAP + (parameters + 7) // 8
         self.derived: Derived = None
         self.plan = plan
         self.text = text
@@ -92,15 +111,15 @@ class Statement:
         """Whether ``server`` would run ``frame`` as a statement of this session's own, whoever used it before."""
         if self.parameters == 0 or server.types is None or frame[4] != Command.STMT_EXECUTE:
             return True
-        at = self._flag_at()
-        if len(frame) <= at:
+        bound = self._bound(frame)
+        if bound is None:
             return True
-        types = frame[at + 1 : at + 1 + 2 * self.parameters] if frame[at] == 1 else self.types
+        _, nulls, types = bound
+        types = self.types if types is None else types
         if types is None:
             return False  # never with types that another session has sent
         if not self._derives or server.derived is self.derived:
             return True
-        nulls = frame[_BITMAP:at]
         return derive(server.derived, types, nulls) == derive(self.derived, types, nulls)
 
     def command(self, frame: bytes, server: ServerStatement) -> bytes:
@@ -116,37 +135,65 @@ class Statement:
             return b"".join((*data, out))
         return out
 
-    def _flag_at(self) -> int:
-        return _BITMAP + (self.parameters + 7) // 8
+    def _bound(self, frame: bytes) -> tuple[int, bytes, bytes | None] | None:
+        """What an EXECUTE says of its parameters: (offset of "types follow", NULL bitmap, types if they follow).
+
+        None when it is malformed: the server says how.
+        """
+        if self._named:
+            return self._bound_by_name(frame)
+        at = self._flag
+        if len(frame) <= at:
+            return None
+        return at, frame[_BITMAP:at], frame[at + 1 : at + 1 + 2 * self.parameters] if frame[at] else None
+
+    def _bound_by_name(self, frame: bytes) -> tuple[int, bytes, bytes | None] | None:
+        if len(frame) > MAX_PAYLOAD:
+            frame = frame[:_HEADER] + _unframed(frame)
+        own = 2 * self.parameters
+        try:
+            count, bitmap = parameter_count(frame, _BITMAP)
+            at = bitmap + (count + 7) // 8
+            if len(frame) <= at or count < self.parameters:
+                return None
+            if frame[at]:
+                return at, frame[bitmap:at], pull_named_types(frame, at + 1, count)[0][:own]
+        except ProtocolError:
+            return None
+        return (at, frame[bitmap:at], None) if count == self.parameters else None
 
     def _with_types(self, frame: bytes, server: ServerStatement) -> bytes:
-        at = self._flag_at()
-        if len(frame) <= at:
-            return frame  # malformed: the server says how
+        bound = self._bound(frame)
+        if bound is None:
+            return frame
+        at, nulls, types = bound
         known = server.types
-        if frame[at] == 1:
-            self.types = frame[at + 1 : at + 1 + 2 * self.parameters]
+        if types is not None:
+            self.types = types
         if self.types is None:
             return frame
         server.types = self.types
         if self._derives:
-            nulls = frame[_BITMAP:at]
             self.derived, server.derived = (derive(it.derived, self.types, nulls) for it in (self, server))
-        if frame[at] == 1 or self.types == known:
+        if types is not None or self.types == known:
             return frame
+        given = self.types
+        if self._named:  # names last for one execution
+            given = b"".join(given[pos : pos + 2] + b"\0" for pos in range(0, len(given), 2))
         if len(frame) <= MAX_PAYLOAD:
-            return framed(frame[_HEADER:at] + b"\x01" + self.types + frame[at + 1 :], 0)
+            return framed(frame[_HEADER:at] + b"\x01" + given + frame[at + 1 :], 0)
         payload = _unframed(frame)
-        return framed(payload[: at - _HEADER] + b"\x01" + self.types + payload[at - _HEADER + 1 :], 0)
+        return framed(payload[: at - _HEADER] + b"\x01" + given + payload[at - _HEADER + 1 :], 0)
 
 
 class Statements:
-    """All open statements of one session."""
+    """All open statements of one session, whose connections are of ``shape``."""
 
-    __slots__ = ("_last", "_next", "_session", "by_id")
+    __slots__ = ("_last", "_named", "_next", "_session", "by_id")
 
-    def __init__(self, session: SessionState) -> None:
+    def __init__(self, session: SessionState, shape: int = 0) -> None:
         self._session = session
+        self._named = bool(shape & Capability.QUERY_ATTRIBUTES)
         self._next = 1
         self._last: Statement | None = None
         self.by_id: dict[int, Statement] = {}
@@ -163,7 +210,7 @@ class Statements:
     def opened(self, plan: Relay, text: StatementText, parameters: int) -> Statement:
         """The client has prepared a statement."""
         derives = self._session.profile.flavor == "mysql"
-        statement = Statement(self._next, plan, text, parameters, derives=derives)
+        statement = Statement(self._next, plan, text, parameters, derives=derives, named=self._named)
         self.by_id[statement.id] = self._last = statement
         self._next = self._next % (LAST_PREPARED - 1) + 1
         while self._next in self.by_id:

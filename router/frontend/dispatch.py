@@ -28,6 +28,7 @@ from router.planner.plan import Local, Plan, Refused, Relay, Role
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import StatementKind
+from router.wire.attributes import sql_start
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnType, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -137,7 +138,7 @@ class Dispatcher:
         try:
             run(self, frames, payload)
         except ProtocolError:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            self._malformed()
 
     def _special(self, plan: Plan, frames: bytes) -> None:
         """A query that is not simply relayed."""
@@ -156,6 +157,10 @@ class Dispatcher:
                     self._answer_rows(_STATE_COLUMNS, self._state())
                 else:
                     self._explain(plan)
+
+    def _malformed(self) -> None:
+        stop = "." if self.session.profile.flavor == "mysql" else ""
+        self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
 
     def _refuse(self, error: MySQLError) -> None:
         self._shared.services.counters.errors["router", error.code] += 1
@@ -289,7 +294,7 @@ class Dispatcher:
         if statement is None:
             return
         if len(payload) < _EXECUTE_HEAD:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            self._malformed()
         elif statement.long_size > self._client.max_packet:
             statement.forget_long_data()
             message = (
@@ -303,7 +308,7 @@ class Dispatcher:
     def _statement(self, payload: bytes, caller: str) -> Statement | None:
         """The statement a command is about; None when the client has been told that there is none."""
         if len(payload) < _STATEMENT_HEAD:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            self._malformed()
             return None
         statement_id = id_of(payload)
         statement = self.executor.statements.find(statement_id)
@@ -451,6 +456,23 @@ class Dispatcher:
     def client(self) -> ClientConnection:
         """The client's connection."""
         return self._client
+
+
+class AttributesDispatcher(Dispatcher):
+    """The commands of a client that sends query attributes: they stand in front of the SQL of a COM_QUERY."""
+
+    __slots__ = ()
+
+    def command(self, frames: bytes, payload: bytes | None) -> None:
+        """Run one command; what is planned is its SQL, what is sent are its ``frames``."""
+        if frames[4] == _QUERY:
+            whole = frames[4:] if payload is None else payload
+            try:
+                payload = whole[:1] + whole[sql_start(whole) :]
+            except ProtocolError:
+                self._malformed()
+                return
+        super().command(frames, payload)
 
 
 _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {

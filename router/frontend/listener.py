@@ -26,7 +26,7 @@ from router.errors import BackendError, ConnectionLost
 from router.frontend.auth import Account, Directory, RsaKeyPair
 from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
-from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.dispatch import AttributesDispatcher, Dispatcher, Shared
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 # A schema that a server has accepted is not asked for again at the next login, for this many seconds.
 _SCHEMA_MEMORY = 30.0
 _BACKLOG = 1024
+# Only where every server is known to have it: what a client then sends cannot be translated for one that has not.
+_IF_ALL_OFFER = (Capability.QUERY_ATTRIBUTES,)
 # SQL cannot be written in these.
 _NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
@@ -156,11 +158,12 @@ class Frontend:
         capabilities = CAPABILITIES
         if profile.flavor == "mariadb":
             capabilities &= ~Capability.ZSTD_COMPRESSION_ALGORITHM  # a bit that means nothing there
-        if all(
-            server.profile is None or server.profile.capabilities & Capability.DEPRECATE_EOF
-            for server in self._shared.services.topology.servers()
-        ):
+        profiles = [server.profile for server in self._shared.services.topology.servers()]
+        if all(known is None or known.capabilities & Capability.DEPRECATE_EOF for known in profiles):
             capabilities |= Capability.DEPRECATE_EOF
+        for capability in _IF_ALL_OFFER:
+            if all(known is not None and known.capabilities & capability for known in profiles):
+                capabilities |= capability
         collation_id = next(
             (number for number, (name, _) in profile.collations.items() if name == profile.collation and number < 256),
             255 if profile.flavor == "mysql" else 45,
@@ -237,7 +240,8 @@ class Frontend:
             welcome.schema,
             ignore_space=bool(welcome.login.capabilities & Capability.IGNORE_SPACE),
         )
-        dispatcher = Dispatcher(
+        attributes = welcome.login.capabilities & Capability.QUERY_ATTRIBUTES
+        dispatcher = (AttributesDispatcher if attributes else Dispatcher)(
             client,
             self._shared,
             welcome.account,

@@ -14,7 +14,7 @@ import pytest
 
 from router.backend.connection import BackendConnection, Capture
 from router.backend.connector import BackendUser, Connector, Endpoint
-from router.backend.reset import BASELINE, query
+from router.backend.reset import BASELINE
 from router.config.values import Address
 from router.errors import BackendUnavailable
 from router.sandbox import ReplicaSet, Server
@@ -53,7 +53,7 @@ async def ask(connection: BackendConnection, sql: str) -> bytes:
     """The framed answer to a statement, errors included."""
     answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     capture = Capture(lambda payload, error: answer.set_result(payload), answer.set_exception)
-    connection.send(capture, query(sql))
+    connection.send(capture, connection.query(sql))
     return await asyncio.wait_for(answer, 10)
 
 
@@ -138,6 +138,18 @@ async def test_every_tracked_variable_can_be_taken_back_to_its_default(server_se
             await ask(connection, sql)
             await ask(connection, f"SET {name} = DEFAULT")
             assert await ask(connection, f"SELECT @@{name}") == before
+
+
+async def test_query_attributes_are_as_asked(mysql_set: ReplicaSet) -> None:
+    shape = int(Capability.QUERY_ATTRIBUTES)
+    async with opened(connector_to(mysql_set.primary), app(mysql_set), shape) as connection:
+        assert b"one" in await ask(connection, "SELECT 'one'")
+        assert connection.scanner.error is None
+
+
+async def test_a_server_without_query_attributes_is_none_for_such_clients(mariadb_set: ReplicaSet) -> None:
+    with pytest.raises(BackendUnavailable, match="does not offer QUERY_ATTRIBUTES"):
+        await connector_to(mariadb_set.primary).open(app(mariadb_set), int(Capability.QUERY_ATTRIBUTES))
 
 
 @pytest.mark.parametrize("wanted", [False, True])

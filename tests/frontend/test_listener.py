@@ -348,6 +348,20 @@ def test_the_greeting_is_that_of_the_server(run: Run) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
+def test_what_cannot_be_translated_is_offered_where_all_are_known_to_have_it(run: Run, known: bool) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            bit = int(Capability.QUERY_ATTRIBUTES)
+            able = type(PROFILE)(**{**_fields(PROFILE), "flavor": "mysql", "capabilities": bit})
+            house.db.profile = able if known else None
+            assert bool((await greeting(house)).capabilities & bit) is known
+            house.db.profile = PROFILE
+            assert not (await greeting(house)).capabilities & bit
+
+    run(test())
+
+
+@pytest.mark.parametrize("known", [False, True])
 def test_only_what_every_server_can_do_is_offered(run: Run, known: bool) -> None:
     async def test() -> None:
         async with House().open() as house:
