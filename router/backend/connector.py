@@ -22,14 +22,16 @@ from typing import Any, TypeVar
 
 import aiomysql
 import pymysql
+from pymysql.protocol import MysqlPacket
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.reset import BASELINE, SETTLED_REPLIES, settle_commands
 from router.config.values import Address
 from router.errors import BackendUnavailable, ConnectionLost
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile, parse_version
-from router.wire.constants import Capability
+from router.wire.constants import EXTENDED, Capability
 from router.wire.ed25519 import ED25519, ED25519_NONCE_SIZE, ed25519_sign
+from router.wire.packets import Greeting, SslRequest
 
 # What shapes a connection for its client; anything else is the same for all connections (architecture D7).
 SHAPE = (
@@ -41,9 +43,16 @@ SHAPE = (
     | Capability.DEPRECATE_EOF
     | Capability.SESSION_TRACK
     | Capability.QUERY_ATTRIBUTES
+    | Capability.MARIADB_STMT_BULK_OPERATIONS
+    | Capability.MARIADB_EXTENDED_METADATA
 )
 # Of these, the ones that a client must not be promised and then not be given: they change how packets are written.
-_FRAMING = Capability.DEPRECATE_EOF | Capability.QUERY_ATTRIBUTES
+_FRAMING = (
+    Capability.DEPRECATE_EOF
+    | Capability.QUERY_ATTRIBUTES
+    | Capability.MARIADB_STMT_BULK_OPERATIONS
+    | Capability.MARIADB_EXTENDED_METADATA
+)
 _ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
 _PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
 T = TypeVar("T")
@@ -75,12 +84,33 @@ class Endpoint:
 
 
 class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
-    """aiomysql's connection with the two doors closed through which a password could leave."""
+    """aiomysql's connection with the two doors closed through which a password could leave, and MariaDB's extensions.
 
+    ``server_capabilities`` and ``client_flag`` have them from bit 32 on.
+    """
+
+    client_flag: int
     _tls_required = False
+    _extended = 0  # of the client flags, while the login has not been sent
+    _first: bytes | None = None
+
+    async def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        packet = await super()._read_packet(packet_type)
+        if self._first is None:
+            self._first = packet.get_all_data()
+        return packet
+
+    def write_packet(self, payload: bytes) -> None:
+        """Write a packet; into those of the login with MariaDB's extension in the place that aiomysql leaves empty."""
+        if self._extended:
+            payload = payload[:28] + self._extended.to_bytes(4, "little") + payload[32:]
+            if len(payload) > SslRequest.SIZE:
+                self._extended = 0
+        super().write_packet(payload)
 
     async def _get_server_information(self) -> None:
         await super()._get_server_information()
+        self.server_capabilities |= Greeting.decode(self._first or b"").mariadb_capabilities << EXTENDED
         if self._tls_required and not self.server_capabilities & Capability.SSL:
             raise pymysql.OperationalError(_TLS_REQUIRED_ERROR, "the server does not offer TLS, which is required")
         if not self.server_capabilities & Capability.PLUGIN_AUTH:
@@ -91,7 +121,16 @@ class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
             raise pymysql.OperationalError(_PLUGIN_ERROR, _CLEAR_TEXT)
         # Only what both sides know; the flags were chosen before the greeting was seen.
         optional = SHAPE | _ALWAYS
-        self.client_flag &= ~optional | self.server_capabilities
+        self.client_flag &= ~int(optional) | self.server_capabilities
+        self._extended = self.client_flag >> EXTENDED
+        if self._extended:
+            self.client_flag &= ~int(Capability.LONG_PASSWORD)
+
+    async def _request_authentication(self) -> None:
+        flags = self.client_flag
+        self.client_flag = flags & 0xFFFFFFFF
+        await super()._request_authentication()
+        self.client_flag |= flags >> EXTENDED << EXTENDED
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         if plugin_name == b"mysql_clear_password":

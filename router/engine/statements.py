@@ -8,6 +8,10 @@ Layout of COM_STMT_EXECUTE (MySQL internals manual)::
 
     command 1, statement id 4, flags 1, iterations 4, [NULL bitmap (n+7)/8, types follow 1, [types 2n], values]
 
+MariaDB's COM_STMT_BULK_EXECUTE, one execution for many rows::
+
+    command 1, statement id 4, flags 2, [types 2n], rows
+
 With query attributes (``wire/attributes.py``), a count stands in front of the bitmap and a name behind each type; the
 values behind the statement's own are the attributes.
 """
@@ -22,6 +26,7 @@ from router.session.state import SessionState
 from router.sql.facts import PinReason, StatementKind
 from router.wire.attributes import parameter_count, pull_named_types
 from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
+from router.wire.errcodes import ErrorCode
 from router.wire.framing import frame as framed
 from router.wire.scanner import ResponseScanner
 
@@ -32,8 +37,12 @@ LAST_PREPARED = 0xFFFFFFFF
 
 _HEADER = 4
 _FLAGS = 9
+_BULK_ROWS = 11
+_BULK_TYPES = 0x80
 _BITMAP = 14
 _CURSOR_TYPES = 0x07
+_EXECUTE = frozenset({Command.STMT_EXECUTE, Command.STMT_BULK_EXECUTE})
+_MALFORMED = ErrorCode.MALFORMED_PACKET.to_bytes(2, "little")
 _CURSOR_EXISTS = int(ServerStatus.CURSOR_EXISTS)
 _LAST_ROW_SENT = int(ServerStatus.LAST_ROW_SENT)
 
@@ -42,6 +51,7 @@ class Statement:
     """A statement the client has prepared; ``plan`` is where it runs, ``cursor`` whether one is open."""
 
     __slots__ = (
+        "_before",
         "_derives",
         "_flag",
         "_named",
@@ -73,6 +83,7 @@ class Statement:
         """
         self.id = statement_id
         self._derives = derives
+        self._before: tuple[ServerStatement, bytes | None, Derived, bytes | None, Derived] | None = None
         self._named = named
         self._flag = _BITMAP + (parameters + 7) // 8
         self.derived: Derived = None
@@ -109,7 +120,7 @@ class Statement:
 
     def fits(self, server: ServerStatement, frame: bytes) -> bool:
         """Whether ``server`` would run ``frame`` as a statement of this session's own, whoever used it before."""
-        if self.parameters == 0 or server.types is None or frame[4] != Command.STMT_EXECUTE:
+        if self.parameters == 0 or server.types is None or frame[4] not in _EXECUTE:
             return True
         bound = self._bound(frame)
         if bound is None:
@@ -126,7 +137,7 @@ class Statement:
         """What the server is to get for the client's ``frame`` (EXECUTE, FETCH or RESET of this statement)."""
         server_id = server.id.to_bytes(4, "little")
         out = frame[:5] + server_id + frame[9:]
-        if frame[4] != Command.STMT_EXECUTE:
+        if frame[4] not in _EXECUTE:
             return out
         if self.parameters:
             out = self._with_types(out, server)
@@ -140,6 +151,9 @@ class Statement:
 
         None when it is malformed: the server says how.
         """
+        if frame[4] == Command.STMT_BULK_EXECUTE:
+            end = _BULK_ROWS + 2 * self.parameters
+            return _FLAGS, b"", frame[_BULK_ROWS:end] if frame[_FLAGS] & _BULK_TYPES else None
         if self._named:
             return self._bound_by_name(frame)
         at = self._flag
@@ -168,6 +182,7 @@ class Statement:
             return frame
         at, nulls, types = bound
         known = server.types
+        self._before = (server, known, server.derived, self.types, self.derived)
         if types is not None:
             self.types = types
         if self.types is None:
@@ -177,13 +192,25 @@ class Statement:
             self.derived, server.derived = (derive(it.derived, self.types, nulls) for it in (self, server))
         if types is not None or self.types == known:
             return frame
-        given = self.types
-        if self._named:  # names last for one execution
-            given = b"".join(given[pos : pos + 2] + b"\0" for pos in range(0, len(given), 2))
+        if frame[4] == Command.STMT_BULK_EXECUTE:
+            end = _BULK_ROWS
+            given = bytes([frame[_FLAGS] | _BULK_TYPES, frame[_FLAGS + 1]]) + self.types
+        elif self._named:  # names last for one execution
+            end = at + 1
+            given = b"\x01" + b"".join(self.types[pos : pos + 2] + b"\0" for pos in range(0, len(self.types), 2))
+        else:
+            end = at + 1
+            given = b"\x01" + self.types
         if len(frame) <= MAX_PAYLOAD:
-            return framed(frame[_HEADER:at] + b"\x01" + given + frame[at + 1 :], 0)
+            return framed(frame[_HEADER:at] + given + frame[end:], 0)
         payload = _unframed(frame)
-        return framed(payload[: at - _HEADER] + b"\x01" + given + payload[at - _HEADER + 1 :], 0)
+        return framed(payload[: at - _HEADER] + given + payload[end - _HEADER :], 0)
+
+    def never_bound(self) -> None:
+        """The server has refused the last EXECUTE as malformed, before it looked at types and values."""
+        if self._before is not None:
+            server, types, derived, self.types, self.derived = self._before
+            server.types, server.derived = types, derived
 
 
 class Statements:
@@ -245,6 +272,8 @@ class Statements:
         """
         statement.forget_long_data()
         if outcome.error is not None:
+            if outcome.error[1:3] == _MALFORMED:
+                statement.never_bound()
             return
         had = statement.cursor
         if had and not outcome.warnings:

@@ -44,6 +44,7 @@ _QUERY = int(Command.QUERY)
 # Command byte and statement id; with flags and iterations.
 _STATEMENT_HEAD = 5
 _EXECUTE_HEAD = 10
+_BULK_HEAD = 7
 
 
 @dataclass(slots=True)
@@ -200,7 +201,7 @@ class Dispatcher:
             encode_text_result(
                 columns,
                 rows,
-                deprecate_eof=bool(self.capabilities & Capability.DEPRECATE_EOF),
+                capabilities=self.capabilities,
                 status=self.status,
                 warnings=0,
             )
@@ -293,7 +294,8 @@ class Dispatcher:
         statement = self._statement(payload, "mysqld_stmt_execute")
         if statement is None:
             return
-        if len(payload) < _EXECUTE_HEAD:
+        bulk = payload[0] == Command.STMT_BULK_EXECUTE
+        if len(payload) < (_BULK_HEAD if bulk else _EXECUTE_HEAD):
             self._malformed()
         elif statement.long_size > self._client.max_packet:
             statement.forget_long_data()
@@ -303,7 +305,17 @@ class Dispatcher:
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         else:
-            self.executor.execute(statement, frames, self.connection_id if statement.plan.special else 0)
+            special = statement.plan.special and not bulk
+            self.executor.execute(statement, frames, self.connection_id if special else 0)
+
+    def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
+        if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:
+            self._execute(frames, payload)
+        elif self.session.profile.flavor == "mysql":
+            self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
+        else:
+            message = "This command is not supported in the prepared statement protocol yet"
+            self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
 
     def _statement(self, payload: bytes, caller: str) -> Statement | None:
         """The statement a command is about; None when the client has been told that there is none."""
@@ -488,6 +500,7 @@ _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.STMT_CLOSE: Dispatcher._close_statement,
     Command.STMT_RESET: Dispatcher._reset_statement,
     Command.STMT_FETCH: Dispatcher._fetch,
+    Command.STMT_BULK_EXECUTE: Dispatcher._bulk_execute,
     Command.SET_OPTION: Dispatcher._set_option,
     Command.RESET_CONNECTION: Dispatcher._reset_connection,
 }

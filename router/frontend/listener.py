@@ -32,7 +32,7 @@ from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
 from router.session.state import SessionState
 from router.wire.compression import Compression, Zlib, Zstd
-from router.wire.constants import NONCE_SIZE, Capability
+from router.wire.constants import EXTENDED, NONCE_SIZE, Capability
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Login
 from router.wire.scramble import CACHING_SHA2, NATIVE_PASSWORD
@@ -43,7 +43,11 @@ log = structlog.get_logger(__name__)
 _SCHEMA_MEMORY = 30.0
 _BACKLOG = 1024
 # Only where every server is known to have it: what a client then sends cannot be translated for one that has not.
-_IF_ALL_OFFER = (Capability.QUERY_ATTRIBUTES,)
+_IF_ALL_OFFER = (
+    Capability.QUERY_ATTRIBUTES,
+    Capability.MARIADB_STMT_BULK_OPERATIONS,
+    Capability.MARIADB_EXTENDED_METADATA,
+)
 # SQL cannot be written in these.
 _NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
@@ -164,6 +168,8 @@ class Frontend:
         for capability in _IF_ALL_OFFER:
             if all(known is not None and known.capabilities & capability for known in profiles):
                 capabilities |= capability
+        if capabilities >> EXTENDED:
+            capabilities &= ~Capability.LONG_PASSWORD  # or clients take the extension for reserved bytes
         collation_id = next(
             (number for number, (name, _) in profile.collations.items() if name == profile.collation and number < 256),
             255 if profile.flavor == "mysql" else 45,

@@ -29,7 +29,7 @@ from typing import Final, Protocol
 
 from router.errors import MySQLError, ProtocolError
 from router.wire.commands import ComChangeUser, parse_command
-from router.wire.constants import NONCE_SIZE, Capability
+from router.wire.constants import EXTENDED, NONCE_SIZE, Capability
 from router.wire.ed25519 import ED25519, check_ed25519, ed25519_key
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
@@ -242,7 +242,7 @@ class ServerHandshake:
         decoy_nonce: bytes = b"",
     ) -> None:
         offered = capabilities | REQUIRED_CAPABILITIES
-        self._offered = int(offered | Capability.SSL if tls_available else offered & ~Capability.SSL)
+        self._offered = int(offered | Capability.SSL) if tls_available else int(offered) & ~int(Capability.SSL)
         self._connection_id = connection_id
         self._server_version = server_version
         self._collation_id = collation_id
@@ -279,7 +279,8 @@ class ServerHandshake:
             server_version=self._server_version,
             connection_id=self._connection_id,
             nonce=self._nonce,
-            capabilities=self._offered,
+            capabilities=self._offered & 0xFFFFFFFF,
+            mariadb_capabilities=self._offered >> EXTENDED,
             collation_id=self._collation_id,
             status=self._status,
             auth_plugin=self._default_plugin.encode("ascii"),
@@ -378,7 +379,7 @@ class ServerHandshake:
             self.state = State.TLS
             return [StartTls()]
         response = HandshakeResponse.decode(payload, self._offered)
-        self._agreed = response.capabilities & self._offered
+        self._agreed = (response.capabilities | response.mariadb_capabilities << EXTENDED) & self._offered
         self._max_packet = response.max_packet
         self._zstd_level = response.zstd_level
         if self._tls_required and not self.secure:

@@ -140,6 +140,23 @@ async def test_every_tracked_variable_can_be_taken_back_to_its_default(server_se
             assert await ask(connection, f"SELECT @@{name}") == before
 
 
+@pytest.mark.parametrize("tls", [False, True])
+async def test_mariadbs_capabilities_are_as_asked(mariadb_set: ReplicaSet, tls: bool) -> None:
+    assert mariadb_set.certificates is not None
+    context = ssl.create_default_context(cafile=str(mariadb_set.certificates.ca)) if tls else None
+    connector = connector_to(mariadb_set.primary, tls=context, tls_required=tls)
+    for shape in (0, int(Capability.MARIADB_EXTENDED_METADATA)):
+        async with opened(connector, app(mariadb_set), shape) as connection:
+            assert (b"\6\1\4json" in await ask(connection, "SELECT JSON_COMPACT('{}')")) is bool(shape)
+    assert connector.profile is not None
+    assert connector.profile.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS
+
+
+async def test_a_server_without_mariadbs_capabilities_is_none_for_such_clients(mysql_set: ReplicaSet) -> None:
+    with pytest.raises(BackendUnavailable, match="does not offer MARIADB_STMT_BULK_OPERATIONS"):
+        await connector_to(mysql_set.primary).open(app(mysql_set), int(Capability.MARIADB_STMT_BULK_OPERATIONS))
+
+
 async def test_query_attributes_are_as_asked(mysql_set: ReplicaSet) -> None:
     shape = int(Capability.QUERY_ATTRIBUTES)
     async with opened(connector_to(mysql_set.primary), app(mysql_set), shape) as connection:

@@ -120,6 +120,45 @@ def test_types_come_along_where_they_have_not_been(parameters: int) -> None:
     assert statement.command(again, there) == execute(2, *values, parameters=parameters)
 
 
+def bulk(statement_id: int, *rows: bytes, types: bytes | None = None) -> bytes:
+    """A framed COM_STMT_BULK_EXECUTE."""
+    head = b"\xfa" + statement_id.to_bytes(4, "little") + (b"\0\0" if types is None else b"\x80\0" + types)
+    return frame(head + b"".join(rows), 0)
+
+
+def test_types_of_bulk_executions() -> None:
+    statement = opened(Statements(session()), 2)
+    here, there, used = ServerStatement(1), ServerStatement(2), ServerStatement(3)
+    used.types = STRING + STRING
+    row = b"\0\5\0\0\0\1"
+    untyped = bulk(1, row)
+    assert not statement.fits(used, untyped), "never with types that another session has sent"
+    assert statement.command(bulk(1, row, row, types=LONG + STRING), here) == bulk(1, row, row, types=LONG + STRING)
+    assert statement.command(untyped, here) == untyped
+    assert statement.fits(used, untyped)
+    assert statement.command(untyped, there) == bulk(2, row, types=LONG + STRING)
+    assert statement.command(untyped, used) == bulk(3, row, types=LONG + STRING)
+    single = execute(1, b"\5\0\0\0\1x", parameters=2)
+    assert statement.command(single, there) == execute(2, b"\5\0\0\0\1x", parameters=2), "one memory for both"
+    big = b"\0" * (1 << 24)
+    assert statement.command(bulk(1, big), ServerStatement(4)) == bulk(4, big, types=LONG + STRING)
+
+
+def test_types_of_a_malformed_command_were_never_taken() -> None:
+    ours = Statements(session(MYSQL_PROFILE))
+    statement, server = opened(ours, 1), ServerStatement(1)
+    statement.command(execute(1, b"\5\0\0\0", types=LONG, parameters=1), server)
+    ours.ran(statement, ended(0), cursor=False)
+    before = (server.types, server.derived, statement.derived)
+    statement.command(execute(1, b"\xfe", types=STRING, parameters=1), server)
+    assert server.types == STRING
+    malformed = ended(0)
+    malformed.error = b"\xff\x2b\x07#HY000Malformed communication packet"
+    ours.ran(statement, malformed, cursor=False)
+    assert (server.types, server.derived, statement.derived) == before
+    assert statement.types == LONG
+
+
 def named(statement_id: int, given: bytes, flags: int = 8) -> bytes:
     """A framed COM_STMT_EXECUTE of a client with query attributes."""
     return frame(b"\x17" + statement_id.to_bytes(4, "little") + bytes([flags]) + b"\1\0\0\0" + given, 0)

@@ -361,6 +361,19 @@ def test_what_cannot_be_translated_is_offered_where_all_are_known_to_have_it(run
     run(test())
 
 
+def test_mariadbs_capabilities_are_announced_as_mariadb_does(run: Run) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            assert (await greeting(house)).capabilities & Capability.LONG_PASSWORD
+            able = int(Capability.MARIADB_STMT_BULK_OPERATIONS | Capability.MARIADB_CACHE_METADATA)
+            house.db.profile = type(PROFILE)(**{**_fields(PROFILE), "capabilities": able})
+            offered = await greeting(house)
+            assert not offered.capabilities & Capability.LONG_PASSWORD
+            assert offered.mariadb_capabilities == 4, "not what nobody has proven"
+
+    run(test())
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_only_what_every_server_can_do_is_offered(run: Run, known: bool) -> None:
     async def test() -> None:

@@ -212,8 +212,12 @@ def test_prepared_statements_wander(
         for name, sql in STATEMENTS.items():
             twins.prepare(name, sql)
         every.append(twins)
-    for _ in range(150):
-        wander(dice.choice(every), dice)
+    for _ in range(40):
+        twins = dice.choice(every)
+        for _ in range(dice.randrange(1, 6)):
+            wander(twins, dice)
+        twins.text("COMMIT")
+        twins.text("SET autocommit = 1")
     for twins in every:
         twins.ours.connection.close()
         twins.truth.connection.close()

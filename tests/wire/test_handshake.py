@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ from router.wire.scramble import (
     sha2_digest,
     xor_password,
 )
-from tests.wire.login_client import CLIENT, KEY, NONCE, PASSWORD, SECOND_NONCE, SHA2_CRYPT, Client, server
+from tests.wire.login_client import CLIENT, KEY, NONCE, OFFERED, PASSWORD, SECOND_NONCE, SHA2_CRYPT, Client, server
 
 PLAIN = Credential(password=PASSWORD)
 NATIVE = Credential(native_hash=native_hash(PASSWORD))
@@ -136,6 +137,23 @@ def test_nobody_signs_in_without_a_secret() -> None:
         assert (Client(b"", ED25519).log_in(server({"app": credential})).login is not None) is accepted
     client = Client(PASSWORD, ED25519).log_in(server({}))
     assert client.heard == ["switch client_ed25519", "error 1045"]
+
+
+def test_mariadbs_capabilities() -> None:
+    """Offered and agreed on beside the others; those of a client that is MySQL's mean nothing."""
+    ours = OFFERED & ~int(Capability.LONG_PASSWORD) | int(Capability.MARIADB_STMT_BULK_OPERATIONS)
+    for capabilities, agreed in ((CLIENT, CLIENT), (CLIENT & ~1, CLIENT | Capability.MARIADB_STMT_BULK_OPERATIONS)):
+        machine = server({"app": PLAIN}, capabilities=ours)
+        client = Client(PASSWORD, capabilities=int(capabilities))
+        [payload] = client.take(machine.greeting())
+        greeting = Greeting.decode(payload)
+        assert greeting.mariadb_capabilities == 4
+        assert greeting.capabilities == ours & 0xFFFFFFFF
+        client.nonce = greeting.nonce
+        response = replace(HandshakeResponse.decode(client.response()), mariadb_capabilities=0xFF)
+        client.talk(machine, response.encode())
+        assert client.login is not None
+        assert client.login.capabilities == agreed & ~int(Capability.LONG_PASSWORD)
 
 
 def test_a_user_without_any_secret_never_gets_in() -> None:

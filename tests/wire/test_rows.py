@@ -22,6 +22,8 @@ from router.wire.rows import (
 )
 from tests.wire.vectors import load
 
+NO_EOF = int(Capability.DEPRECATE_EOF)
+
 
 @given(st.lists(st.none() | st.binary(max_size=300), max_size=6))
 def test_text_rows_return(values: list[bytes | None]) -> None:
@@ -197,7 +199,7 @@ COLUMNS = [ColumnDefinition(b"id", ColumnType.LONGLONG), ColumnDefinition(b"name
 @pytest.mark.parametrize("deprecate_eof", [False, True])
 @pytest.mark.parametrize("rows", [[], [[b"1", b"a"], [b"2", None]], [[b"%d" % n, b"x"] for n in range(300)]])
 def test_whole_text_results(deprecate_eof: bool, rows: list[list[bytes | None]]) -> None:
-    data = encode_text_result(COLUMNS, rows, deprecate_eof=deprecate_eof, status=0x22, warnings=3, sequence=4)
+    data = encode_text_result(COLUMNS, rows, capabilities=NO_EOF * deprecate_eof, status=0x22, warnings=3, sequence=4)
     decoder = PacketDecoder(1 << 20)
     decoder.feed(data)
     packets = []
