@@ -63,7 +63,7 @@ class BackendConnection:
     """An authenticated connection to one server, owned by one pool.
 
     ``shape`` are the negotiated capabilities that matter to clients, ``variables`` and ``schema`` what has been
-    applied since it was new, ``dirty`` whether it carries state that only COM_RESET_CONNECTION removes.
+    applied since it was new.
     """
 
     __slots__ = (
@@ -78,7 +78,6 @@ class BackendConnection:
         "closed",
         "created",
         "deprecate_eof",
-        "dirty",
         "forwarded",
         "generation",
         "insert_id",
@@ -118,7 +117,6 @@ class BackendConnection:
         self.schema: str | None = None
         # What LAST_INSERT_ID() would return on it, None when it has not been asked since it may have changed.
         self.insert_id: int | None = 0
-        self.dirty = False
         self.closed = False
         self.statements = ServerStatements()
         self.scanner = ResponseScanner()

@@ -145,13 +145,16 @@ class BackendPool:
     # -- giving back -------------------------------------------------------------------------------------------
 
     def release(self, connection: BackendConnection) -> None:
-        """Take back a clean connection that owes nothing."""
+        """Take back a connection that owes nothing, and carries nothing but variables."""
         if connection.lingering is not None:
             self.unlinger(connection)
         if connection.busy:
             raise AssertionError("a connection was released while a reply is owed")
         if connection.closed or connection.generation != self.generation:
             self.discard(connection)
+            return
+        if connection.variables.personal:
+            self.release_dirty(connection)
             return
         key = connection.key
         if key[2] is not (connection.schema is not None):
@@ -188,7 +191,6 @@ class BackendPool:
             if error is not None:
                 self.discard(connection)
                 return
-            connection.dirty = False
             connection.insert_id = 0
             connection.variables = BASELINE
             connection.statements.clear()

@@ -22,7 +22,8 @@ MAX_TEXT = 4 * 2**20
 
 # Of these the server's answer depends on when a statement runs, not when it is prepared; and some of them cannot be
 # set, or end the transaction when they are, in the middle of one.
-_NOT_RESOLVED = ("autocommit", "transaction_", "tx_", "binlog_", "sql_log_")
+# User variables are resolved when a statement that names them is prepared: such a statement pins its session.
+_NOT_RESOLVED = ("@", "autocommit", "transaction_", "tx_", "binlog_", "sql_log_")
 
 
 class StatementText:

@@ -11,16 +11,18 @@ connection has to be opened. What is asked of a connection behind a response is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
-from router.backend.statements import StatementText
 from router.cluster.topology import Server
 from router.engine import refusals
+from router.engine.failure import after_loss
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
-from router.engine.lookback import LookBack
+from router.engine.lookback import AFTER_READ, LookBack
+from router.engine.preparing import Preparing
 from router.engine.services import Client, Services
 from router.engine.settling import Settling
 from router.engine.statements import Statement, Statements, wants_cursor
@@ -28,11 +30,16 @@ from router.errors import BackendError, ConnectionLost, MySQLError
 from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.wire.attributes import without_attributes
+from router.wire.constants import Capability
 from router.wire.framing import frame as framed
 from router.wire.scanner import CURSOR, PREPARE, QUERY
 
+_ATTRIBUTES = int(Capability.QUERY_ATTRIBUTES)
 # Commands about a statement, rather than the statement: they change nothing, wherever they run.
 _ABOUT = StatementFacts(StatementKind.OTHER, read=True, reason=Reason.READ, tables=())
+# User variables have types, which a statement that names them takes on when it is prepared.
+_ABOUT_VARIABLES = replace(_ABOUT, user_variables=True)
 
 
 class Executor:
@@ -49,6 +56,7 @@ class Executor:
         "_look",
         "_paused",
         "_plan",
+        "_preparer",
         "_preparing",
         "_server",
         "_services",
@@ -89,11 +97,14 @@ class Executor:
         self._started = 0.0
         self._backend: BackendConnection | None = None
         self._server: Server | None = None
+        self._preparer = Preparing(
+            session, self.statements, lambda it: self._apply(self._running(), it), self._not_prepared, self._lost_unsent
+        )
         self._look = LookBack(session, self._unblocked)
         self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
         self._killer = Killer(user, services.counters)
         self._settling = Settling(session, services, self._adopted, self._settled, self._lose_session)
-        self._substitute = 0
+        self._substitute: int | None = None
         self._paused = False
         self._closed = False
 
@@ -114,7 +125,7 @@ class Executor:
         """The connection in use or held."""
         return self._backend
 
-    def run(self, plan: Relay, frame: bytes, kind: int = QUERY, substitute: int = 0) -> None:
+    def run(self, plan: Relay, frame: bytes, kind: int = QUERY, substitute: int | None = None) -> None:
         """Send ``frame`` (a whole command) where ``plan`` says; its response of ``kind`` goes to the client.
 
         ``substitute``: a number to stand in the only row, for ``kind`` CURSOR."""
@@ -126,7 +137,7 @@ class Executor:
         backend = self._backend
         if backend is not None:
             if backend.closed:
-                self._held_connection_lost()
+                self._lost(None, sent=False)
             elif self._server is not None and self._server.group != plan.group:
                 self._answer(refusals.other_group(plan.group, self._server.group, self.session.pins))
             else:
@@ -142,12 +153,13 @@ class Executor:
     def prepare(self, plan: Relay, frame: bytes) -> None:
         """COM_STMT_PREPARE of the statement that ``plan`` is for."""
         self._preparing = plan
-        self.run(Relay(plan.group, plan.role, plan.reason, _ABOUT, plan.rule), frame, PREPARE)
+        facts = _ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT
+        self.run(Relay(plan.group, plan.role, plan.reason, facts, plan.rule), frame, PREPARE)
 
-    def execute(self, statement: Statement, frame: bytes, substitute: int = 0) -> None:
+    def execute(self, statement: Statement, frame: bytes, substitute: int | None = None) -> None:
         """COM_STMT_EXECUTE; ``substitute`` as for ``run``."""
         self._statement = statement
-        self.run(statement.plan, frame, CURSOR if substitute or wants_cursor(frame) else QUERY, substitute)
+        self.run(statement.plan, frame, CURSOR if substitute is not None or wants_cursor(frame) else QUERY, substitute)
 
     def about(self, statement: Statement, frame: bytes, kind: int) -> None:
         """COM_STMT_FETCH or COM_STMT_RESET of a statement with an open cursor."""
@@ -157,9 +169,10 @@ class Executor:
 
     @property
     def _text(self) -> bytes:
-        """The command with the SQL in it."""
+        """The command with the SQL in it, and nothing in front of it."""
         statement = self._statement
-        return self._frame if statement is None else statement.text.frame
+        frame = self._frame if statement is None else statement.text.frame
+        return without_attributes(frame) if self.shape & _ATTRIBUTES else frame
 
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
@@ -177,11 +190,11 @@ class Executor:
         if statement is not None:
             prepared = backend.statements.get(statement.text)
             if prepared is None or not statement.fits(prepared, self._frame):
-                self._prepare_again(statement, backend)
+                self._preparer.again(statement, backend, self._at_home(statement.text.schema))
                 return
         facts = plan.facts
         session = self.session
-        if facts.looks_back and not self._look.remembers(backend, self._text):
+        if facts.looks_back and not self._answers(backend, facts):
             self._look_back(backend)
         elif not facts.read and self._look.untold(backend, facts):
             self._match(backend, self._look.tell(backend))
@@ -190,10 +203,18 @@ class Executor:
         else:
             self._match(backend, [])
 
+    def _answers(self, backend: BackendConnection, facts: StatementFacts) -> bool:
+        """Whether the connection can be asked about the statement before; numbers the router knows, it fills in."""
+        count = self._look.count(facts)
+        if count is not None and self._kind == QUERY:
+            self._kind, self._substitute = CURSOR, count
+            return True
+        return self._look.remembers(backend, self._text) and self.session.is_set(backend.variables, facts)
+
     def _send(self, plan: Relay, backend: BackendConnection, prefix: bytes = b"", prefix_replies: int = 0) -> None:
         if not plan.facts.read and plan.role is Role.PRIMARY:
             # What a hint sends to a replica, its author vouches for: it leaves nothing behind.
-            self.session.before(plan.facts)
+            self.session.before(plan.facts, self._text)
         data = self._frame
         if (statement := self._statement) is not None:
             prepared = backend.statements.get(statement.text)
@@ -202,7 +223,7 @@ class Executor:
         elif self._kind == PREPARE:
             backend.scanner.renumber = self.statements.next_id
         backend.send(self, prefix + data if prefix else data, self._kind, prefix_replies)
-        if self._substitute:
+        if self._substitute is not None:
             backend.scanner.substitute, backend.scanner.binary = self._substitute, statement is not None
         if self._paused:
             backend.transport.pause_reading()
@@ -216,7 +237,9 @@ class Executor:
         session = self.session
         plan = self._running()
         leaves = plan.facts.kind is StatementKind.USE  # perhaps because the schema is gone
-        commands = backend.adapt(None if leaves else self._at_home(self._schema), session.variables)
+        commands = backend.adapt(
+            None if leaves else self._at_home(self._schema), session.wanted(backend.variables, plan.facts)
+        )
         commands.extend(map(backend.query, also))
         if not commands:
             self._send(plan, backend)
@@ -226,30 +249,15 @@ class Executor:
             capture = Capture(self._matched, self._lost_unsent)
             backend.send(capture, b"".join(commands), prefix_replies=len(commands) - 1)
 
-    def _prepare_again(self, statement: Statement, backend: BackendConnection) -> None:
-        """This connection does not know the statement: prepare it there as it was prepared first."""
-        text = statement.text
-        commands = backend.adapt(self._at_home(text.schema), text.variables_within(self.session.variables))
-
-        def done(payload: bytes, error: bytes | None) -> None:
-            if error is None:
-                self._prepared_on(backend, text)
-                self._apply(self._running(), backend)
-            elif backend.closed:
-                self.prefix_failed(backend, error)
-            else:
-                # What the server says now, it would have said to the execution.
-                self._services.server_refused(error)
-                self.forward(framed(error, 1))
-                self._conclude(backend, keep=True)
-                self._finish()
-
-        capture = Capture(done, self._lost_unsent)
-        backend.send(capture, b"".join((*commands, text.frame)), PREPARE, len(commands))
-
-    def _prepared_on(self, backend: BackendConnection, text: StatementText) -> None:
-        if closing := backend.statements.add(text, backend.scanner.statement_id):
-            backend.write(closing)
+    def _not_prepared(self, backend: BackendConnection, error: bytes) -> None:
+        """What the server says now, it would have said to the execution."""
+        if backend.closed:
+            self.prefix_failed(backend, error)
+            return
+        self._services.server_refused(error)
+        self.forward(framed(error, 1))
+        self._conclude(backend, keep=True)
+        self._finish()
 
     @property
     def _schema(self) -> str | None:
@@ -272,15 +280,7 @@ class Executor:
 
     def _lost_unsent(self, error: ConnectionLost) -> None:
         """The connection broke before the statement was on it."""
-        server = self._server
-        held = self.session.holds
-        if self._backend is not None:
-            self._drop_backend(self._backend)
-        if held:
-            where = f"the connection to server {server.name if server else '?'} was lost ({error})"
-            self._session_state_lost(where, sent=False)
-        elif not self._leasing.again(None):
-            self._fail_unsent(error)
+        self._lost(error, sent=False)
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state; the statement did not count."""
@@ -291,13 +291,19 @@ class Executor:
         """The statement asks about a past this connection does not know: tell it what can be told."""
         look = self._look
         told = look.told(backend, self._text)
-        if told is not None:
+        if told is not None and (
+            backend is not look.last_on or self.session.is_set(backend.variables, self._running().facts)
+        ):
             self._match(backend, told)
             return
         past = look.last_on
         self._conclude(backend, keep=True)
         look.last_on = past
-        self._answer(refusals.past_forgotten())
+        if warnings := look.shown(self._text):
+            self.forward(warnings)
+            self._finish()
+        else:
+            self._answer(refusals.past_forgotten())
 
     # -- sink: the response ------------------------------------------------------------------------------------
 
@@ -334,22 +340,26 @@ class Executor:
             self._settle(connection)
             return
         # A proven read that left nothing behind.
+        look = self._look
+        if look.past is not AFTER_READ:
+            look.read_ended(facts)
         if scanner.status & 3 != session.status:
             session.after_status(scanner.status)
         if (
             session.transaction
             or session.pins
-            or self._look.knows is connection
-            or self._look.firm
+            or look.knows is connection
+            or look.firm
             or self._killer.pending
             or self._paused
+            or connection.variables.personal
         ):
             self._conclude(connection, keep=True)
         else:
-            self._backend = self._look.last_on = None
+            self._backend = look.last_on = None
             server.pool.release(connection)
         self._plan = self._statement = None
-        if not self._look.asking:
+        if not look.asking:
             self._client.finished()
 
     def _settle(self, connection: BackendConnection) -> None:
@@ -374,15 +384,13 @@ class Executor:
             self.statements.failed()
             self._services.server_refused(scanner.error or b"")
             return
-        session = self.session
-        text = StatementText.of(self._frame, session.schema, session.variables)
-        self.statements.opened(plan, text, scanner.parameters)
-        self._prepared_on(connection, text)
+        self._preparer.opened(plan, self._frame, connection)
 
     def _adopted(self, connection: BackendConnection) -> None:
         """What the session has become, its connection is already."""
         session = self.session
-        connection.variables = session.variables
+        variables = session.variables
+        connection.variables = variables if connection.variables.personal else variables.shared
         if self.key[2] != (session.schema is not None):
             self.key = (self.key[0], self.key[1], session.schema is not None)
 
@@ -416,7 +424,7 @@ class Executor:
         plan = self._plan
         scanner = connection.scanner
         firm = keep and self._look.matters(scanner, plan.facts if plan is not None else None)
-        soft = keep and (self._look.knows is connection or scanner.affected_rows > 0)
+        soft = keep and (self._look.knows is connection or scanner.affected_rows > 0 or connection.variables.personal)
         if firm or soft:
             self._look.keep(connection, server, firm=firm)
         else:
@@ -447,46 +455,35 @@ class Executor:
     # -- failures ----------------------------------------------------------------------------------------------
 
     def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
-        """The connection broke while an answer was owed (failure contract, architecture §5)."""
-        plan = self._running()
+        """The connection broke while an answer was owed."""
+        if self._server is not None:
+            self._services.suspect(self._server)
+        self._lost(error, sent=True, forwarded=connection.forwarded)
+
+    def _lost(self, error: ConnectionLost | None, *, sent: bool, forwarded: bool = False) -> None:
+        """The connection of the statement is gone (without an ``error``: it ended between two statements)."""
+        session = self.session
         server = self._server
-        forwarded = connection.forwarded
-        held = self.session.holds
-        self._drop_backend(connection)
-        if server is not None:
-            self._services.suspect(server)
-        where = f"the connection to server {server.name if server else '?'} was lost ({error})"
-        if forwarded:
+        where = f"the connection to server {server.name if server else '?'} was lost{f' ({error})' if error else ''}"
+        verdict = after_loss(
+            self._running().facts,
+            where,
+            error,
+            sent=sent,
+            forwarded=forwarded,
+            transaction=session.transaction,
+            pinned=bool(session.pins),
+        )
+        if self._backend is not None:
+            self._drop_backend(self._backend)
+        if verdict.error is None:
             self._plan = self._statement = None
             self._client.abort()
-        elif plan.facts.read and not held and self._leasing.again(server):
-            self._services.counters.retries += 1
-        elif held:
-            self._session_state_lost(where, sent=True)
-        elif plan.facts.read:
-            self._answer(refusals.lost(where))
+        elif verdict.retry and self._leasing.again(server if sent else None):
+            self._services.counters.retries += sent
         else:
-            self._answer(refusals.lost(where, refusals.OUTCOME_UNKNOWN), close=True)
-
-    def _held_connection_lost(self) -> None:
-        """The connection that held the session's state ended between two statements; nothing was sent."""
-        backend, server = self._backend, self._server
-        if backend is not None:
-            self._drop_backend(backend)
-        self._session_state_lost(f"the connection to server {server.name if server else '?'} was lost", sent=False)
-
-    def _session_state_lost(self, where: str, *, sent: bool) -> None:
-        """A transaction may be repeated, unless its COMMIT was under way; other state cannot be had back."""
-        session = self.session
-        committing = sent and refusals.may_commit(self._running().facts)
-        only_transaction = session.transaction and not session.pins
-        session.transaction = False
-        if only_transaction and not committing:
-            self._answer(refusals.rolled_back(where))
-        else:
-            self._answer(
-                refusals.lost(where, refusals.OUTCOME_UNKNOWN if committing else refusals.STATE_GONE), close=True
-            )
+            session.transaction = False
+            self._answer(verdict.error, close=verdict.close)
 
     def _drop_backend(self, connection: BackendConnection) -> None:
         server = self._server
@@ -555,11 +552,14 @@ class Executor:
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""
-        self._look.give_up(silently=True)
-        self._look.knows = None
+        self._look.forget_all()
         self.leave()
         self.statements.clear()
         self.session.reset()
+
+    def pinged(self) -> None:
+        """COM_PING was answered without a server: as a statement, it affects no rows."""
+        self._look.past = (0, None, self._look.past[2])
 
     def leave(self) -> None:
         """Give the held connection back, reset if it carries state."""

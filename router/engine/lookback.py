@@ -15,13 +15,53 @@ from time import perf_counter
 from router.backend.connection import BackendConnection, Capture
 from router.cluster.topology import Server
 from router.engine import questions
-from router.errors import ConnectionLost
 from router.session.state import SessionState
 from router.sql.facts import StatementFacts, StatementKind
 from router.wire.scanner import ResponseScanner
 
 # How long a connection with warnings or an error behind it is left to its session although others wait, in seconds.
 FIRM = 0.25
+
+# What ROW_COUNT() and FOUND_ROWS() would return and SHOW WARNINGS show (a whole response, empty if there is nothing to
+# show); None: only the connection knows, if any does.
+Past = tuple[int | None, int | None, bytes | None]
+NOTHING: Past = (0, None, b"")
+AFTER_READ: Past = (-1, None, b"")
+# As many bytes of warnings are taken along.
+MAX_WARNINGS = 64 * 1024
+
+# The server sets ROW_COUNT() to what it says in the OK packet of these; with rows of these it is -1.
+_COUNTED = frozenset(
+    {
+        StatementKind.INSERT,
+        StatementKind.REPLACE,
+        StatementKind.UPDATE,
+        StatementKind.DELETE,
+        StatementKind.LOAD_DATA,
+        StatementKind.SELECT,
+        StatementKind.SET,
+        StatementKind.USE,
+        StatementKind.DO,
+        StatementKind.BEGIN,
+        StatementKind.COMMIT,
+        StatementKind.ROLLBACK,
+        StatementKind.SAVEPOINT,
+        StatementKind.LOCK,
+        StatementKind.UNLOCK,
+        StatementKind.DDL,
+    }
+)
+_WITH_ROWS = frozenset({StatementKind.SELECT, StatementKind.SHOW, StatementKind.EXPLAIN})
+_KNOWN = _COUNTED | _WITH_ROWS
+_WITHOUT_TABLES = frozenset(
+    {
+        StatementKind.USE,
+        StatementKind.BEGIN,
+        StatementKind.COMMIT,
+        StatementKind.ROLLBACK,
+        StatementKind.SAVEPOINT,
+    }
+)
 
 # Statements that may generate a value for an AUTO_INCREMENT column.
 _GENERATING = frozenset(
@@ -43,12 +83,13 @@ class LookBack:
     ``last_on`` is the connection that ran the last statement, while the session still has it; ``knows`` the only one
     that knows LAST_INSERT_ID(), while ``SessionState.last_insert_id`` is None; ``firm`` whether what stands behind it
     ``matters``; ``asks`` whether this session has ever asked for counts: it will again, and its writes are then worth
-    as much patience as warnings. ``asking`` counts questions for LAST_INSERT_ID() under way; ``answered`` is called
-    after each.
+    as much patience as warnings. ``past`` is what is known without a connection. ``asking`` counts the router's
+    own questions under way; ``answered`` is called after each.
     """
 
     __slots__ = (
         "_answered",
+        "_counted_rows",
         "_server",
         "_session",
         "_since",
@@ -58,6 +99,7 @@ class LookBack:
         "firm",
         "knows",
         "last_on",
+        "past",
     )
 
     def __init__(self, session: SessionState, answered: Callable[[], None]) -> None:
@@ -71,6 +113,8 @@ class LookBack:
         self.knows: BackendConnection | None = None
         self.asking = 0
         self.asks = False
+        self.past = NOTHING
+        self._counted_rows = False  # the last statement was SQL_CALC_FOUND_ROWS, on the lingering connection
 
     def keep(self, connection: BackendConnection, server: Server, *, firm: bool) -> None:
         """Let ``connection`` linger; ``firm`` when warnings or an error stand behind it."""
@@ -81,9 +125,24 @@ class LookBack:
         self._since = perf_counter()
         server.pool.linger(connection, self._reclaim)
 
+    def count(self, facts: StatementFacts) -> int | None:
+        """The number that a statement of nothing but ROW_COUNT() or FOUND_ROWS() asks for, if it is known."""
+        match facts.function:
+            case "ROW_COUNT":
+                return self.past[0]
+            case "FOUND_ROWS":
+                return self.past[1]
+        return None
+
+    def shown(self, frame: bytes) -> bytes:
+        """The answer to SHOW WARNINGS in full, if ``frame`` is that and there is something to show."""
+        return (self.past[2] or b"") if questions.is_show_warnings(frame) else b""
+
     def remembers(self, connection: BackendConnection, command: bytes) -> bool:
         """Whether ``connection`` can answer a look-back as it is."""
         self._asks_for_counts(command)
+        if self.past[2] and questions.asks_for_warnings(command):
+            return False  # they are from before it
         return connection is self.last_on and (connection is self.knows or not questions.asks_for_insert_id(command))
 
     def _asks_for_counts(self, command: bytes) -> bool:
@@ -110,12 +169,26 @@ class LookBack:
         lost = self._session.last_insert_id is None and self.knows is not connection
         if self._asks_for_counts(command) or (lost and questions.asks_for_insert_id(command)):
             return None
+        if self.past[2] != b"" and questions.asks_for_warnings(command):
+            return None
         tell = self.tell(connection)
         return tell if connection is self.last_on else [*tell, questions.CLEAR_WARNINGS]
 
+    def read_ended(self, facts: StatementFacts) -> None:
+        """As ``ran``, for a proven read that left nothing behind."""
+        warnings = self.past[2]
+        self.past = (-1, None, warnings) if warnings != b"" and self.outlasts(facts) else AFTER_READ
+
     def ran(self, connection: BackendConnection, facts: StatementFacts, command: bytes) -> None:
-        """A statement has ended on ``connection``: may LAST_INSERT_ID() have changed?"""
+        """A statement has ended on ``connection``: may LAST_INSERT_ID() have changed? What is left of it?"""
         scanner = connection.scanner
+        warnings: bytes | None = b""
+        if scanner.error is not None or scanner.warnings:
+            warnings = None
+        elif self.outlasts(facts) or facts.kind is StatementKind.SHOW:
+            warnings = self.past[2]
+        self.past = (_row_count(scanner, facts), None, warnings)
+        self._counted_rows = facts.found_rows
         if facts.kind in _GENERATING:
             changed = scanner.last_insert_id > 0 or scanner.has_rows or scanner.error is not None or facts.multi
         else:
@@ -130,15 +203,22 @@ class LookBack:
         if self.knows is connection:
             self.knows = None
 
+    def forget_all(self) -> None:
+        """The session starts anew: nothing will be asked."""
+        self.give_up(silently=True)
+        self.knows = None
+        self.past = NOTHING
+
     def outlasts(self, facts: StatementFacts) -> bool:
-        """Whether warnings survive this statement: on MariaDB, any that reads no table leaves them alone (measured)."""
-        connection = self.connection or self.last_on
+        """Whether warnings survive this statement: on MariaDB, any that uses no table leaves them alone.
+
+        (``mysql_execute_command`` in sql/sql_parse.cc; measured.)
+        """
         return (
-            self.firm
-            and facts.tables == ()
-            and facts.read
-            and connection is not None
-            and connection.profile.flavor == "mariadb"
+            (self.firm or self.past[2] != b"")
+            and self._session.profile.flavor == "mariadb"
+            and not facts.multi
+            and (facts.tables == () or facts.kind in _WITHOUT_TABLES)
         )
 
     def matters(self, outcome: ResponseScanner, facts: StatementFacts | None) -> bool:
@@ -166,7 +246,7 @@ class LookBack:
         return self._server is server
 
     def give_up(self, *, silently: bool = False) -> None:
-        """Back to the pool with it; ask for LAST_INSERT_ID() first if only this connection knows it.
+        """Back to the pool with it; first ask for what only this connection knows.
 
         ``silently``: nobody will ask any more, because the session is ending or starts anew.
         """
@@ -177,30 +257,57 @@ class LookBack:
         connection, server = taken
         self.last_on = None if last_on is connection else last_on
         self.firm = False
-        asks = self.knows is connection and not silently
-        if self.knows is connection:
+        asks_id = self.knows is connection
+        asks_rows = self._counted_rows and last_on is connection
+        asks_warnings = self.past[2] is None and last_on is connection
+        self._counted_rows = False
+        if asks_id:
             self.knows = None
-        if not asks:
+        if silently or not (asks_id or asks_rows or asks_warnings):
             server.pool.release(connection)
             return
+
+        def identity(payload: bytes) -> None:
+            value, rows = questions.single_row(payload)
+            if asks_id:
+                self._session.last_insert_id = connection.insert_id = int(questions.plain_text(value))
+            if asks_rows:
+                self.past = (self.past[0], int(questions.plain_text(rows)), self.past[2])
+
+        def warnings(payload: bytes) -> None:
+            if len(payload) <= MAX_WARNINGS:
+                self.past = (*self.past[:2], payload)
+
+        asked: list[tuple[str, Callable[[bytes], None]]] = []
+        if asks_warnings:
+            asked.append((questions.SHOW_WARNINGS, warnings))  # before a SELECT, which may empty the list
+        if asks_id or asks_rows:
+            asked.append((questions.ASK_IDENTITY, identity))
         self.asking += 1
+        self._ask(connection, server, asked)
+
+    def _ask(
+        self, connection: BackendConnection, server: Server, asked: list[tuple[str, Callable[[bytes], None]]]
+    ) -> None:
+        """Ask one after the other, then let the connection go."""
+        sql, learn = asked.pop(0)
 
         def done(payload: bytes, error: bytes | None) -> None:
-            if error is None:
-                (value,) = questions.single_row(payload)
-                self._session.last_insert_id = connection.insert_id = int(questions.plain_text(value))
-                server.pool.release(connection)
+            if error is not None:
+                ended(server.pool.discard)
+                return
+            learn(payload)
+            if asked:
+                self._ask(connection, server, asked)
             else:
-                server.pool.discard(connection)
+                ended(server.pool.release)
+
+        def ended(way: Callable[[BackendConnection], None]) -> None:
+            way(connection)
             self.asking -= 1
             self._answered()
 
-        def lost(error: ConnectionLost) -> None:
-            server.pool.discard(connection)
-            self.asking -= 1
-            self._answered()
-
-        connection.send(Capture(done, lost), connection.query(questions.ASK_INSERT_ID))
+        connection.send(Capture(done, lambda error: ended(server.pool.discard)), connection.query(sql))
 
     def _reclaim(self) -> None:
         """The pool has other sessions waiting."""
@@ -217,3 +324,14 @@ class LookBack:
     def _reclaim_late(self, connection: BackendConnection, since: float) -> None:
         if self.connection is connection and self._since == since:
             self.give_up()
+
+
+def _row_count(outcome: ResponseScanner, facts: StatementFacts) -> int | None:
+    """What ROW_COUNT() returns after a statement."""
+    if facts.multi or facts.kind not in _KNOWN:
+        return None
+    if outcome.error is not None:
+        return -1
+    if outcome.has_rows:
+        return -1 if facts.kind in _WITH_ROWS else None
+    return outcome.affected_rows if facts.kind in _COUNTED else None

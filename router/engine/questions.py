@@ -18,12 +18,15 @@ from router.wire.rows import decode_text_row
 # collation_connection is not reported when SET NAMES or SET CHARACTER SET change it, nor character_set_connection
 # when a collation is set: after any report from the group, all are read.
 ASK_CHARSET = "SELECT @@character_set_client, @@character_set_results, @@collation_connection"
-ASK_INSERT_ID = "SELECT LAST_INSERT_ID()"
+SHOW_WARNINGS = "SHOW WARNINGS"
+ASK_IDENTITY = "SELECT LAST_INSERT_ID(), FOUND_ROWS()"
 # Empties the list of warnings: MariaDB keeps it until a statement reads a table, DO 0 does not.
 CLEAR_WARNINGS = "DO (SELECT 1 FROM (SELECT 1) AS t)"
 
 # Counts of the statement before, which no other connection can give.
 _COUNTS = re.compile(rb"row_count|found_rows", re.IGNORECASE)
+_WARNINGS = re.compile(rb"warning|error|diagnostics", re.IGNORECASE)
+_SHOW_WARNINGS = re.compile(rb"\s*SHOW\s+WARNINGS\s*;?\s*", re.IGNORECASE)
 _INSERT_ID = re.compile(rb"last_insert_id|identity", re.IGNORECASE)
 # SET NAMES whose effect depends on nothing but itself.
 _SET_NAMES = re.compile(
@@ -38,6 +41,16 @@ _DEFAULTS = frozenset({"default_collation_for_utf8mb4", "character_set_collation
 def asks_for_counts(command: bytes) -> bool:
     """Whether a look-back statement needs ROW_COUNT() or FOUND_ROWS() of the statement before."""
     return _COUNTS.search(command) is not None
+
+
+def asks_for_warnings(command: bytes) -> bool:
+    """Whether a look-back statement needs the warnings and errors of the statement before."""
+    return _WARNINGS.search(command) is not None
+
+
+def is_show_warnings(frame: bytes) -> bool:
+    """Whether a command is SHOW WARNINGS as text, all of them."""
+    return frame[4] == Command.QUERY and _SHOW_WARNINGS.fullmatch(frame, 5) is not None
 
 
 def asks_for_insert_id(command: bytes) -> bool:

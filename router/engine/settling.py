@@ -61,6 +61,8 @@ class Settling:
             session.after_status(scanner.status)
         elif self._services.server_refused(error) == ErrorCode.PARSE_ERROR and not facts.multi:
             session.never_ran()
+        if session.user_variables_assigned(failed=error is not None):
+            connection.variables = session.variables
         changes = [decode_session_changes(blob) for blob in scanner.changes]
         ask_charset = self._after(connection, changes, failed=error is not None)
         names = session.unreported(facts, changes) if error is None or facts.multi else []

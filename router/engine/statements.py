@@ -28,6 +28,7 @@ from router.wire.attributes import parameter_count, pull_named_types
 from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode
 from router.wire.framing import frame as framed
+from router.wire.framing import unframed
 from router.wire.scanner import ResponseScanner
 
 # A client that opens more than a server would let all clients together has lost count.
@@ -163,7 +164,7 @@ class Statement:
 
     def _bound_by_name(self, frame: bytes) -> tuple[int, bytes, bytes | None] | None:
         if len(frame) > MAX_PAYLOAD:
-            frame = frame[:_HEADER] + _unframed(frame)
+            frame = frame[:_HEADER] + unframed(frame)
         own = 2 * self.parameters
         try:
             count, bitmap = parameter_count(frame, _BITMAP)
@@ -203,7 +204,7 @@ class Statement:
             given = b"\x01" + self.types
         if len(frame) <= MAX_PAYLOAD:
             return framed(frame[_HEADER:at] + given + frame[end:], 0)
-        payload = _unframed(frame)
+        payload = unframed(frame)
         return framed(payload[: at - _HEADER] + given + payload[end - _HEADER :], 0)
 
     def never_bound(self) -> None:
@@ -303,14 +304,3 @@ def id_of(payload: bytes) -> int:
 def wants_cursor(frame: bytes) -> bool:
     """Whether an EXECUTE asks the server to keep the rows for FETCH."""
     return bool(frame[_FLAGS] & _CURSOR_TYPES)
-
-
-def _unframed(frame: bytes) -> bytes:
-    """The payload of a command of several packets."""
-    parts = []
-    at = 0
-    while at < len(frame):
-        size = int.from_bytes(frame[at : at + 3], "little")
-        parts.append(frame[at + _HEADER : at + _HEADER + size])
-        at += _HEADER + size
-    return b"".join(parts)

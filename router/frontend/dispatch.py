@@ -145,7 +145,7 @@ class Dispatcher:
         """A query that is not simply relayed."""
         match plan:
             case Relay():
-                if plan.facts.connection_id:
+                if plan.facts.function:
                     self.executor.run(plan, frames, CURSOR, self.connection_id)
                 else:
                     self._kill_statement(plan)
@@ -246,6 +246,7 @@ class Dispatcher:
         if self.executor.held:
             self._on_server(frames, b"DO 0", QUERY)
         else:
+            self.executor.pinged()
             self._ok()
 
     def _init_db(self, frames: bytes, payload: bytes) -> None:
@@ -306,7 +307,7 @@ class Dispatcher:
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         else:
             special = statement.plan.special and not bulk
-            self.executor.execute(statement, frames, self.connection_id if special else 0)
+            self.executor.execute(statement, frames, self.connection_id if special else None)
 
     def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
         if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:

@@ -98,7 +98,7 @@ def _facts_json(facts: StatementFacts) -> dict[str, Any]:
         "assignments": [f"{each.scope} {each.name}" for each in facts.assignments],
         "use_schema": facts.use_schema,
         "kill": list(facts.kill) if facts.kill else None,
-        "connection_id": facts.connection_id,
+        "function": facts.function,
         "multi": facts.multi,
         "local_infile": facts.local_infile,
         "versioned_comment": facts.has_versioned_comment,

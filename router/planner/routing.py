@@ -179,7 +179,7 @@ def apply_hints(plan: Relay) -> Relay:
 def default_plan(catalog: Catalog, group: str, facts: StatementFacts, schema: str | None) -> Relay:
     """Proven reads to the replicas, everything else to the primary."""
     if not facts.read:
-        special = facts.kind is StatementKind.KILL or facts.connection_id
+        special = facts.kind is StatementKind.KILL or facts.function == "CONNECTION_ID"
         return Relay(group, Role.PRIMARY, facts.reason, facts, special=special)
     if catalog.groups[group].reads_from == "primary":
         return Relay(group, Role.PRIMARY, Reason.READS_FROM_PRIMARY, facts)

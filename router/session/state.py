@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile
 from router.session.variables import VariableSet, replayable
+from router.sql.assignments import literal_values
 from router.sql.facts import Assignment, PinReason, StatementFacts, StatementKind
 from router.sql.lexer import LexMode
 from router.wire.charset import MULTIBYTE_UNSAFE
@@ -25,6 +26,10 @@ _UNTIL_UNLOCK = frozenset({PinReason.LOCK_TABLES})
 _OLD_NAMES = {"transaction_isolation": "tx_isolation", "transaction_read_only": "tx_read_only"}
 _NOT_THE_SESSION = frozenset({"global", "persist", "persist_only", "statement"})
 _UNTIL_TRANSACTION_END = frozenset({PinReason.SET_TRANSACTION})
+# User variables are carried up to this number of characters, names and literals together.
+MAX_USER_VARIABLES = 2048
+# '…' with an introducer are the bytes as they stand.
+_WIDE = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
 
 class SessionState:
@@ -37,6 +42,7 @@ class SessionState:
     """
 
     __slots__ = (
+        "_assigned",
         "_fresh",
         "_ignore_space",
         "autocommit",
@@ -65,6 +71,7 @@ class SessionState:
         self.variables = self.initial
         self.pins: set[PinReason] = set()
         self._fresh: set[PinReason] = set()
+        self._assigned: dict[str, str] | None = None
         self.after_status(_AUTOCOMMIT if self.profile.autocommit else 0)
         self.last_insert_id: int | None = 0
         self.mode = self._lex_mode()
@@ -88,18 +95,67 @@ class SessionState:
         """Whether even a proven read must go to the primary: it belongs to a transaction, open or implied."""
         return not self.autocommit
 
-    def before(self, facts: StatementFacts) -> None:
-        """A statement is about to be sent: note the state it leaves behind that no tracker reports."""
+    def before(self, facts: StatementFacts, command: bytes) -> None:
+        """A statement is about to be sent: note the state it leaves behind that no tracker reports.
+
+        ``command``: the framed command with its SQL.
+        """
         had = frozenset(self.pins)
+        self._assigned = None
         if facts.pins:
             self.pins.update(facts.pins)
-        if facts.kind is StatementKind.SET or facts.assignments:
-            self._pin_untracked(facts.assignments)
+        if facts.assignments:
+            if facts.kind is StatementKind.SET and all(each.scope == "user" for each in facts.assignments):
+                self._assigned = self._literals(command)
+            if self._assigned is None:
+                self._pin_untracked(facts.assignments)
         self._fresh = self.pins - had
 
     def never_ran(self) -> None:
         """The server could not parse the statement: it has left nothing behind."""
         self.pins -= self._fresh
+        self._assigned = None
+
+    def _literals(self, command: bytes) -> dict[str, str] | None:
+        """What a SET of user variables assigns, as it can be said again under any mode; None when it cannot."""
+        if len(command) > MAX_USER_VARIABLES:
+            return None
+        values = literal_values(command[5:], ansi_quotes=self.mode.ansi_quotes)
+        collation = self.variables.values["collation_connection"]
+        charset = self.profile.charset_by_collation.get(collation)
+        if values is None or charset is None or charset in _WIDE:
+            return None
+        for name, literal in values.items():
+            if literal.startswith("'"):
+                values[name] = f"_{charset}{literal} COLLATE {collation}"
+        everything = {**self.variables.values, **values}
+        size = sum(len(name) + len(value) for name, value in everything.items() if name.startswith("@"))
+        return values if size <= MAX_USER_VARIABLES else None
+
+    def user_variables_assigned(self, *, failed: bool) -> bool:
+        """A statement has ended: whether ``variables`` has new user variables now."""
+        assigned, self._assigned = self._assigned, None
+        if assigned is None:
+            return False
+        if failed:
+            self.pins.add(PinReason.USER_VARIABLE)
+            return False
+        self.variables = self.variables.with_changes(assigned)
+        return True
+
+    def is_set(self, applied: VariableSet, facts: StatementFacts) -> bool:
+        """Whether the user variables that a statement names are on a connection that has ``applied``."""
+        return not facts.user_variables or applied.personal is self.variables.personal
+
+    def wanted(self, applied: VariableSet, facts: StatementFacts) -> VariableSet:
+        """What a connection that has ``applied`` is to be set to for a statement.
+
+        A proven read does without user variables that it does not name, and so does a question about the statement
+        before; anything else may run a trigger or a routine that reads them.
+        """
+        variables = self.variables
+        without = (facts.read or facts.looks_back) and not facts.user_variables and not applied.personal
+        return variables.shared if without else variables
 
     def _pin_untracked(self, assigned: tuple[Assignment, ...]) -> None:
         tracked = self.profile.tracked

@@ -1,8 +1,11 @@
-"""The system variables of a session, and the difference that takes a server connection there.
+"""The variables of a session, and the difference that takes a server connection there.
 
 A session carries a ``VariableSet``; a server connection carries the one it has applied. Equal sets are the same
 object (interned), so that on the hot path "does this connection already look like my session?" is one ``is``.
 When they differ, only the difference is sent (after PgBouncer's ``varcache``).
+
+User variables whose values are plain literals are among them, under names with an ``@``. No statement takes them from
+a connection again but COM_RESET_CONNECTION: a set that has some is *personal*.
 """
 
 from __future__ import annotations
@@ -22,19 +25,31 @@ _interned: dict[tuple[tuple[str, str], ...], VariableSet] = {}
 
 
 class VariableSet:
-    """An immutable set of variable values that differ from a new connection's; compare with ``is`` first."""
+    """An immutable set of variable values that differ from a new connection's; compare with ``is`` first.
 
-    __slots__ = ("_items", "values")
+    ``personal``: there are user variables among them; ``shared``: the set without these.
+    """
+
+    __slots__ = ("_items", "personal", "shared", "values")
 
     def __init__(self, items: tuple[tuple[str, str], ...]) -> None:
         """Use ``VariableSet.of``, which interns."""
         self._items = items
         self.values: Mapping[str, str] = dict(items)
+        self.personal = bool(items) and items[0][0].startswith("@")  # they sort before letters
+        self.shared: VariableSet = self
+        if self.personal:
+            self.shared = VariableSet.of({name: value for name, value in items if not name.startswith("@")})
 
     @staticmethod
     def of(values: Mapping[str, str]) -> VariableSet:
-        """The one object for these values (unless the table was emptied in between; ``==`` still holds)."""
+        """The one object for these values (unless the table was emptied in between; ``==`` still holds).
+
+        Personal sets are one session's and not interned.
+        """
         items = tuple(sorted(values.items()))
+        if items and items[0][0].startswith("@"):
+            return VariableSet(items)
         found = _interned.get(items)
         if found is None:
             if len(_interned) >= _INTERNED_LIMIT:
@@ -71,7 +86,8 @@ def replayable(values: Iterable[str]) -> bool:
 def assignments(wanted: VariableSet, applied: VariableSet, profile: ServerProfile) -> list[str]:
     """The terms of a SET that turn ``applied`` into ``wanted`` on a server of ``profile``.
 
-    A variable only the connection has goes back to DEFAULT, its global value, as on a new connection.
+    A variable only the connection has goes back to DEFAULT, its global value, as on a new connection. User variables
+    cannot: a connection keeps them until it is reset.
     """
     changed = {name: value for name, value in wanted.values.items() if applied.values.get(name) != value}
     terms = []
@@ -94,6 +110,6 @@ def _names(values: Mapping[str, str], profile: ServerProfile) -> str | None:
 def _literal(name: str, value: str, profile: ServerProfile) -> str:
     if name == "character_set_results" and value == "":
         return "NULL"
-    if name in profile.numeric and _NUMBER.fullmatch(value):
+    if name.startswith("@") or (name in profile.numeric and _NUMBER.fullmatch(value)):
         return value
     return f"'{value}'"

@@ -70,6 +70,7 @@ def _versioned(facts: StatementFacts, sql: bytes, tokens: list[Token], mode: Lex
         harmless=facts.harmless and skipped.harmless,
         pins=facts.pins | skipped.pins,
         looks_back=facts.looks_back or skipped.looks_back,
+        user_variables=facts.user_variables or skipped.user_variables,
         tables=tables,
         qualifiers=facts.qualifiers | skipped.qualifiers,
         assignments=tuple(dict.fromkeys((*facts.assignments, *skipped.assignments))),
@@ -144,6 +145,7 @@ def _several(parts: list[StatementFacts]) -> StatementFacts:
         pins=pins,
         looks_back=any(part.looks_back for part in parts),
         found_rows=any(part.found_rows for part in parts),
+        user_variables=any(part.user_variables for part in parts),
         # A USE in the middle changes what unqualified names mean.
         tables=tuple(dict.fromkeys(_tables(parts))) if known and not any(part.use_schema for part in parts) else None,
         qualifiers=qualifiers,
@@ -200,7 +202,8 @@ def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) ->
         # A reserved word that no SELECT has; the parser takes it for a name.
         strange = any(token.kind is TokenKind.WORD and token.text == "DELETE" for token in tokens)
         facts = _select(seen, None if strange else parsed)
-        return replace(facts, connection_id=True) if _asks_for_connection_id(tokens) else facts
+        function = _only_function(tokens)
+        return replace(facts, function=function) if function else facts
     pins = found.pins | seen.pins
     if seen.unknown_calls:
         pins |= {PinReason.ROUTINE}
@@ -208,16 +211,22 @@ def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) ->
     facts = _with_tree(facts, seen, parsed)
     if seen.unknown_calls:
         facts = replace(facts, detail=f"calls {seen.unknown_calls[0]}")
+    elif facts.kind in (_K.SET, _K.DO) and _TABLE_WORDS.isdisjoint(token.text for token in tokens):
+        facts = replace(facts, tables=())
     return _particulars(facts, sql, tokens, seen)
 
 
-def _asks_for_connection_id(tokens: list[Token]) -> bool:
-    """SELECT CONNECTION_ID() [[AS] name] [FROM DUAL]."""
+def _only_function(tokens: list[Token]) -> str:
+    """The name in SELECT name() [[AS] alias] [FROM DUAL], of functions whose value the router knows; empty if not."""
     words = [token.text for token in tokens]
-    if words[:4] != ["SELECT", "CONNECTION_ID", "(", ")"]:
-        return False
+    if words[:1] != ["SELECT"] or words[2:4] != ["(", ")"] or words[1] not in _ANSWERED or len(words) > 8:
+        return ""
     rest = words[4:-2] if words[-2:] == ["FROM", "DUAL"] else words[4:]
-    return len(rest[1:] if rest[:1] == ["AS"] else rest) <= 1
+    return words[1] if len(rest[1:] if rest[:1] == ["AS"] else rest) <= 1 else ""
+
+
+_TABLE_WORDS = frozenset({"SELECT", "TABLE", "VALUES", "WITH"})
+_ANSWERED = frozenset({"CONNECTION_ID", "ROW_COUNT", "FOUND_ROWS"})
 
 
 def _beginning(tokens: list[Token]) -> str:
@@ -233,6 +242,7 @@ def _with_scan(facts: StatementFacts, seen: Scan) -> StatementFacts:
         pins=pins,
         looks_back=facts.looks_back or seen.looks_back is not None,
         found_rows=seen.found_rows,
+        user_variables=facts.user_variables or seen.user_variable,
         qualifiers=frozenset(seen.qualifiers),
     )
 
@@ -271,6 +281,7 @@ def _select(seen: Scan, parsed: tree.Tree | None) -> StatementFacts:
         pins=pins | seen.pins,
         looks_back=seen.looks_back is not None,
         found_rows=seen.found_rows,
+        user_variables=seen.user_variable,
         tables=parsed.tables if parsed is not None else None,
         qualifiers=frozenset(qualifiers),
         vouchable=vouchable,
@@ -447,6 +458,7 @@ def _too_large(text: bytes, mode: LexMode) -> StatementFacts:
         reason=Reason.TOO_LARGE,
         pins=pins,
         looks_back=_LOOKS_BACK.search(text) is not None,
+        user_variables=suspicious is not None,
         qualifiers=frozenset(_dotted(text)),
         hints=hints if hints.error is None else Hints(),
         multi=several,

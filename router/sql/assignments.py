@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from router.sql.facts import Assignment, PinReason
@@ -53,6 +54,33 @@ def parse_set(sql: bytes, tokens: list[Token], *, scope: str = "session") -> Ass
         assigned += names
         operators += operator == ":="
     return Assignments(tuple(assigned), frozenset(pins), operators)
+
+
+# SET of user variables to plain literals. Strings of printable ASCII without quotes and backslashes mean the same under
+# every sql_mode.
+_LITERAL = r"""[-+]?\d{1,30}(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3})?|(?i:true|false)|(['"])[ !#-&(-\[\]-~]*\3"""
+_ONE = rf"@([\w.$]{{1,64}})\s*:?=\s*({_LITERAL})\s*"
+_FIRST = re.compile(rf"\s*(?i:set)\s+{_ONE}", re.ASCII)
+_NEXT = re.compile(rf",\s*{_ONE}", re.ASCII)
+
+
+def literal_values(sql: bytes, *, ansi_quotes: bool) -> dict[str, str] | None:
+    """``@name`` (lower case) → literal, strings in '…', if ``sql`` is a SET of user variables to literals only."""
+    text = sql.decode("latin-1")
+    values: dict[str, str] = {}
+    found = _FIRST.match(text)
+    while found is not None:
+        name, literal, quote = found.groups()
+        if quote == '"':
+            if ansi_quotes:
+                return None
+            literal = f"'{literal[1:-1]}'"
+        values["@" + name.lower()] = literal
+        end = found.end()
+        if text[end:].strip() in ("", ";"):
+            return values
+        found = _NEXT.match(text, end)
+    return None
 
 
 def _items(tokens: list[Token]) -> list[list[Token]]:

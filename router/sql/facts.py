@@ -160,11 +160,11 @@ class StatementFacts:
     ``read``: proven to be read-only and harmless on any replica; ``reason`` says why, or why not.
     ``pins``: state it leaves behind that no session tracker reports.
     ``looks_back``: it asks about the statement before, so it needs the connection that ran that one.
-    ``found_rows``: SQL_CALC_FOUND_ROWS.
+    ``found_rows``: SQL_CALC_FOUND_ROWS. ``user_variables``: it reads or assigns some by name.
     ``tables``: the tables it uses, None when unknown.
     ``qualifiers``: every name that may be a database.
     ``assignments``: what SET assigns. ``use_schema``: USE. ``kill``: ("connection" | "query", id).
-    ``connection_id``: it is SELECT CONNECTION_ID() and nothing else.
+    ``function``: it is SELECT of CONNECTION_ID(), ROW_COUNT() or FOUND_ROWS(), and of nothing else.
     ``explain_route``: the statement behind EXPLAIN ROUTE. ``multi``: several statements in one text.
     ``vouchable``: a SELECT whose only flaw is an unknown function or syntax; router(replica) may vouch for it.
     ``harmless``: it changes nothing but the session itself, so a read-only user may run it.
@@ -176,13 +176,14 @@ class StatementFacts:
     pins: frozenset[PinReason] = frozenset()
     looks_back: bool = False
     found_rows: bool = False
+    user_variables: bool = False
     tables: tuple[TableRef, ...] | None = None
     qualifiers: frozenset[str] = frozenset()
     hints: Hints = NO_HINTS
     assignments: tuple[Assignment, ...] = ()
     use_schema: str | None = None
     kill: tuple[str, int] | None = None
-    connection_id: bool = False
+    function: str = ""
     explain_route: bytes | None = None
     multi: bool = False
     local_infile: bool = False

@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from router.errors import ProtocolError
-from router.wire.constants import ColumnType
+from router.wire.constants import HEADER_SIZE, MAX_PAYLOAD, ColumnType, Command
+from router.wire.framing import unframed
 
 PARAMETER_COUNT_AVAILABLE: Final = 0x08
 """Flag of COM_STMT_EXECUTE: a count follows although the statement has no parameters of its own."""
@@ -63,6 +64,16 @@ def sql_start(payload: bytes) -> int:
         if not payload[bitmap + (number >> 3)] >> (number & 7) & 1:
             at = _behind_value(payload, at, int.from_bytes(types[2 * number : 2 * number + 2], "little"))
     return at
+
+
+def without_attributes(frame: bytes) -> bytes:
+    """A framed COM_QUERY whose attributes have been read before, with the SQL where it is without them; to be looked at
+    and not to be sent: the header is left as it was. Other commands stay as they are.
+    """
+    if frame[4] != Command.QUERY:
+        return frame
+    payload = frame[HEADER_SIZE:] if len(frame) <= MAX_PAYLOAD else unframed(frame)
+    return frame[:5] + payload[sql_start(payload) :]
 
 
 def parameter_count(payload: bytes, position: int) -> tuple[int, int]:

@@ -62,7 +62,7 @@ _two_shorts = Struct("<HH").unpack_from
 class ResponseScanner:
     """Follows one response; ``start`` it, then ``feed`` chunks until ``done``.
 
-        After ``done``: ``status`` and ``warnings`` are those of the last OK/EOF packet, ``affected_rows`` and
+    After ``done``: ``status`` and ``warnings`` are those of the last OK/EOF packet, ``affected_rows`` and
     ``last_insert_id`` of the last OK, ``error`` the payload of the ERR packet or None, ``changes`` the session-state
     blobs of all OK packets in order, ``has_rows`` whether any result set was seen, ``ended_in_ok`` whether the last
     packet was an OK packet (the only kind that carries trackers). ``local_infile`` is true while the server waits
@@ -70,7 +70,7 @@ class ResponseScanner:
 
     Set from outside: ``tracking`` is whether the client negotiated CLIENT_SESSION_TRACK, ``renumber`` the statement id
     that the client is to see in place of the server's, 0 for none; ``substitute``, after ``start``, the number that
-    stands in the next row, of one column, in place of the server's – a ``binary`` row or one in text.
+    stands in the next row, of one column, in place of the server's (None: that stays) – a ``binary`` row or text.
     """
 
     __slots__ = (
@@ -120,7 +120,7 @@ class ResponseScanner:
         self.statement_id = 0
         self.parameters = 0
         self.renumber = 0
-        self.substitute = 0
+        self.substitute: int | None = None
         self.binary = False
         self.tracking = False
 
@@ -142,7 +142,7 @@ class ResponseScanner:
         self.has_rows = False
         self.ended_in_ok = False
         self.local_infile = False
-        self.substitute = 0
+        self.substitute = None
 
     def feed(self, data: bytes, pos: int = 0) -> int:
         """Look at ``data`` from ``pos`` on; return the offset up to which it is of this response and understood.
@@ -207,12 +207,14 @@ class ResponseScanner:
 
     def _substitute(self, data: bytes, pos: int, end: int) -> None:
         """Put our number into the row; its place in a binary one is as wide as the column's type."""
+        number, self.substitute = self.substitute, None
+        if number is None:
+            return
         if self.binary:
-            row = data[pos + 4 : pos + 6] + self.substitute.to_bytes(end - pos - 6, "little")
+            row = data[pos + 4 : pos + 6] + number.to_bytes(end - pos - 6, "little", signed=number < 0)
         else:
-            digits = str(self.substitute).encode()
+            digits = str(number).encode()
             row = bytes([len(digits)]) + digits
-        self.substitute = 0
         self.splices.append((pos, end, len(row).to_bytes(3, "little") + data[pos + 3 : pos + 4] + row))
 
     def _express(self, data: bytes, pos: int, size: int) -> int:
@@ -270,7 +272,7 @@ class ResponseScanner:
         state = self._state
         if state == _ROWS:
             if first < 0xFE:
-                return self.substitute > 0
+                return self.substitute is not None
             if first == 0xFF:
                 return True
             # A row may begin with 0xFE only when its first value is longer than 16 MiB.

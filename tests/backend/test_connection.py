@@ -453,4 +453,4 @@ def test_a_capture_without_interest_in_losses() -> None:
 
 def test_new_connections_are_of_no_schema() -> None:
     connection = new_connection(KEY)
-    assert (connection.schema, connection.dirty, connection.busy, connection.closed) == (None, False, False, False)
+    assert (connection.schema, connection.busy, connection.closed) == (None, False, False)

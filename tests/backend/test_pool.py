@@ -492,7 +492,6 @@ async def dirty(most: int = 2, key: PoolKey = KEY) -> tuple[BackendPool, Backend
     """A connection on which a session has left state, given back."""
     pool, _ = make_pool(most=most)
     connection = await leased(pool, key)
-    connection.dirty = True
     connection.variables = VariableSet.of({"sql_mode": "ANSI"})
     wire(connection).take()
     pool.release_dirty(connection)
@@ -510,7 +509,6 @@ async def test_a_dirty_connection_is_reset_before_anybody_gets_it() -> None:
     connection.data_received(ok())
     assert accounts(pool) == (1, 0, 1, 0)
     assert pool.take(KEY) is connection
-    assert not connection.dirty
     assert connection.variables is BASELINE
 
 

@@ -177,7 +177,7 @@ async def test_a_transaction_lost_before_its_commit_was_sent_is_rolled_back() ->
 @virtually
 async def test_other_state_that_was_lost_ends_the_client() -> None:
     bench = Bench()
-    connection = await bench.do("SET @a = 1", ok(changes=changed(state_changed=True)))
+    connection = await bench.do("SET @a = NOW()", ok(changes=changed(state_changed=True)))
     connection.connection_lost(None)
     bench.executor.run(bench.plan("SELECT a FROM t"), query("SELECT a FROM t"))
     assert code(bench) == (2013, "08S01", "fail and close")
@@ -368,8 +368,8 @@ async def test_an_insert_id_goes_along_when_the_connection_is_wanted() -> None:
     connection = await bench.do("INSERT INTO t VALUES (NULL)", ok(last_insert_id=41, affected_rows=1))
     bench.sent(connection)
     other = bench.crowd("db1", KEY)
-    assert bench.sent(connection) == own_query(questions.ASK_INSERT_ID)
-    connection.data_received(rows([b"41"]))
+    assert bench.sent(connection) == own_query(questions.ASK_IDENTITY)
+    connection.data_received(rows([b"41", b"0"], names=("a", "b")))
     assert other.connection is connection
     assert bench.session.last_insert_id == 41
     bench.main.servers[0].pool.discard(connection)
@@ -378,18 +378,67 @@ async def test_an_insert_id_goes_along_when_the_connection_is_wanted() -> None:
 
 
 @virtually
-async def test_counts_cannot_go_along() -> None:
+async def test_counts_cannot_go_along_into_expressions() -> None:
     bench = Bench(P, R, most=1)
     connection = await bench.do("UPDATE t SET a = 1", ok(affected_rows=3))
     other = bench.crowd("db1", KEY)
     assert other.connection is connection
     bench.main.servers[0].pool.release(connection)
-    bench.executor.run(bench.plan("SELECT ROW_COUNT()"), query("SELECT ROW_COUNT()"))
+    bench.executor.run(bench.plan("SELECT ROW_COUNT() + 1"), query("SELECT ROW_COUNT() + 1"))
     await quiet()
     assert bench.error.code == 1235
     assert bench.client.events[-1] == "fail"
     assert bench.client.data == ok(affected_rows=3), "no wrong number"
     assert not bench.executor.held
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer", "count"),
+    [
+        ("UPDATE t SET a = 1", ok(affected_rows=3), b"3"),
+        ("SELECT a FROM t", ROW, b"-1"),
+        ("SET time_zone = '+01:00'", ok(changes=changed({"time_zone": "+01:00"})), b"0"),
+        ("UPDATE t SET a = 1", err(1062), b"-1"),
+    ],
+)
+@virtually
+async def test_a_count_alone_is_filled_in(sql: str, answer: bytes, count: bytes) -> None:
+    bench = Bench(P, R, most=1)
+    await bench.do(sql, answer)
+    bench.executor.leave()
+    if bench.executor._look.connection is not None:
+        other = bench.crowd("db1", KEY)
+        await asyncio.sleep(1)
+        bench.main.servers[0].pool.release(other.connection)
+    assert bench.executor._look.connection is None
+    bench.client.data = b""
+    await bench.do("SELECT ROW_COUNT()", rows([b"99"]))
+    assert bench.client.data == rows([count])
+    await bench.do("SELECT ROW_COUNT()", rows([b"99"]))
+    assert bench.client.data == rows([count]) + rows([b"-1"]), "after a SELECT"
+
+
+@virtually
+async def test_found_rows_are_asked_for_when_the_connection_is_wanted() -> None:
+    bench = Bench(P, R, most=1)
+    connection = await bench.do("SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1", ROW)
+    other = bench.crowd("db1", KEY)
+    await asyncio.sleep(1)
+    connection.data_received(rows([b"0", b"17"], names=("a", "b")))
+    bench.main.servers[0].pool.release(other.connection)
+    bench.client.data = b""
+    await bench.do("SELECT FOUND_ROWS()", rows([b"1"]))
+    assert bench.client.data == rows([b"17"])
+
+
+@virtually
+async def test_a_ping_counts_as_a_statement() -> None:
+    bench = Bench()
+    await bench.do("SELECT a FROM t")
+    bench.executor.pinged()
+    bench.client.data = b""
+    await bench.do("SELECT ROW_COUNT()", rows([b"99"]))
+    assert bench.client.data == rows([b"0"])
 
 
 @virtually
@@ -436,7 +485,7 @@ async def test_a_refused_question_does_not_lose_the_insert_id() -> None:
     for sql in ("SELECT a FROM t", "SELECT ROW_COUNT()"):
         bench.executor.run(bench.plan(sql), query(sql))
         await quiet()
-        await bench.answer_all(rows([b"41"]))
+        await bench.answer_all(rows([b"41", b"0"], names=("a", "b")))
         assert bench.finished
     before = len(bench.client.errors)
     bench.executor.run(bench.plan("SELECT LAST_INSERT_ID()"), query("SELECT LAST_INSERT_ID()"))
@@ -450,7 +499,7 @@ async def test_the_next_command_waits_for_the_answer_about_the_last() -> None:
     connection = await bench.do("INSERT INTO t VALUES (NULL)", ok(last_insert_id=41, affected_rows=1))
     bench.crowd("db1", KEY)
     assert not bench.executor.ready
-    connection.data_received(rows([b"41"]))
+    connection.data_received(rows([b"41", b"0"], names=("a", "b")))
     assert bench.executor.ready
 
 

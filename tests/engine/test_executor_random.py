@@ -207,8 +207,8 @@ class Random:
             last = LATIN1
         elif commands[-1].startswith(b"\x03SELECT @@SESSION."):
             last = rows([b"+01:00"])
-        elif commands[-1] == b"\x03" + questions.ASK_INSERT_ID.encode():
-            last = rows([b"9"])
+        elif commands[-1] == b"\x03" + questions.ASK_IDENTITY.encode():
+            last = rows([b"9", b"1"], names=("a", "b"))
         elif commands[-1][0] == 0x16:
             last = err(1064) if outcome == "error" else prepared(next(self.ids))
         elif commands[-1][0] == 0x17 and commands[-1][5] and outcome == "row":

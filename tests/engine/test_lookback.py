@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 
-from router.backend.connection import BackendConnection
+from router.backend.connection import BackendConnection, Capture
 from router.cluster.topology import Server
 from router.config.models import Server as ServerConfig
 from router.engine import lookback
 from router.engine.lookback import LookBack
+from router.session.profile import ServerProfile
 from router.session.state import SessionState
-from tests.fakes import KEY, PROFILE, WaitingSession, accounts, err, leased, make_pool, quiet, rows, virtually, wire
+from router.sql.facts import Reason, StatementFacts, StatementKind, TableRef
+from tests.fakes import (
+    KEY,
+    PROFILE,
+    WaitingSession,
+    accounts,
+    err,
+    leased,
+    make_pool,
+    ok,
+    query,
+    quiet,
+    rows,
+    virtually,
+    wire,
+)
 
 
 class Desk:
@@ -78,7 +96,7 @@ async def test_what_only_it_knows_is_asked_first() -> None:
     assert at.look.asking == 1
     assert other.granted == []
     assert b"SELECT LAST_INSERT_ID()" in wire(at.connection).take()
-    at.connection.data_received(rows([b"4711"]))
+    at.connection.data_received(rows([b"4711", b"0"], names=("a", "b")))
     assert at.session.last_insert_id == 4711
     assert (at.look.asking, at.answers) == (0, 1)
     assert other.connection is at.connection
@@ -143,3 +161,97 @@ async def test_keeping_another_gives_the_first_back() -> None:
     at.look.keep(second, at.server, firm=False)
     assert at.look.connection is second
     assert accounts(at.server.pool) == (2, 1, 1, 0)
+
+
+# --- warnings that go along -------------------------------------------------------------------------------------------
+
+SHOW = query("SHOW WARNINGS")
+SHOWN = rows([b"Note", b"1", b"text"], names=("Level", "Code", "Message"))
+
+
+async def warned(profile: ServerProfile = PROFILE) -> Desk:
+    """A session whose last statement had a warning; its connection is wanted by another."""
+    at = await desk()
+    at.session.profile = profile
+    facts = StatementFacts(StatementKind.INSERT, False, Reason.WRITE)
+    at.connection.send(Capture(lambda payload, error: None), query("INSERT"))
+    at.connection.data_received(ok(warnings=1))
+    wire(at.connection).take()
+    at.look.ran(at.connection, facts, query("INSERT"))
+    at.look.keep(at.connection, at.server, firm=True)
+    WaitingSession(at.server.pool, KEY).wait()
+    await asyncio.sleep(lookback.FIRM + 0.1)
+    return at
+
+
+@virtually
+async def test_warnings_are_fetched_before_the_connection_goes() -> None:
+    at = await warned()
+    assert wire(at.connection).take() == SHOW
+    at.connection.data_received(SHOWN)
+    assert at.look.shown(SHOW) == SHOWN
+    assert at.look.shown(query("SHOW ERRORS")) == b""
+    assert at.answers == 1
+    fresh = await leased(make_pool()[0])
+    assert at.look.told(fresh, SHOW) is None, "not empty, as another connection would say"
+    assert at.look.told(fresh, query("SELECT LAST_INSERT_ID()")) is not None
+
+
+@virtually
+async def test_too_many_warnings_are_not_taken_along() -> None:
+    at = await warned()
+    at.connection.data_received(rows(*[[b"x" * 200]] * 400))
+    assert at.look.shown(SHOW) == b""
+    assert at.look.told(await leased(make_pool()[0]), SHOW) is None, "not known is not none"
+
+
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
+@virtually
+async def test_until_when_they_are_shown(flavor: Literal["mysql", "mariadb"]) -> None:
+    at = await warned(replace(PROFILE, flavor=flavor))
+    at.connection.data_received(SHOWN)
+    at.look.read_ended(StatementFacts(StatementKind.SELECT, True, Reason.READ, tables=()))
+    assert bool(at.look.shown(SHOW)) is (flavor == "mariadb")
+    at.look.read_ended(StatementFacts(StatementKind.SELECT, True, Reason.READ, tables=(TableRef(None, "t"),)))
+    assert at.look.shown(SHOW) == b""
+
+
+@virtually
+async def test_a_connection_that_ran_something_since_does_not_remember_them() -> None:
+    at = await warned(replace(PROFILE, flavor="mariadb"))
+    at.connection.data_received(SHOWN)
+    fresh = await leased(make_pool()[0])
+    fresh.scanner.warnings = 0
+    at.look.ran(fresh, StatementFacts(StatementKind.COMMIT, False, Reason.TRANSACTION), query("COMMIT"))
+    at.look.last_on = fresh
+    assert not at.look.remembers(fresh, SHOW)
+    assert at.look.shown(SHOW) == SHOWN
+
+
+# --- counts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "count"),
+    [
+        (StatementKind.UPDATE, ok(affected_rows=3), 3),
+        (StatementKind.SET, ok(), 0),
+        (StatementKind.SELECT, rows([b"1"]), -1),
+        (StatementKind.SELECT, ok(affected_rows=1), 1),  # INTO @a
+        (StatementKind.SHOW, rows([b"1"]), -1),
+        (StatementKind.DELETE, err(1146), -1),
+        (StatementKind.DELETE, rows([b"1"]), None),  # RETURNING
+        (StatementKind.CALL, ok(), None),
+        (StatementKind.EXECUTE_TEXT, ok(), None),
+        (StatementKind.MULTI, ok(), None),
+    ],
+)
+@virtually
+async def test_what_row_count_would_return(kind: StatementKind, answer: bytes, count: int | None) -> None:
+    at = await desk()
+    at.connection.send(Capture(lambda payload, error: None), query("x"))
+    at.connection.data_received(answer)
+    at.look.ran(at.connection, StatementFacts(kind, False, Reason.WRITE), query("x"))
+    asks = StatementFacts(StatementKind.SELECT, False, Reason.LOOKS_BACK, function="ROW_COUNT")
+    assert at.look.count(asks) == count
+    assert at.look.count(replace(asks, function="")) is None

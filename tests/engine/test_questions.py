@@ -106,3 +106,24 @@ def test_the_insert_id_is_asked_for(sql: bytes) -> None:
 
 def test_the_insert_id_is_not_asked_for() -> None:
     assert not questions.asks_for_insert_id(b"SHOW WARNINGS")
+
+
+@pytest.mark.parametrize(
+    "sql", [b"SHOW WARNINGS", b"show count(*) errors", b"SELECT @@warning_count", b"GET DIAGNOSTICS @a"]
+)
+def test_warnings_are_asked_for(sql: bytes) -> None:
+    assert questions.asks_for_warnings(sql)
+
+
+@pytest.mark.parametrize(
+    ("command", "plain"),
+    [
+        (b"\x03SHOW WARNINGS", True),
+        (b"\x03 show\twarnings ; ", True),
+        (b"\x03SHOW WARNINGS LIMIT 1", False),
+        (b"\x03SHOW ERRORS", False),
+        (b"\x16SHOW WARNINGS", False),
+    ],
+)
+def test_show_warnings_in_full(command: bytes, plain: bool) -> None:
+    assert questions.is_show_warnings(frame(command, 0)) is plain

@@ -93,7 +93,7 @@ async def test_a_failure_with_autocommit_off_is_followed_by_a_ping() -> None:
 async def test_what_could_not_be_parsed_has_left_nothing_behind() -> None:
     it = Settled()
     facts = it.bench.plan("SET @a = nonsense nonsense").facts
-    it.session.before(facts)
+    it.session.before(facts, query("SET @a = nonsense nonsense"))
     assert it.session.pins
     it.run("SET @a = nonsense nonsense", err(1064))
     assert not it.session.pins

@@ -264,7 +264,7 @@ async def test_set_option(deprecate_eof: bool) -> None:
 async def test_reset_connection() -> None:
     desk = Desk()
     client, out = desk.client()
-    await desk.say(client, b"\x03SET @a = 1")
+    await desk.say(client, b"\x03SET @a = NOW()")
     await desk.answer(ok(changes=changed(state_changed=True)))
     assert client.pin_reasons() == ["user_variable"]
     out.take()
@@ -297,7 +297,7 @@ async def test_status_flags_of_our_own_answers() -> None:
 async def test_show_session_state_is_answered_here() -> None:
     desk = Desk()
     client, out = desk.client()
-    await desk.say(client, b"\x03SET @mine = 1")
+    await desk.say(client, b"\x03SET @mine = NOW()")
     await desk.answer(ok(changes=changed(state_changed=True)))
     desk.to_servers()
     out.take()

@@ -20,16 +20,8 @@ from router.sandbox import ReplicaSet
 from router.wire.constants import Capability, Command
 from tests.fix_router import RunningRouter, settings_for
 from tests.fix_servers import mark_all, statements_by_server
-from tests.integration.test_statements import (
-    LONG,
-    STATEMENTS,
-    STRING,
-    Answer,
-    Session,
-    Twins,
-    Value,
-    wander,
-)
+from tests.integration.test_statements import STATEMENTS, wander
+from tests.integration.twins import LONG, STRING, Answer, Session, Twins, Value
 from tests.wire.test_attributes import ODD, attributes
 
 pytestmark = pytest.mark.mysql
@@ -188,6 +180,22 @@ def test_the_routers_own_statements(narrow: RunningRouter, fresh_database: str) 
         say(client, b"\0\1", "SET @a = 1")
         client.close()
     plain.close()
+
+
+def test_what_the_router_reads_in_sql(narrow: RunningRouter, fresh_database: str) -> None:
+    """Values of user variables, and questions about the statement before, which its connection need not answer."""
+    clients = [connect(narrow.port, database=fresh_database) for _ in range(5)]
+    front = attributes((b"trace", STRING, b"\x06SET @a"), (b"row_count", LONG, bytes(4)))
+    for number, client in enumerate(clients):
+        say(client, front, f"SET @a = {number}, @b = 'b{number}'")
+    for number, client in enumerate(clients):
+        assert say(client, front, "SELECT @a, @b") == ((number, f"b{number}"),)
+        assert say(client, front, "SELECT CAST('x' AS SIGNED)") == ((0,),)
+        assert not narrow.call(lambda gateway: [pins for pins in gateway.sessions.pinned().values() if pins])
+    warning = (("Warning", 1292, "Truncated incorrect INTEGER value: 'x'"),)
+    for client in clients:
+        assert say(client, front, "SHOW WARNINGS") == warning
+        client.close()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -17,7 +17,8 @@ from router.sandbox import ReplicaSet
 from router.wire.constants import EXTENDED, Capability, Command
 from tests.fix_router import RunningRouter, settings_for
 from tests.fix_servers import mark_all, statements_by_server
-from tests.integration.test_statements import LONG, STATEMENTS, STRING, Answer, Session, Twins, Value, wander
+from tests.integration.test_statements import STATEMENTS, wander
+from tests.integration.twins import LONG, STRING, Answer, Session, Twins, Value
 
 BULK = int(Capability.MARIADB_STMT_BULK_OPERATIONS)
 METADATA = int(Capability.MARIADB_EXTENDED_METADATA)

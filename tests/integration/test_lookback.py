@@ -12,7 +12,7 @@ import pytest
 from pymysql.connections import Connection
 
 from router.sandbox import ReplicaSet
-from tests.fix_router import RunningRouter, settings_for
+from tests.fix_router import RunningRouter, direct, settings_for
 
 WARNS = "SELECT 1/0, v FROM lookback.t"
 READS = "SELECT v FROM lookback.t"
@@ -108,3 +108,45 @@ def test_warnings_of_others_are_never_seen(
         other.query("DROP TABLE IF EXISTS lookback.nothing")
         assert value(ours, "SHOW WARNINGS") is None
         assert value(ours, "SELECT @@warning_count") == 0
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    "sql", [WARNS, READS, INSERTS, "SELECT nonsense", "UPDATE lookback.t SET v = CONNECTION_ID()", "DO 1"]
+)
+def test_counts_and_warnings_go_along(
+    server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter], sql: str
+) -> None:
+    """What a direct connection says, although the connection has gone to another session."""
+    router = start_router(settings_for(server_set, tmp_path, pool={"max_connections": 1}))
+    with (
+        router.connect(autocommit=True) as ours,
+        router.connect(autocommit=True) as other,
+        direct(server_set.primary, server_set, autocommit=True) as truth,
+    ):
+        for question in ("SELECT ROW_COUNT()", "SHOW WARNINGS"):
+            for connection in (ours, truth):
+                value(connection, "SELECT COUNT(*) FROM lookback.t")
+                with suppress(pymysql.MySQLError):
+                    value(connection, sql)
+            other.query("INSERT IGNORE INTO lookback.t (id, v) VALUES (1, 'twice')")
+            value(other, READS)
+            with ours.cursor() as cursor, truth.cursor() as expected:
+                cursor.execute(question)
+                expected.execute(question)
+                assert cursor.fetchall() == expected.fetchall()
+                assert cursor.description == expected.description
+
+
+@pytest.mark.usefixtures("table")
+def test_found_rows_go_along(
+    server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter]
+) -> None:
+    router = start_router(settings_for(server_set, tmp_path, pool={"max_connections": 1}))
+    with router.connect(autocommit=True) as ours, router.connect(autocommit=True) as other:
+        for _ in range(6):
+            value(ours, INSERTS)
+        value(ours, "SELECT SQL_CALC_FOUND_ROWS v FROM lookback.t LIMIT 2")
+        value(other, INSERTS)
+        value(other, "SELECT SQL_CALC_FOUND_ROWS v FROM lookback.t LIMIT 1")
+        assert value(ours, "SELECT FOUND_ROWS()") == 7

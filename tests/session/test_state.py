@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.session.profile import UNKNOWN
-from router.session.state import SessionState
+from router.session.state import MAX_USER_VARIABLES, SessionState
 from router.sql.facts import Assignment, PinReason, Reason, StatementFacts, StatementKind
 from router.sql.lexer import LexMode
 from router.wire.constants import ServerStatus
 from router.wire.packets import SessionChanges
-from tests.fakes import AUTOCOMMIT, PROFILE, changed
+from tests.fakes import AUTOCOMMIT, PROFILE, changed, query
 
 MYSQL = replace(PROFILE, flavor="mysql", version="9.7.4")
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
@@ -67,7 +67,7 @@ def test_autocommit_is_the_servers() -> None:
 def test_reset_forgets_everything_but_the_schema(profile: object) -> None:
     state = SessionState(profile, 45, "shop", ignore_space=True)  # type: ignore[arg-type]
     fresh = SessionState(profile, 45 if profile is PROFILE else 0, "shop", ignore_space=True)  # type: ignore[arg-type]
-    state.before(facts(StatementKind.SELECT, PinReason.NAMED_LOCK))
+    state.before(facts(StatementKind.SELECT, PinReason.NAMED_LOCK), b"")
     state.after_status(IN_TRANSACTION & ~AUTOCOMMIT)
     after(state, changed({"sql_mode": "ANSI_QUOTES"}, schema="blog"))
     state.last_insert_id = None
@@ -132,7 +132,7 @@ def test_a_plain_transaction_has_no_characteristics_to_keep() -> None:
 @pytest.mark.parametrize("reason", list(PinReason))
 def test_what_a_statement_leaves_behind_holds(reason: PinReason) -> None:
     state = session()
-    state.before(facts(StatementKind.SELECT, reason))
+    state.before(facts(StatementKind.SELECT, reason), b"")
     assert state.pins == {reason}
     assert state.holds
     state.after(facts(StatementKind.SELECT, reason), [], failed=True)
@@ -142,7 +142,7 @@ def test_what_a_statement_leaves_behind_holds(reason: PinReason) -> None:
 def test_locked_tables_hold_until_they_are_unlocked() -> None:
     state = session()
     lock, unlock = facts(StatementKind.LOCK, PinReason.LOCK_TABLES), facts(StatementKind.UNLOCK)
-    state.before(lock)
+    state.before(lock, b"")
     after(state, changed(transaction_state="_______L"), lock)
     assert state.holds
     state.after(unlock, [], failed=True)
@@ -215,14 +215,93 @@ def test_a_command_that_is_no_statement_explains_itself() -> None:
 )
 def test_only_what_the_server_reports_can_be_carried(assigned: tuple[str, str], pins: set[PinReason]) -> None:
     state = session()
-    state.before(setting(("session", "time_zone"), assigned))
+    state.before(setting(("session", "time_zone"), assigned), b"")
     assert state.pins == pins
 
 
 def test_on_an_unknown_server_every_set_holds() -> None:
     state = SessionState(UNKNOWN, 45, None)
-    state.before(setting(("session", "time_zone")))
+    state.before(setting(("session", "time_zone")), b"")
     assert state.holds
+
+
+# --- user variables ---------------------------------------------------------------------------------------------------
+
+
+def assign(state: SessionState, sql: str, *, failed: bool = False) -> bool:
+    names = [("user", "@a")]
+    state.before(setting(*names), query(sql))
+    return state.user_variables_assigned(failed=failed)
+
+
+def test_user_variables_that_are_literals_are_carried() -> None:
+    state = session()
+    shared = state.variables
+    assert assign(state, "SET @a = 1, @b = 'x'")
+    assert not state.holds
+    assert state.variables.values["@a"] == "1"
+    assert state.variables.values["@b"] == "_utf8mb4'x' COLLATE utf8mb4_general_ci"
+    assert state.variables.shared is shared
+    state.reset()
+    assert not state.variables.personal
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["SET @a = @b", "SET @a = NOW()", "SET @a = NULL", "SET @a = 'it''s'", f"SET @a = '{'x' * MAX_USER_VARIABLES}'"],
+)
+def test_user_variables_of_other_values_hold(sql: str) -> None:
+    state = session()
+    assert not assign(state, sql)
+    assert state.pins == {PinReason.USER_VARIABLE}
+
+
+def test_too_many_user_variables_hold() -> None:
+    state = session()
+    number = 0
+    while not state.holds:
+        assign(state, f"SET @v{number} = '{'x' * 100}'")
+        number += 1
+    assert 10 < number < MAX_USER_VARIABLES / 100
+
+
+def test_strings_of_wide_character_sets_hold() -> None:
+    state = session()
+    state.charset_is("latin1", "latin1", "ucs2_general_ci")
+    assert not assign(state, "SET @a = 'x'")
+    assert state.holds
+
+
+def test_a_refused_assignment_holds_unless_it_was_not_understood() -> None:
+    state = session()
+    assert not assign(state, "SET @a = 1", failed=True)
+    assert state.pins == {PinReason.USER_VARIABLE}
+    state = session()
+    state.before(setting(("user", "@a")), query("SET @a = 1"))
+    state.never_ran()
+    assert not state.user_variables_assigned(failed=True)
+    assert not state.holds
+
+
+def test_assignments_beside_others_hold() -> None:
+    state = session()
+    state.before(setting(("user", "@a"), ("session", "time_zone")), query("SET @a = 1, time_zone = '+01:00'"))
+    assert state.holds
+
+
+def test_who_needs_the_user_variables() -> None:
+    state = session()
+    shared = state.variables
+    assign(state, "SET @a = 1")
+    full = state.variables
+    names = replace(READ, read=False, user_variables=True)
+    asks = replace(READ, read=False, looks_back=True)
+    assert state.wanted(shared, READ) is shared
+    assert state.wanted(full, READ) is full, "nothing takes them away again"
+    assert state.wanted(shared, facts(StatementKind.INSERT)) is full, "a trigger may read them"
+    assert state.wanted(shared, names) is full
+    assert state.wanted(shared, asks) is shared, "a SET would empty the list of warnings"
+    assert state.wanted(shared, replace(asks, user_variables=True)) is full
 
 
 # --- trackers ---------------------------------------------------------------------------------------------------------

@@ -174,3 +174,25 @@ def test_replayable_text_needs_no_escape(value: str) -> None:
         assert value.isprintable() or value == ""
         assert "'" not in value
         assert "\\" not in value
+
+
+# --- user variables ---------------------------------------------------------------------------------------------------
+
+
+def test_user_variables_make_a_set_personal() -> None:
+    plain = VariableSet.of({"time_zone": "+01:00"})
+    personal = plain.with_changes({"@b": "1", "@a": "_utf8mb4'x' COLLATE utf8mb4_bin"})
+    assert personal.personal
+    assert not plain.personal
+    assert personal.shared is plain
+    assert plain.shared is plain
+    assert personal == plain.with_changes(dict(personal.values))
+    assert assignments(personal, plain, PROFILE) == ["@a = _utf8mb4'x' COLLATE utf8mb4_bin", "@b = 1"]
+    assert assignments(personal, personal, PROFILE) == []
+
+
+def test_personal_sets_are_not_kept_for_others() -> None:
+    before = len(variables._interned)
+    for number in range(100):
+        VariableSet.of({"@a": str(number)})
+    assert len(variables._interned) <= before + 1

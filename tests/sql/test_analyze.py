@@ -530,3 +530,38 @@ def test_the_corpus() -> None:
             assert found.kind in (StatementKind.SELECT, StatementKind.EXPLAIN), sql
             assert not found.pins, sql
     assert reads >= 90
+
+
+@pytest.mark.parametrize(
+    ("sql", "function"),
+    [
+        ("SELECT ROW_COUNT()", "ROW_COUNT"),
+        ("select connection_id() AS id", "CONNECTION_ID"),
+        ("SELECT FOUND_ROWS() n FROM DUAL", "FOUND_ROWS"),
+        ("SELECT ROW_COUNT() + 1", ""),
+        ("SELECT ROW_COUNT(), 1", ""),
+        ("SELECT ROW_COUNT() FROM t", ""),
+        ("SELECT LAST_INSERT_ID()", ""),
+        ("SELECT `ROW_COUNT`()", ""),
+        ("DO ROW_COUNT()", ""),
+    ],
+)
+def test_functions_whose_value_the_router_knows(sql: str, function: str) -> None:
+    assert analyze(sql.encode(), LexMode()).function == function
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("SELECT @a", True),
+        ("INSERT INTO t VALUES (@a)", True),
+        ("SET @a = 1", True),
+        ("SELECT 1; SELECT @a", True),
+        ("EXPLAIN SELECT @a", True),
+        ("SELECT 1 /*!80000 , @a */", True),
+        ("SELECT '@a', `@a`, @@sql_mode", False),
+        ("SELECT a FROM t", False),
+    ],
+)
+def test_who_names_user_variables(sql: str, named: bool) -> None:
+    assert analyze(sql.encode(), LexMode()).user_variables is named

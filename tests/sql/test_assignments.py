@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.sql.assignments import parse_set
+from router.sql.assignments import literal_values, parse_set
 from router.sql.lexer import LexMode, tokenize
 
 
@@ -78,3 +78,42 @@ def test_state_that_nothing_reports(sql: str, pin: str) -> None:
 @pytest.mark.parametrize("sql", ["SET", "SET a", "SET =1", "SET a=", "SET a=1,", "SET 1=2", "SET (a)=1", "SET SESSION"])
 def test_what_is_not_understood(sql: str) -> None:
     assert assigned(sql) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [
+        ("SET @a = 1", {"@a": "1"}),
+        ("set @A:=-1.50 , @b.c$=+2e-3;", {"@a": "-1.50", "@b.c$": "+2e-3"}),
+        ("SET\t@a='plain, text; here' ", {"@a": "'plain, text; here'"}),
+        ('SET @a = "twice", @b = TRUE', {"@a": "'twice'", "@b": "TRUE"}),
+        ("SET @a = 1, @a = 2", {"@a": "2"}),
+        ("SET @a = ''", {"@a": "''"}),
+        ("SET @a = 1 + 1", None),
+        ("SET @a = 1 1", None),
+        ("SET @a = b", None),
+        ("SET @a = 'x' 'y'", None),
+        ("SET @a = 'x''y'", None),
+        ("SET @a = 'x\\n'", None),
+        ("SET @a = 'x\xe9'", None),
+        ("SET @a = 'x', b = 1", None),
+        ("SET @a = 0x41", None),
+        ("SET @a = ?", None),
+        ("SET @`a` = 1", None),
+        ("SET @\xe9 = 1", None),
+        ("SET @a = 1, ", None),
+        ("SET @a = 1 /* comment */", None),
+        ("SET @a = 1 -- comment", None),
+        ("SET SESSION time_zone = '+01:00'", None),
+        ("SELECT @a = 1", None),
+        ("SET @a = 'x\ny'", None),
+        ("SET @a = " + "1" * 31, None),
+    ],
+)
+def test_literals_for_user_variables(sql: str, values: dict[str, str] | None) -> None:
+    assert literal_values(sql.encode("latin-1"), ansi_quotes=False) == values
+
+
+def test_double_quotes_are_names_where_the_mode_says_so() -> None:
+    assert literal_values(b'SET @a = "x"', ansi_quotes=True) is None
+    assert literal_values(b"SET @a = 'x'", ansi_quotes=True) == {"@a": "'x'"}

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import ProtocolError
-from router.wire.attributes import parameter_count, pull_named_types, sql_start
+from router.wire.attributes import parameter_count, pull_named_types, sql_start, without_attributes
 from router.wire.codec import push_lenenc_bytes, push_lenenc_int
+from router.wire.framing import frame
 
 STRING = 253
 Attribute = tuple[bytes, int, bytes | None]
@@ -115,15 +116,24 @@ def test_any_bytes(front: bytes) -> None:
     assert 3 <= start <= len(payload)
 
 
+@pytest.mark.parametrize("size", [0, 5, (1 << 24) - 30, 1 << 24])
+def test_a_command_without_its_attributes(size: int) -> None:
+    value = b"\xfe" + size.to_bytes(8, "little") + b"v" * size
+    sent = frame(b"\x03" + attributes((b"a", STRING, value)) + b"SELECT 1", 0)
+    assert without_attributes(sent)[4:] == b"\x03SELECT 1"
+    prepare = frame(b"\x16\0\1SELECT 1", 0)
+    assert without_attributes(prepare) == prepare
+
+
 def test_types_of_an_execution() -> None:
-    frame = b"????\2\0\1\xfd\0\0\3\x80\4name\1x"
-    count, bitmap = parameter_count(frame, 4)
+    payload = b"????\2\0\1\xfd\0\0\3\x80\4name\1x"
+    count, bitmap = parameter_count(payload, 4)
     assert (count, bitmap) == (2, 5)
-    types, end = pull_named_types(frame, 7, count)
+    types, end = pull_named_types(payload, 7, count)
     assert types == b"\xfd\0\3\x80"
-    assert frame[end:] == b"\1x"
+    assert payload[end:] == b"\1x"
     for cut in range(7, end):
         with pytest.raises(ProtocolError):
-            pull_named_types(frame[:cut], 7, count)
+            pull_named_types(payload[:cut], 7, count)
     with pytest.raises(ProtocolError):
         parameter_count(b"\xfd\0\0\1", 0)

@@ -283,13 +283,16 @@ def test_any_rows_in_any_chunks(values: list[bytes], chunk: int) -> None:
         (b"\x0219", False, b"\x06123457"),
         (b"\0\0\x13\0\0\0", True, b"\0\0" + (123457).to_bytes(4, "little")),
         (b"\0\0\x13\0\0\0\0\0\0\0", True, b"\0\0" + (123457).to_bytes(8, "little")),
+        (b"\x0219", False, b"\x02-1"),
+        (b"\0\0\x13\0\0\0\0\0\0\0", True, b"\0\0" + b"\xff" * 8),
     ],
 )
 def test_a_number_of_ours_in_the_only_row(row: bytes, binary: bool, expected: bytes, chunk: int) -> None:
+    number = -1 if expected[-2:] in (b"-1", b"\xff\xff") else 123457
     data = framed(b"\x01", COLUMN, eof(), row, eof())
     scanner = ResponseScanner()
     scanner.start(CURSOR, deprecate_eof=False)
-    scanner.substitute, scanner.binary = 123457, binary
+    scanner.substitute, scanner.binary = number, binary
     forwarded, rest = b"", b""
     for at in range(0, len(data), chunk or len(data)):
         piece = rest + data[at : at + (chunk or len(data))]
@@ -302,4 +305,4 @@ def test_a_number_of_ours_in_the_only_row(row: bytes, binary: bool, expected: by
         forwarded += piece[position:end]
     assert scanner.done
     assert forwarded == framed(b"\x01", COLUMN, eof(), expected, eof())
-    assert scanner.substitute == 0
+    assert scanner.substitute is None

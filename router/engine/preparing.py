@@ -1,0 +1,67 @@
+"""PREPARE, the client's and the router's own: makes a server connection know a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from router.backend.connection import BackendConnection, Capture
+from router.backend.statements import StatementText
+from router.engine.statements import Statement, Statements
+from router.errors import ConnectionLost
+from router.planner.plan import Relay
+from router.session.state import SessionState
+from router.sql.facts import PinReason
+from router.wire.scanner import PREPARE
+
+
+class Preparing:
+    """Prepares the statements of one session.
+
+    ``ready(connection)`` is called when a connection knows a statement that the client has prepared before,
+    ``refused(connection, error)`` when its server does not take it, ``lost`` when the connection broke meanwhile.
+    """
+
+    __slots__ = ("_lost", "_ready", "_refused", "_session", "_statements")
+
+    def __init__(
+        self,
+        session: SessionState,
+        statements: Statements,
+        ready: Callable[[BackendConnection], None],
+        refused: Callable[[BackendConnection, bytes], None],
+        lost: Callable[[ConnectionLost], None],
+    ) -> None:
+        self._session = session
+        self._statements = statements
+        self._ready = ready
+        self._refused = refused
+        self._lost = lost
+
+    def opened(self, plan: Relay, frame: bytes, connection: BackendConnection) -> None:
+        """The client's PREPARE (``frame``) of a statement that ``plan`` is for has succeeded on ``connection``."""
+        session = self._session
+        text = StatementText.of(frame, session.schema, session.variables)
+        self._statements.opened(plan, text, connection.scanner.parameters)
+        if plan.facts.user_variables:
+            session.pins.add(PinReason.USER_VARIABLE)
+        _keep(connection, text)
+
+    def again(self, statement: Statement, connection: BackendConnection, schema: str | None) -> None:
+        """This connection does not know the statement: prepare it there, in ``schema``, as it was prepared first."""
+        text = statement.text
+        variables = self._session.wanted(connection.variables, statement.plan.facts)
+        commands = connection.adapt(schema, text.variables_within(variables))
+
+        def done(payload: bytes, error: bytes | None) -> None:
+            if error is None:
+                _keep(connection, text)
+                self._ready(connection)
+            else:
+                self._refused(connection, error)
+
+        connection.send(Capture(done, self._lost), b"".join((*commands, text.frame)), PREPARE, len(commands))
+
+
+def _keep(connection: BackendConnection, text: StatementText) -> None:
+    if closing := connection.statements.add(text, connection.scanner.statement_id):
+        connection.write(closing)
