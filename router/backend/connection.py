@@ -121,6 +121,7 @@ class BackendConnection:
         self.statements = ServerStatements()
         self.scanner = ResponseScanner()
         self.scanner.tracking = bool(key[1] & Capability.SESSION_TRACK)
+        self.scanner.optional = bool(key[1] & Capability.OPTIONAL_RESULTSET_METADATA)
         self.forwarded = False
         self.bytes_relayed = 0
         self.lingering: Callable[[], None] | None = None

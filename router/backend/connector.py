@@ -33,6 +33,14 @@ from router.wire.constants import EXTENDED, Capability
 from router.wire.ed25519 import ED25519, ED25519_NONCE_SIZE, ed25519_sign
 from router.wire.packets import Greeting, SslRequest
 
+# What changes how packets are written: a client must not be promised one of these and then not be given it.
+FRAMING = (
+    Capability.DEPRECATE_EOF
+    | Capability.QUERY_ATTRIBUTES
+    | Capability.OPTIONAL_RESULTSET_METADATA
+    | Capability.MARIADB_STMT_BULK_OPERATIONS
+    | Capability.MARIADB_EXTENDED_METADATA
+)
 # What shapes a connection for its client; anything else is the same for all connections (architecture D7).
 SHAPE = (
     Capability.FOUND_ROWS
@@ -40,18 +48,8 @@ SHAPE = (
     | Capability.IGNORE_SPACE
     | Capability.INTERACTIVE
     | Capability.MULTI_STATEMENTS
-    | Capability.DEPRECATE_EOF
     | Capability.SESSION_TRACK
-    | Capability.QUERY_ATTRIBUTES
-    | Capability.MARIADB_STMT_BULK_OPERATIONS
-    | Capability.MARIADB_EXTENDED_METADATA
-)
-# Of these, the ones that a client must not be promised and then not be given: they change how packets are written.
-_FRAMING = (
-    Capability.DEPRECATE_EOF
-    | Capability.QUERY_ATTRIBUTES
-    | Capability.MARIADB_STMT_BULK_OPERATIONS
-    | Capability.MARIADB_EXTENDED_METADATA
+    | FRAMING
 )
 _ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
 _PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
@@ -184,7 +182,7 @@ class Connector:
         profile = self.profile or await self._load_profile(user)
         raw = await self._login(user, client_flag=shape | _ALWAYS)
         connection = _adopt(raw, (user.name, shape, False), profile)
-        if missing := Capability((raw.client_flag ^ shape) & _FRAMING):
+        if missing := Capability((raw.client_flag ^ shape) & FRAMING):
             connection.close()
             raise ConnectionLost(f"the server does not offer {missing.name}, which the client was promised")
         await _settled(connection, profile)

@@ -15,7 +15,7 @@ from time import monotonic
 import structlog
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.connector import SHAPE
+from router.backend.connector import FRAMING, SHAPE
 from router.backend.pool import Waiter
 from router.backend.reset import use_schema
 from router.backend.sockets import bind_unix_socket
@@ -43,11 +43,7 @@ log = structlog.get_logger(__name__)
 _SCHEMA_MEMORY = 30.0
 _BACKLOG = 1024
 # Only where every server is known to have it: what a client then sends cannot be translated for one that has not.
-_IF_ALL_OFFER = (
-    Capability.QUERY_ATTRIBUTES,
-    Capability.MARIADB_STMT_BULK_OPERATIONS,
-    Capability.MARIADB_EXTENDED_METADATA,
-)
+_IF_ALL_OFFER = FRAMING & ~Capability.DEPRECATE_EOF
 # SQL cannot be written in these.
 _NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 

@@ -130,7 +130,8 @@ def encode_text_result(
     `capabilities` are what was agreed on with the client.
     """
     deprecate_eof = capabilities & Capability.DEPRECATE_EOF
-    payloads = [push_lenenc_int(len(columns)), *(encode_column(column, capabilities) for column in columns)]
+    follows = b"\1" if capabilities & Capability.OPTIONAL_RESULTSET_METADATA else b""
+    payloads = [push_lenenc_int(len(columns)) + follows, *(encode_column(column, capabilities) for column in columns)]
     eof = EofPacket(warnings, status).encode()
     if not deprecate_eof:
         payloads.append(eof)

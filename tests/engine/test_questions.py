@@ -27,6 +27,11 @@ def test_a_row_is_read_as_it_was_written(values: list[bytes | None], deprecate_e
     assert questions.single_row(answer(values, deprecate_eof=deprecate_eof)) == values
 
 
+@pytest.mark.parametrize("data", [b"\2\0\0\1\1\0\2\0\0\2\0015", b"\2\0\0\1\1\0\5\0\0\2\xfe\0\0\2\0\2\0\0\3\0015"])
+def test_a_row_whose_definitions_are_left_out(data: bytes) -> None:
+    assert questions.single_row(data) == [b"5"]
+
+
 def test_a_row_of_a_server() -> None:
     assert questions.single_row(rows([b"utf8mb4", b"latin1"], names=("a", "b"))) == [b"utf8mb4", b"latin1"]
 
