@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import aiomysql
@@ -31,7 +31,7 @@ from router.errors import BackendUnavailable, ConnectionLost
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile, parse_version
 from router.wire.constants import EXTENDED, Capability
 from router.wire.ed25519 import ED25519, ED25519_NONCE_SIZE, ed25519_sign
-from router.wire.packets import Greeting, SslRequest
+from router.wire.packets import Greeting, HandshakeResponse, SslRequest
 
 # What changes how packets are written: a client must not be promised one of these and then not be given it.
 FRAMING = (
@@ -54,6 +54,8 @@ SHAPE = (
 _ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
 _PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
 T = TypeVar("T")
+# Of a client's connection attributes, names and values together; servers keep 512 bytes unless told otherwise.
+_MAX_ATTRIBUTES = 4096
 _TLS_REQUIRED_ERROR = 2026  # CR_SSL_CONNECTION_ERROR
 _CLEAR_TEXT = "refused to send the password in clear text"
 _PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
@@ -61,13 +63,28 @@ _PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
 
 @dataclass(frozen=True, slots=True)
 class BackendUser:
-    """An account on the servers; ``name`` also names the pool's connections."""
+    """An account on the servers; ``name`` also names the pool's connections.
+
+    ``attributes`` are the connection attributes of the client for which a connection is opened.
+    """
 
     name: str
     password: str
+    attributes: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"BackendUser({self.name!r})"
+
+    def on_behalf_of(self, attributes: Mapping[str, str], address: str | None) -> BackendUser:
+        """The same account for a client at IP ``address``: so that servers can name programs (MySQL Router's names)."""
+        kept: dict[str, str] = {} if address is None else {"_client_ip": address}
+        size = 0
+        for name, value in attributes.items():
+            size += len(name.encode()) + len(value.encode())
+            if size > _MAX_ATTRIBUTES:
+                break
+            kept.setdefault(name, value)
+        return replace(self, attributes=tuple(kept.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +106,9 @@ class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
 
     client_flag: int
     _tls_required = False
-    _extended = 0  # of the client flags, while the login has not been sent
+    _extended = 0  # of the client flags
+    _answered = False  # the greeting, by the login
+    _attributes: tuple[tuple[str, str], ...] = ()
     _first: bytes | None = None
 
     async def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
@@ -99,11 +118,16 @@ class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         return packet
 
     def write_packet(self, payload: bytes) -> None:
-        """Write a packet; into those of the login with MariaDB's extension in the place that aiomysql leaves empty."""
-        if self._extended:
+        """Write a packet; in those of the login, what aiomysql has no place for."""
+        if self._extended and not self._answered:
             payload = payload[:28] + self._extended.to_bytes(4, "little") + payload[32:]
-            if len(payload) > SslRequest.SIZE:
-                self._extended = 0
+        if not self._answered and len(payload) > SslRequest.SIZE:
+            self._answered = True
+            if self._attributes and self.server_capabilities & Capability.CONNECT_ATTRS:
+                response = HandshakeResponse.decode(payload, self.server_capabilities)
+                attributes = {name.encode(): value.encode() for name, value in self._attributes}
+                # What the client does not say of itself, is ours.
+                payload = replace(response, attributes=response.attributes | attributes).encode()
         super().write_packet(payload)
 
     async def _get_server_information(self) -> None:
@@ -203,6 +227,7 @@ class Connector:
             ssl=None if address.is_unix else endpoint.tls,
             program_name="mysql-query-router",
         )
+        raw._attributes = user.attributes
         raw._tls_required = endpoint.tls_required and not address.is_unix
         try:
             await raw._connect()

@@ -12,7 +12,7 @@ router's own session (ping, reset, change user, kill).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from router.cluster.topology import Server
@@ -88,6 +88,7 @@ class Dispatcher:
         shape: int,
         host: str,
         address: str | None,
+        attributes: Mapping[str, str],
     ) -> None:
         self._client = client
         self._shared = shared
@@ -97,7 +98,8 @@ class Dispatcher:
         self.capabilities = capabilities
         self.host = host
         self.address = address
-        self.executor = Executor(client, session, account.backend, shape, shared.services)
+        user = account.backend.on_behalf_of(attributes, address)
+        self.executor = Executor(client, session, user, shape, shared.services)
         self._rescope()
 
     def _rescope(self) -> None:

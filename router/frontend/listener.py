@@ -15,7 +15,7 @@ from time import monotonic
 import structlog
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.connector import FRAMING, SHAPE
+from router.backend.connector import FRAMING, SHAPE, BackendUser
 from router.backend.pool import Waiter
 from router.backend.reset import use_schema
 from router.backend.sockets import bind_unix_socket
@@ -23,7 +23,7 @@ from router.cluster.topology import Group
 from router.config.models import Listener, RouterConfig
 from router.engine import refusals
 from router.errors import BackendError, ConnectionLost
-from router.frontend.auth import Account, Directory, RsaKeyPair
+from router.frontend.auth import Directory, RsaKeyPair
 from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
 from router.frontend.dispatch import AttributesDispatcher, Dispatcher, Shared
@@ -174,7 +174,7 @@ class Frontend:
         plugin = NATIVE_PASSWORD if profile.flavor == "mariadb" else CACHING_SHA2
         return profile.version, int(capabilities), collation_id, plugin
 
-    def _prepare(self, account: Account, schema: str | None, login: Login) -> asyncio.Future[None] | None:
+    def _prepare(self, user: BackendUser, schema: str | None, login: Login) -> asyncio.Future[None] | None:
         """Ask a server whether the schema of a login exists, unless it said so a moment ago."""
         if self._stopping:
             raise mysql_error(ErrorCode.SERVER_SHUTDOWN, "Server shutdown in progress")
@@ -184,7 +184,7 @@ class Frontend:
             raise mysql_error(ErrorCode.WRONG_VALUE_FOR_VAR, message)
         if schema is None:
             return None
-        known = self._schemas.get((account.backend.name, schema))
+        known = self._schemas.get((user.name, schema))
         if known is not None and monotonic() - known < _SCHEMA_MEMORY:
             return None
         group = self._shared.services.topology.groups[self._catalog.group_of(schema)]
@@ -202,7 +202,7 @@ class Frontend:
             def done(payload: bytes, error: bytes | None) -> None:
                 if error is None:
                     connection.schema = schema
-                    self._schemas[account.backend.name, schema] = monotonic()
+                    self._schemas[user.name, schema] = monotonic()
                     pool.release(connection)
                     if not verdict.done():
                         verdict.set_result(None)
@@ -217,12 +217,12 @@ class Frontend:
 
             connection.send(Capture(done, lost), use_schema(schema))
 
-        key = (account.backend.name, login.capabilities & int(SHAPE), True)
+        key = (user.name, login.capabilities & int(SHAPE), True)
         connection = pool.take(key)
         if connection is not None:
             granted(connection)
         else:
-            pool.wait(Waiter(key, account.backend, granted, failed))
+            pool.wait(Waiter(key, user, granted, failed))
         return verdict
 
     # -- sessions ----------------------------------------------------------------------------------------------
@@ -253,6 +253,7 @@ class Frontend:
             shape=welcome.login.capabilities & int(SHAPE),
             host=welcome.client_host,
             address=welcome.client_address,
+            attributes=welcome.login.attributes,
         )
         client.start(dispatcher)
         transport.set_protocol(client)  # type: ignore[arg-type]

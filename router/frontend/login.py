@@ -19,6 +19,7 @@ from typing import cast
 
 import structlog
 
+from router.backend.connector import BackendUser
 from router.config.values import is_within
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account, Directory, RsaKeyPair
@@ -97,7 +98,7 @@ class Door:
     decoy: bytes
     next_id: Callable[[], int]
     full: Callable[[], bool]
-    prepare: Callable[[Account, str | None, Login], asyncio.Future[None] | None]
+    prepare: Callable[[BackendUser, str | None, Login], asyncio.Future[None] | None]
     enter: Callable[[asyncio.Transport, Welcome], int]
     leave: Callable[[], None]
 
@@ -301,7 +302,8 @@ class LoginConnection(asyncio.BufferedProtocol):
             schema = login.database or account.default_schema
             if schema is not None:
                 account.check_schema(schema, self._host)
-            if (pending := door.prepare(account, schema, login)) is not None:
+            user = account.backend.on_behalf_of(login.attributes, self._address)
+            if (pending := door.prepare(user, schema, login)) is not None:
                 await pending
             account.enter()
         except MySQLError as error:

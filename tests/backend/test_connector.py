@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.connector import BackendUser, Connector, Endpoint
+from router.backend.connector import BackendUser, Connector, Endpoint, _GuardedConnection
 from router.backend.reset import BASELINE
 from router.config.values import Address
 from router.errors import BackendUnavailable
@@ -21,7 +21,7 @@ from router.sandbox import ReplicaSet, Server
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES
 from router.wire.constants import Capability
 from router.wire.ed25519 import check_ed25519, ed25519_key
-from router.wire.packets import decode_session_changes
+from router.wire.packets import HandshakeResponse, decode_session_changes
 from tests.fakes import payloads
 
 PASSWORD = "pässwörd-✓-中"
@@ -150,6 +150,40 @@ async def test_mariadbs_capabilities_are_as_asked(mariadb_set: ReplicaSet, tls: 
             assert (b"\6\1\4json" in await ask(connection, "SELECT JSON_COMPACT('{}')")) is bool(shape)
     assert connector.profile is not None
     assert connector.profile.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_connection_attributes(server_set: ReplicaSet, tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server_set.certificates is not None
+    context = ssl.create_default_context(cafile=str(server_set.certificates.ca)) if tls else None
+    sent: list[bytes] = []
+
+    class Watched(_GuardedConnection):
+        def _write_bytes(self, data: bytes) -> None:
+            sent.append(data)
+            super()._write_bytes(data)
+
+    monkeypatch.setattr("router.backend.connector._GuardedConnection", Watched)
+    program = {"program_name": "shöp", "_pid": "7", "long": "x" * 300}
+    user = app(server_set).on_behalf_of(program, "10.0.0.9")
+    async with opened(connector_to(server_set.primary, tls=context), user) as connection:
+        assert b"app@%" in await ask(connection, "SELECT CURRENT_USER()")
+    logins = [HandshakeResponse.decode(data[4:]).attributes for data in sent if len(data) > 300]
+    assert logins
+    expected = {b"_client_ip": b"10.0.0.9", **{name.encode(): value.encode() for name, value in program.items()}}
+    for attributes in logins:
+        assert attributes.items() >= expected.items()
+        assert b"_client_version" in attributes, "what the client does not say of itself is ours"
+
+
+def test_attributes_are_bounded_and_the_address_is_ours() -> None:
+    user = BackendUser("app", "secret")
+    given = {"_client_ip": "forged", **{str(number): "x" * 1000 for number in range(10)}}
+    kept = dict(user.on_behalf_of(given, "10.0.0.9").attributes)
+    assert list(kept) == ["_client_ip", "0", "1", "2", "3"]
+    assert kept["_client_ip"] == "10.0.0.9"
+    assert user.on_behalf_of({}, None) == user
+    assert "xxx" not in repr(user.on_behalf_of(given, None))
 
 
 async def test_a_server_without_mariadbs_capabilities_is_none_for_such_clients(mysql_set: ReplicaSet) -> None:

@@ -57,6 +57,7 @@ class Desk:
             shape=capabilities & int(Capability.QUERY_ATTRIBUTES),
             host="localhost",
             address="127.0.0.1",
+            attributes={"program_name": "desk"},
         )
         connection.start(dispatcher)
         self.sessions.add(connection_id, dispatcher)
