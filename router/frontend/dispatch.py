@@ -258,6 +258,16 @@ class Dispatcher:
     def _statistics(self, frames: bytes, payload: bytes) -> None:
         self._on_server(frames, b"SHOW STATUS", SINGLE)
 
+    def _refresh(self, frames: bytes, payload: bytes) -> None:
+        """``mysqladmin refresh`` and its like; a server that does not know the command says so."""
+        self._on_server(frames, b"FLUSH PRIVILEGES", QUERY)
+
+    def _debug(self, frames: bytes, payload: bytes) -> None:
+        self._on_server(frames, b"SHOW STATUS", QUERY)
+
+    def _process_info(self, frames: bytes, payload: bytes) -> None:
+        self._on_server(frames, b"SHOW PROCESSLIST", QUERY)
+
     def _field_list(self, frames: bytes, payload: bytes) -> None:
         table = payload[1:].split(b"\0", 1)[0]
         self._on_server(frames, b"SHOW COLUMNS FROM `" + table.replace(b"`", b"``") + b"`", ROWS)
@@ -494,7 +504,10 @@ _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.QUIT: Dispatcher._quit,
     Command.INIT_DB: Dispatcher._init_db,
     Command.FIELD_LIST: Dispatcher._field_list,
+    Command.REFRESH: Dispatcher._refresh,
     Command.STATISTICS: Dispatcher._statistics,
+    Command.PROCESS_INFO: Dispatcher._process_info,
+    Command.DEBUG: Dispatcher._debug,
     Command.PROCESS_KILL: Dispatcher._process_kill,
     Command.PING: Dispatcher._ping,
     Command.CHANGE_USER: Dispatcher._change_user,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -274,14 +275,15 @@ class Frontend:
     def change_user(self, dispatcher: Dispatcher, payload: bytes) -> None:
         """COM_CHANGE_USER: the session ends, and its connection goes through the door again."""
         welcome = self._welcomes.pop(dispatcher.connection_id)
+        schema = dispatcher.session.schema
         dispatcher.executor.reset()
-        dispatcher.account.leave()
         self._shared.sessions.remove(dispatcher.connection_id)
         transport = dispatcher.client.transport
         transport.pause_reading()
         login = LoginConnection(welcome.door, unix=welcome.client_address is None)
         transport.set_protocol(login)
-        login.change_user(transport, welcome, payload)
+        forgiving = dispatcher.session.profile.flavor == "mariadb"
+        login.change_user(transport, replace(welcome, schema=schema), payload, forgiving=forgiving)
 
     def sweep(self, now: float) -> None:
         """Disconnect clients that have been silent for ``limits.idle_timeout``, or their own wait_timeout."""

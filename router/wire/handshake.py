@@ -261,6 +261,7 @@ class ServerHandshake:
         self._max_packet = 0
         self._zstd_level = 0
         self._claim: _Claim | None = None
+        self._welcomed = False
         self.state = State.RESPONSE
 
     @property
@@ -325,6 +326,7 @@ class ServerHandshake:
         if self.state is not State.VERIFIED:
             raise ProtocolError(f"nobody to welcome: {self.state.value}")
         self.state = State.COMMANDS
+        self._welcomed = True
         return self._frame(encode_ok(OkPacket(status=status, state_changes=state_changes), self._agreed))
 
     def refuse(self, error: MySQLError, cause: str = "") -> list[Effect]:
@@ -338,15 +340,23 @@ class ServerHandshake:
             packet = replace(packet, sqlstate="")  # a client not known to speak 4.1 would show it as text
         return [Send(self._frame(packet.encode())), Refused(error, cause or error.message)]
 
-    def change_user(self, payload: bytes, sequence: int, nonce: bytes) -> list[Effect]:
-        """Take a COM_CHANGE_USER of a logged-in client; go on with `receive`.
+    def resume(self) -> None:
+        """Take back the refusal of a change of user: the client goes on as who it was, as in MariaDB."""
+        if self.state is not State.REFUSED or not self._welcomed:
+            raise ProtocolError(f"nothing to go on with: {self.state.value}")
+        self.state = State.COMMANDS
 
-        A refusal ends the connection, as in MySQL. The response inside the command answers the old nonce and could be a
-        replay: clients that know plugins are asked again, with the new `nonce`.
+    def change_user(self, payload: bytes, sequence: int, nonce: bytes, *, tired: bool = False) -> list[Effect]:
+        """Take a COM_CHANGE_USER of a logged-in client; go on with `receive`. ``tired``: refuse whatever it says.
+
+        A refusal ends the connection, as in MySQL, unless there is a `resume`. The response inside the command answers
+        the old nonce and could be a replay: clients that know plugins are asked again, with the new `nonce`.
         """
         if self.state is not State.COMMANDS:
             raise ProtocolError(f"no change of user is due: {self.state.value}")
         self._sequence = (sequence + 1) & 0xFF
+        if tired:
+            return self._refuse_code(ErrorCode.UNKNOWN_COM, "Unknown command", "too many wrong changes of user")
         try:
             command = parse_command(payload, self._agreed)
         except ProtocolError as error:

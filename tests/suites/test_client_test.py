@@ -28,11 +28,7 @@ BY_DESIGN: dict[str, str] = {
 }
 # Differences to be mended in the router.
 OURS: dict[str, str] = {
-    "test_bug13001491": "COM_REFRESH is refused",
-    "test_bug28075": "COM_DEBUG is refused",
-    "test_bug31669": "a refused COM_CHANGE_USER ends the connection",
     "test_connect_autocommit": "the login does not tell that autocommit is off",
-    "test_wl4284_1": "COM_REFRESH is refused",
 }
 
 

@@ -556,6 +556,28 @@ def test_a_refused_change_of_user_is_final(username: str) -> None:
     assert machine.state is State.REFUSED
 
 
+def test_a_refusal_can_be_taken_back() -> None:
+    machine, client = logged_in({"app": PLAIN, "boss": Credential(password=b"boss")})
+    with pytest.raises(ProtocolError, match="nothing to go on with"):
+        machine.resume()
+    change(machine, client, "boss", b"wrong", CACHING_SHA2)
+    assert client.login is None
+    machine.resume()
+    assert machine.state is State.COMMANDS
+    assert change(machine, client, "boss", b"boss", CACHING_SHA2).login is not None
+    client.take(machine.welcome(2))
+    client.sequence = 1
+    client.react(machine.change_user(ComChangeUser(b"app").encode(CLIENT), 0, SECOND_NONCE, tired=True))
+    assert client.error == ErrPacket(1047, "08S01", b"Unknown command")
+
+
+def test_a_refused_login_is_never_taken_back() -> None:
+    machine = server({"app": PLAIN})
+    Client(b"wrong").log_in(machine)
+    with pytest.raises(ProtocolError, match="nothing to go on with"):
+        machine.resume()
+
+
 def test_change_user_of_a_client_without_plugins() -> None:
     capabilities = int(CLIENT & ~Capability.PLUGIN_AUTH)
     machine, client = logged_in({"app": PLAIN, "boss": Credential(password=b"boss")}, capabilities)
