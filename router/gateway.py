@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from router.admin.http import AdminHttp
 from router.backend.connector import BackendUser
 from router.cluster.monitor import HealthMonitor
+from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Topology
 from router.config.models import RouterConfig
 from router.engine.services import Services
@@ -27,7 +28,7 @@ from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.listener import Frontend
 from router.metrics import Counters, ProcessGauges, RouterCollector, ServerGauges
 from router.planner.cache import PlanCache
-from router.planner.catalog import Catalog
+from router.planner.catalog import Catalog, Definitions
 from router.planner.planner import Planner
 from router.session.registry import SessionRegistry
 from router.tasks import spawn
@@ -58,6 +59,8 @@ class Gateway:
             on_lost=lambda session: self.frontend.session_lost(session),
             change_user=lambda session, payload: self.frontend.change_user(session, payload),
         )
+        self._shared = shared
+        self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
         self.frontend = Frontend(config, self.catalog, shared)
         self.admin = AdminHttp(config.admin, self._registry(), self._not_ready)
         self.addresses: list[str] = []
@@ -67,10 +70,18 @@ class Gateway:
     async def start(self) -> None:
         """Probe, then listen. Raises OSError when an address cannot be had."""
         await self.monitor.start()
+        await self.schemas.start()
         self.addresses = await self.frontend.start()
         admin = await self.admin.start()
         self._sweeper = spawn(self._sweep(), "sweep idle clients")
         log.info("ready", listeners=self.addresses, admin=admin)
+
+    def _defined(self, definitions: Definitions) -> None:
+        """Tables of sharded schemas have become known, or have changed: plans are made anew."""
+        self.catalog = Catalog.build(self.config, self.catalog.generation + 1, definitions)
+        self.plans = self._shared.plans = PlanCache(Planner(self.catalog))
+        for session in self.sessions:
+            session.rescope()
 
     async def stop(self, drain_timeout: float | None = None) -> None:
         """Drain and close everything."""
@@ -85,6 +96,7 @@ class Gateway:
                 session.client.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        await self.schemas.stop()
         await self.monitor.stop()
         self.topology.close()
         await self._transports_gone()
@@ -210,6 +222,17 @@ def _monitor_accounts(config: RouterConfig) -> dict[str, BackendUser]:
         else:
             password = monitor.password.get_secret_value() if monitor.password is not None else ""
             accounts[group] = BackendUser(monitor.user, password)
+    return accounts
+
+
+def _reader(config: RouterConfig) -> dict[str, BackendUser]:
+    """Sharded schema → account that reads its table definitions: the first user who may use all of it."""
+    accounts = {}
+    for schema in (name for name, each in config.schemas.items() if each.shards):
+        for name, user in config.users.items():
+            if user.schemas is None or schema in user.schemas:
+                accounts[schema] = backend_user(name, user)
+                break
     return accounts
 
 

@@ -47,9 +47,6 @@ def _not_available(config: RouterConfig) -> Iterator[Finding]:
     """Features whose keys are understood but that this version cannot honour; remove with the feature's arrival."""
     if config.workers != 1:
         yield Finding(("workers",), "several workers are not available in this version; use 1")
-    for name, schema in config.schemas.items():
-        if schema.shards:
-            yield Finding(("schemas", name, "shards"), "sharding is not available in this version", at_key=True)
 
 
 def _listeners(config: RouterConfig) -> Iterator[Finding]:
@@ -201,8 +198,8 @@ def _schemas(config: RouterConfig, names: Names) -> Iterator[Finding]:
         )
     for name, schema in config.schemas.items():
         loc: Loc = ("schemas", name)
-        if schema.group is None and not schema.shards:
-            yield Finding(loc, "needs a group")
+        if schema.group is None:
+            yield Finding(loc, "needs a group, for tables that are not spread over shards")
         if schema.group is not None:
             yield from _unknown_group((*loc, "group"), schema.group, names)
         for shard_name, shard in schema.shards.items():

@@ -184,7 +184,7 @@ def _not_yet() -> str:
     lines = [
         "## Not in this version",
         "",
-        "`workers` other than 1 and `schemas.*.shards` are refused. These keys are accepted, with a warning from",
+        "`workers` other than 1 is refused. These keys are accepted, with a warning from",
         "`router check` and in the log that they have no effect yet:",
         "",
     ]

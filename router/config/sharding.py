@@ -83,10 +83,11 @@ class IdGenerator(Mapping):
 class Schema(Mapping):
     """One database as clients see it."""
 
-    group: Name | None = Field(default=None, description="Group of the tables that are not sharded.")
-    shards: dict[Name, Shard] = Field(default={}, description="Parts of the schema by name; refused in this version.")
+    group: Name | None = Field(default=None, description="Group of the tables that are not spread over shards.")
+    shards: dict[Name, Shard] = Field(default={}, description="Parts of the schema by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables that are spread over the shards.")
     ids: dict[Name, IdGenerator] = Field(default={}, description="Generated keys, by `table.column`.")
     transactions: Literal["xa", "best_effort", "single"] = Field(
-        default="xa", description="Transactions that touch several shards."
+        default="xa",
+        description="Transactions that touch several shards. In this version all of them are refused.",
     )

@@ -31,11 +31,9 @@ from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.wire.attributes import without_attributes
-from router.wire.constants import Capability
 from router.wire.framing import frame as framed
 from router.wire.scanner import CURSOR, PREPARE, QUERY
 
-_ATTRIBUTES = int(Capability.QUERY_ATTRIBUTES)
 # Commands about a statement, rather than the statement: they change nothing, wherever they run.
 _ABOUT = StatementFacts(StatementKind.OTHER, read=True, reason=Reason.READ, tables=())
 # User variables have types, which a statement that names them takes on when it is prepared.
@@ -171,8 +169,7 @@ class Executor:
     def _text(self) -> bytes:
         """The command with the SQL in it, and nothing in front of it."""
         statement = self._statement
-        frame = self._frame if statement is None else statement.text.frame
-        return without_attributes(frame) if self.shape & _ATTRIBUTES else frame
+        return without_attributes(self._frame, self.shape) if statement is None else statement.text.frame
 
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
@@ -262,11 +259,15 @@ class Executor:
     @property
     def _schema(self) -> str | None:
         """Where the command is to run."""
+        if (database := self._running().database) is not None:
+            return database
         current = self.session.schema
         return current if self._statement is None else self._statement.schema(current)
 
     def _at_home(self, schema: str | None) -> str | None:
         """The schema, if it lives in the group of the statement; if not, the statement names its own."""
+        if (database := self._running().database) is not None:
+            return database
         return schema if schema is not None and self._services.group_of(schema) == self._running().group else None
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:

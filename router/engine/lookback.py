@@ -187,6 +187,7 @@ class LookBack:
             warnings = None
         elif self.outlasts(facts) or facts.kind is StatementKind.SHOW:
             warnings = self.past[2]
+        self.last_on = connection
         self.past = (_row_count(scanner, facts), None, warnings)
         self._counted_rows = facts.found_rows
         if facts.kind in _GENERATING:

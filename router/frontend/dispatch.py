@@ -22,13 +22,15 @@ from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
+from router.planner.binding import TextValues, bind
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
-from router.planner.plan import Local, Plan, Refused, Relay, Role
+from router.planner.plan import Local, Plan, Refused, Relay, Role, Sharded
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import StatementKind
 from router.wire.attributes import sql_start
+from router.wire.charset import python_codec
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnType, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -100,9 +102,9 @@ class Dispatcher:
         self.address = address
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services)
-        self._rescope()
+        self.rescope()
 
-    def _rescope(self) -> None:
+    def rescope(self) -> None:
         """Plans depend on the user, the schema and how SQL is lexed."""
         session = self.session
         self._schema = session.schema
@@ -120,10 +122,13 @@ class Dispatcher:
         """Run one command; ``frames`` go to a server unchanged."""
         session = self.session
         if session.schema is not self._schema or session.mode is not self._mode:
-            self._rescope()
+            self.rescope()
         code = frames[4]
         if code == _QUERY:
-            plan = self._scope.lookup(frames[5:] if payload is None else payload[1:])
+            sql = frames[5:] if payload is None else payload[1:]
+            plan = self._scope.lookup(sql)
+            if isinstance(plan, Sharded):
+                plan = bind(plan, self._values(sql))
             if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
             else:
@@ -165,6 +170,11 @@ class Dispatcher:
         stop = "." if self.session.profile.flavor == "mysql" else ""
         self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
 
+    def _values(self, sql: bytes) -> TextValues:
+        """The literals of a statement, for whoever has to know them."""
+        session = self.session
+        return TextValues(sql, session.mode, python_codec(session.variables.values["character_set_client"]))
+
     def _refuse(self, error: MySQLError) -> None:
         self._shared.services.counters.errors["router", error.code] += 1
         self._client.fail(error)
@@ -172,6 +182,8 @@ class Dispatcher:
     def _explain(self, plan: Local) -> None:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
         target = self._scope.lookup(plan.sql)
+        if isinstance(target, Sharded):
+            target = bind(target, self._values(plan.sql))
         server = self._server_of(target)
         name = None if server is None else server.name
         self._answer_rows(_EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))

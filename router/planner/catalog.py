@@ -10,9 +10,14 @@ from ipaddress import IPv4Network, IPv6Network
 from router.config.models import RouterConfig
 from router.config.rules import Rule
 from router.config.values import is_within
+from router.planner.layout import sharded_schema
 from router.planner.plan import Role
+from router.planner.tables import Definition, ShardedSchema
 from router.sql.fingerprint import digest_text
 from router.sql.lexer import LexMode
+
+# Schema → table in lower case → definition.
+Definitions = Mapping[str, Mapping[str, Definition]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Catalog:
     """Groups, users, the place of each database, and rules in their order.
 
     ``default_group``, the first of the file, takes what names no database with a place. ``generation`` counts reloads.
+    ``sharded`` are the schemas with shards.
     """
 
     generation: int
@@ -68,10 +74,12 @@ class Catalog:
     users: Mapping[str, UserEntry]
     schemas: Mapping[str, str]
     rules: tuple[RuleEntry, ...]
+    sharded: Mapping[str, ShardedSchema]
 
     @classmethod
-    def build(cls, config: RouterConfig, generation: int) -> Catalog:
-        """Compile a valid configuration."""
+    def build(cls, config: RouterConfig, generation: int, definitions: Definitions | None = None) -> Catalog:
+        """Compile a valid configuration, with the table ``definitions`` of sharded schemas that are known."""
+        known = definitions or {}
         return cls(
             generation=generation,
             default_group=next(iter(config.groups)),
@@ -82,6 +90,11 @@ class Catalog:
             },
             schemas={name: schema.group for name, schema in config.schemas.items() if schema.group is not None},
             rules=tuple(_compile(rule) for rule in config.rules),
+            sharded={
+                name: sharded_schema(name, schema, known.get(name, {}))
+                for name, schema in config.schemas.items()
+                if schema.shards
+            },
         )
 
     def group_of(self, schema: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.planner.plan import Local, Plan, Refused, Relay
+from router.planner.plan import Local, Plan, Refused, Relay, Sharded, placement_json
 from router.sql.facts import Reason, StatementFacts
 
 Row = tuple[int, str | None, str | None, str | None, str | None, str]
@@ -27,7 +27,9 @@ def explain_rows(plan: Plan, server: str | None, sql: str | None = None) -> list
     """One row per server the statement would reach; ``server`` is the one that would be chosen now, if known."""
     match plan:
         case Relay():
-            return [(1, server or f"group {plan.group}", plan.role.value, None, sql, _reason(plan))]
+            return [(1, server or f"group {plan.group}", plan.role.value, plan.shard, sql, _reason(plan))]
+        case Sharded():
+            return [(1, None, plan.relays[0].role.value, None, sql, "; ".join(placement_json(plan.placement)))]
         case Refused():
             return [(1, None, None, None, sql, f"refused: {plan.error.message}")]
         case Local():

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from router.errors import MySQLError
+from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
 from router.sql.facts import Reason, StatementFacts
 
 
@@ -25,7 +26,7 @@ class Relay:
     """The client's bytes go unchanged to one server of ``group``, its answer goes back unchanged.
 
     ``rule`` names the rule that decided, if one did. ``special``: not quite; it is about connection ids, which to the
-    client are the router's.
+    client are the router's. ``shard`` is the shard meant, ``database`` the one there that stands for the session's.
     """
 
     group: str
@@ -34,6 +35,8 @@ class Relay:
     facts: StatementFacts
     rule: str | None = None
     special: bool = False
+    shard: str | None = None
+    database: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,26 @@ class Refused:
     rule: str | None = None
 
 
-Plan = Relay | Local | Refused
+@dataclass(frozen=True, slots=True)
+class Sharded:
+    """About sharded tables: which shard is meant is known when the values are (``planner/binding``).
+
+    ``relays`` are the plans for each shard, in the schema's order; ``refused`` the answer when it takes several.
+    """
+
+    schema: str
+    placement: Placement
+    relays: tuple[Relay, ...]
+    refused: Refused
+    facts: StatementFacts
+
+    @property
+    def reason(self) -> Reason:
+        """As of the plan for one shard."""
+        return self.relays[0].reason
+
+
+Plan = Relay | Local | Refused | Sharded
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -71,6 +93,16 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             }
         case Local():
             head = {"plan": "local", "statement": plan.sql.decode("utf-8", "backslashreplace")}
+        case Sharded():
+            head = {
+                "plan": "sharded",
+                "schema": plan.schema,
+                "role": plan.relays[0].role.value,
+                "reason": plan.reason.value,
+                "rule": plan.relays[0].rule,
+                "placement": placement_json(plan.placement),
+                "several": plan.refused.error.message,
+            }
         case Refused():
             head = {
                 "plan": "refused",
@@ -81,6 +113,42 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "rule": plan.rule,
             }
     return {key: value for key, value in {**head, "facts": _facts_json(plan.facts)}.items() if value is not None}
+
+
+def placement_json(placement: Placement) -> list[str]:
+    """The placement in words: one line for each class of tables."""
+    if placement.rows is not None:
+        rows = placement.rows
+        return [f"rows of {rows.table.name}: {', '.join(_key_text(key) for key in rows.keys)}"]
+    return [f"{route.table.name}: {_condition_text(route.condition)}" for route in placement.routes]
+
+
+def _condition_text(condition: Condition | None) -> str:
+    match condition:
+        case None:
+            return "every shard"
+        case OneOf(keys):
+            return "one of " + ", ".join(_key_text(key) for key in keys)
+        case Between(low, high):
+            return f"from {_text(low)} to {_text(high)}"
+        case Both(parts):
+            return " and ".join(f"({_condition_text(part)})" for part in parts)
+        case Either(parts):
+            return " or ".join(f"({_condition_text(part)})" for part in parts)
+
+
+def _key_text(key: tuple[Reference, ...]) -> str:
+    return "/".join(_text(part) for part in key)
+
+
+def _text(reference: Reference | None) -> str:
+    match reference:
+        case None:
+            return "…"
+        case Slot():
+            return f"{'-' * reference.negative}literal {reference.number + 1}"
+        case Parameter():
+            return f"{'-' * reference.negative}parameter {reference.number + 1}"
 
 
 def _facts_json(facts: StatementFacts) -> dict[str, Any]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from router.planner import routing
-from router.planner.catalog import Catalog
-from router.planner.plan import Local, Plan, Refused
+from dataclasses import replace
+
+from router.planner import routing, shards
+from router.planner.blocks import Unplannable
+from router.planner.catalog import Catalog, RuleEntry
+from router.planner.plan import Local, Plan, Refused, Relay, Sharded
+from router.planner.routes import Placement
 from router.planner.routing import PlanContext
+from router.planner.tables import Shard, ShardedSchema
 from router.sql.analyze import analyze
-from router.sql.facts import StatementKind
+from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.wire.errcodes import ErrorCode, mysql_error
 
 __all__ = ["PlanContext", "Planner"]
 
@@ -38,6 +44,10 @@ class Planner:
         if rule is not None and rule.reject is not None:
             return routing.rejected(rule, facts)
         group = (rule.group if rule is not None else None) or facts.hints.group
+        if group is None and catalog.sharded:
+            sharded = self._sharded(sql, facts, context, rule)
+            if sharded is not None:
+                return sharded
         place = group if group is not None else routing.find_group(catalog, facts, context.schema)
         if isinstance(place, Refused):
             return place
@@ -45,3 +55,60 @@ class Planner:
         if rule is not None:
             plan = routing.apply_rule(rule, plan)
         return routing.apply_hints(plan)
+
+    # -- sharded tables ----------------------------------------------------------------------------------------
+
+    def _sharded(self, sql: bytes, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None) -> Plan | None:
+        """The plan of a statement that names sharded tables; None if it names none."""
+        schemas = [each for each in self.catalog.sharded.values() if shards.names_tables(each, sql, facts, context)]
+        if not schemas:
+            return None
+        schema = schemas[0]
+        try:
+            if len(schemas) > 1:
+                raise Unplannable(f"tables of databases '{schema.name}' and '{schemas[1].name}' in one statement")
+            if facts.hints.shard is not None:
+                return self._on_shard(_named(schema, facts.hints.shard), schema, facts, context, rule)
+            if facts.kind in (StatementKind.SHOW, StatementKind.EXPLAIN) and facts.harmless:
+                # The tables are the same everywhere: the first shard describes them.
+                return self._on_shard(schema.shards[0], schema, facts, context, rule)
+            placement = shards.place(schema, sql, facts, context.mode)
+            relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
+        except Unplannable as error:
+            return _refused(f"not supported on sharded tables: {error.construct}", facts)
+        return Sharded(schema.name, placement, relays, _several(placement, facts), facts)
+
+    def _on_shard(
+        self,
+        shard: Shard,
+        schema: ShardedSchema,
+        facts: StatementFacts,
+        context: PlanContext,
+        rule: RuleEntry | None,
+    ) -> Relay:
+        """The plan as if the shard were all there is."""
+        if schema.name in facts.qualifiers and shard.database != schema.name:
+            raise Unplannable(f"names with their database, which is '{shard.database}' on shard {shard.name}")
+        plan = routing.default_plan(self.catalog, shard.group, facts, context.schema)
+        if rule is not None:
+            plan = routing.apply_rule(rule, plan)
+        plan = routing.apply_hints(plan)
+        return replace(plan, shard=shard.name, database=shard.database if context.schema == schema.name else None)
+
+
+def _named(schema: ShardedSchema, name: str) -> Shard:
+    for shard in schema.shards:
+        if shard.name == name:
+            return shard
+    raise Unplannable(f"a hint for shard '{name}', while there are {', '.join(each.name for each in schema.shards)}")
+
+
+def _several(placement: Placement, facts: StatementFacts) -> Refused:
+    if placement.rows is not None:
+        return _refused("rows for several shards in one statement; insert them one shard at a time", facts)
+    keys = {f"{route.table.name}.{', '.join(route.table.columns)}" for route in placement.routes}
+    return _refused(f"this statement takes several shards; compare {' and '.join(sorted(keys))} with a value", facts)
+
+
+def _refused(message: str, facts: StatementFacts) -> Refused:
+    return Refused(mysql_error(ErrorCode.NOT_SUPPORTED_YET, f"router: {message}"), Reason.SHARDS, facts)

@@ -144,7 +144,7 @@ def check_hints(catalog: Catalog, facts: StatementFacts) -> Refused | None:
     problem = hints.error
     if problem is None and hints.group is not None and hints.group not in catalog.groups:
         problem = f"hint names group '{hints.group}', but there are {', '.join(catalog.groups)}"
-    if problem is None and hints.shard is not None:
+    if problem is None and hints.shard is not None and not catalog.sharded:
         problem = f"hint names shard '{hints.shard}', but no schema is sharded"
     if problem is None:
         return None

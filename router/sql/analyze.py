@@ -356,6 +356,8 @@ def _particulars(facts: StatementFacts, sql: bytes, tokens: list[Token], seen: S
             return _set(facts, sql, tokens, seen)
         case _K.SHOW:
             return _show(facts, sql, tokens)
+        case _K.EXPLAIN:  # of a table, or of another connection's statement
+            return replace(facts, harmless=True)
         case _K.USE:
             if len(tokens) == 2 and tokens[1].kind in (TokenKind.WORD, TokenKind.QUOTED):
                 name = name_of(sql, tokens[1])

@@ -129,6 +129,8 @@ class Reason(StrEnum):
     READ_ONLY_OFF = "read_only_off"
     ACCESS_DENIED = "access_denied"
     CROSS_GROUP = "cross_group"
+    SHARDS = "shards"  # it would take several shards, or nobody can tell which
+    NO_SHARD = "no_shard"  # no shard is meant for the row
     BAD_HINT = "bad_hint"
     LOCAL = "local"
 

@@ -100,6 +100,13 @@ def literals(sql: bytes, mode: LexMode) -> list[bytes]:
     return [match[0] for match in _splitter(mode).finditer(sql) if match[1] is None]
 
 
+def literal_spans(sql: bytes, mode: LexMode) -> list[tuple[int, int]]:
+    """Where the literals of ``literals`` stand."""
+    if mode.unsafe_charset is not None and not sql.isascii():
+        return []
+    return [match.span() for match in _splitter(mode).finditer(sql) if match[1] is None]
+
+
 def shrink(sql: bytes, mode: LexMode) -> bytes:
     """An equivalent of a long statement for analysis: literals emptied, repeated rows and list items written once.
 

@@ -43,19 +43,52 @@ def parse(sql: bytes, tokens: list[Token], kind: StatementKind) -> Tree | None:
     if text is None:
         return None
     try:
-        roots = sqlglot_parse(text, read="mysql")
-        if len(roots) != 1 or roots[0] is None:
-            return None
-        root = roots[0]
-        if not isinstance(root, _ROOTS):
-            return None
-        if isinstance(root, exp.Create | exp.Drop) and root.args.get("kind") not in ("TABLE", "VIEW"):
+        root = _root(text)
+        if root is None or (isinstance(root, exp.Create | exp.Drop) and root.args.get("kind") not in ("TABLE", "VIEW")):
             return None
         return _examine(root)
-    except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError):
-        # The parser's own bugs surface as plain exceptions; every one of them means "not understood".
+    except _PARSER_FAULTS:
         return None
 
+
+def parse_marked(sql: bytes, tokens: list[Token], kind: StatementKind) -> exp.Expr | None:
+    """The tree itself, in which literals and parameters are marks of the tokens they were (``mark_of``)."""
+    text = rebuild(sql, tokens, kind, marked=True)
+    if text is None:
+        return None
+    try:
+        return _root(text)
+    except _PARSER_FAULTS:
+        return None
+
+
+def mark_of(node: exp.Expr) -> int | None:
+    """The index of the token that a literal or parameter stands for; None for any other node."""
+    if isinstance(node, exp.Placeholder):
+        name = node.name
+        return int(name[1:]) if name[:1] == "v" and name[1:].isdigit() else None
+    if not isinstance(node, exp.Literal):
+        return None
+    text = node.name
+    if text.startswith("$"):
+        return int(text[1:]) if text[1:].isdigit() else None
+    number = int(text) - _MARK if text.isdigit() else -1
+    return number if number >= 0 else None
+
+
+def _root(text: str) -> exp.Expr | None:
+    roots = sqlglot_parse(text, read="mysql")
+    if len(roots) != 1 or roots[0] is None or not isinstance(roots[0], _ROOTS):
+        return None
+    return roots[0]
+
+
+# The parser's own bugs surface as plain exceptions; every one of them means "not understood".
+_PARSER_FAULTS = (
+    SqlglotError, RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError,
+)  # fmt: skip
+# Numbers as marks: token 7 is written as this and 7.
+_MARK = 10_000_000
 
 # -- rebuilding the text ---------------------------------------------------------------------------------------
 
@@ -64,7 +97,7 @@ _SELECT_OPTIONS = frozenset({"SELECT", "DISTINCT", "ALL", "DISTINCTROW", "HIGH_P
 _NESTING = {"CASE": 1, "END": -1}
 
 
-def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind) -> str | None:
+def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind, *, marked: bool = False) -> str | None:
     """The statement for the parser; None when it is too long or too deep for it."""
     if len(tokens) > MAX_TOKENS:
         return None
@@ -105,6 +138,8 @@ def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind) -> str | None:
                 add(b"NULL" if text == "\\N" else text.encode("latin-1"))
         elif token_kind is TokenKind.QUOTED:
             add(_backticked(sql[start:end]))
+        elif marked and token_kind in _MARKED and not (index and _is_prefix(tokens, index - 1)):
+            add(_MARKED[token_kind] % index)
         else:
             add(_OTHER.get(token_kind, b"") or sql[start:end])
     if deepest > MAX_DEPTH:
@@ -115,6 +150,7 @@ def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind) -> str | None:
 _MODIFIED = frozenset({StatementKind.INSERT, StatementKind.REPLACE, StatementKind.UPDATE, StatementKind.DELETE})
 _VERBS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
 _JOIN_WORDS = frozenset({"JOIN", "STRAIGHT_JOIN", "INNER", "CROSS", "ON", "USING"})
+_MARKED = {TokenKind.STRING: b"'$%d'", TokenKind.NUMBER: b"1%07d", TokenKind.PARAM: b":v%d"}
 _OTHER = {TokenKind.STRING: b"'$'", TokenKind.NUMBER: b"1", TokenKind.SYSVAR: b"1", TokenKind.USERVAR: b"@v"}
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from router.errors import ProtocolError
-from router.wire.constants import HEADER_SIZE, MAX_PAYLOAD, ColumnType, Command
+from router.wire.constants import HEADER_SIZE, MAX_PAYLOAD, Capability, ColumnType, Command
 from router.wire.framing import unframed
 
 PARAMETER_COUNT_AVAILABLE: Final = 0x08
@@ -66,11 +66,11 @@ def sql_start(payload: bytes) -> int:
     return at
 
 
-def without_attributes(frame: bytes) -> bytes:
+def without_attributes(frame: bytes, capabilities: int) -> bytes:
     """A framed COM_QUERY whose attributes have been read before, with the SQL where it is without them; to be looked at
-    and not to be sent: the header is left as it was. Other commands stay as they are.
+    and not to be sent: the header is left as it was. Other commands, and other clients', stay as they are.
     """
-    if frame[4] != Command.QUERY:
+    if not capabilities & Capability.QUERY_ATTRIBUTES or frame[4] != Command.QUERY:
         return frame
     payload = frame[HEADER_SIZE:] if len(frame) <= MAX_PAYLOAD else unframed(frame)
     return frame[:5] + payload[sql_start(payload) :]

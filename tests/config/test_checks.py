@@ -66,7 +66,7 @@ def test_right(changes: dict[str, Any]) -> None:
         ({"workers": "auto"}, "workers: several workers are not available in this version; use 1"),
         (
             {"schemas": {"shop": {"shards": {"s0": {"group": "main"}}}}},
-            "schemas.shop.shards: sharding is not available in this version",
+            "schemas.shop: needs a group, for tables that are not spread over shards",
         ),
         ({"listeners": []}, "listeners: at least one listener is needed"),
         (
@@ -146,7 +146,7 @@ def test_right(changes: dict[str, Any]) -> None:
             {"groups": TWO_GROUPS},
             "groups: with several groups, `schemas` must say which databases live in which group",
         ),
-        ({"schemas": {"shop": {}}}, "schemas.shop: needs a group"),
+        ({"schemas": {"shop": {}}}, "schemas.shop: needs a group, for tables that are not spread over shards"),
         (
             {"schemas": {"shop": {"group": "mian"}}},
             "schemas.shop.group: there is no group 'mian'; did you mean 'main'?",
@@ -174,9 +174,8 @@ def test_wrong(changes: dict[str, Any], expected: str) -> None:
 
 
 def test_a_shard_needs_its_group() -> None:
-    assert messages({"schemas": {"shop": {"shards": {"s0": {"group": "mian"}}}}}) == [
+    assert messages({"schemas": {"shop": {"group": "main", "shards": {"s0": {"group": "mian"}}}}}) == [
         "schemas.shop.shards.s0.group: there is no group 'mian'; did you mean 'main'?",
-        "schemas.shop.shards: sharding is not available in this version",
     ]
 
 

@@ -228,6 +228,24 @@ async def test_a_connection_that_ran_something_since_does_not_remember_them() ->
     assert at.look.shown(SHOW) == SHOWN
 
 
+@virtually
+async def test_an_older_connection_is_not_asked_about_a_newer_statement() -> None:
+    """The session goes on elsewhere, and warns there: what the first connection knows is of no interest any more."""
+    at = await warned()
+    wire(at.connection).take()
+    at.connection.data_received(SHOWN)
+    at.look.keep(at.connection, at.server, firm=True)
+    pool, _ = make_pool()
+    fresh = await leased(pool)
+    fresh.send(Capture(lambda payload, error: None), query("INSERT"))
+    fresh.data_received(ok(warnings=2))
+    at.look.ran(fresh, StatementFacts(StatementKind.INSERT, False, Reason.WRITE), query("INSERT"))
+    at.look.keep(fresh, Server(ServerConfig.model_validate("db.example:3306"), pool, "main"), firm=True)
+    assert wire(at.connection).take() == b""
+    assert at.look.past[2] is None
+    assert at.look.remembers(fresh, SHOW)
+
+
 # --- counts -----------------------------------------------------------------------------------------------------------
 
 

@@ -126,8 +126,10 @@ def test_a_scripted_mix(server_set: ReplicaSet, router: RunningRouter) -> None:
         ("SET sql_mode='ANSI_QUOTES'", PRIMARY),
         ('SELECT "v" FROM t WHERE id = 8', REPLICA),
         ("SET @a=1", PRIMARY),
-        ("SELECT v FROM t WHERE id = 9", PRIMARY),
+        ("SELECT v FROM t WHERE id = 9", REPLICA),
         ("SELECT @a", PRIMARY),
+        ("SET @a=NOW()", PRIMARY),
+        ("SELECT v FROM t WHERE id = 10", PRIMARY),
     ]
     with router.connect(database="places") as connection:
         since = mark_all(server_set)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from router.errors import ProtocolError
 from router.wire.attributes import parameter_count, pull_named_types, sql_start, without_attributes
 from router.wire.codec import push_lenenc_bytes, push_lenenc_int
+from router.wire.constants import Capability
 from router.wire.framing import frame
 
 STRING = 253
@@ -120,9 +121,11 @@ def test_any_bytes(front: bytes) -> None:
 def test_a_command_without_its_attributes(size: int) -> None:
     value = b"\xfe" + size.to_bytes(8, "little") + b"v" * size
     sent = frame(b"\x03" + attributes((b"a", STRING, value)) + b"SELECT 1", 0)
-    assert without_attributes(sent)[4:] == b"\x03SELECT 1"
+    named = int(Capability.QUERY_ATTRIBUTES)
+    assert without_attributes(sent, named)[4:] == b"\x03SELECT 1"
+    assert without_attributes(sent, 0) is sent
     prepare = frame(b"\x16\0\1SELECT 1", 0)
-    assert without_attributes(prepare) == prepare
+    assert without_attributes(prepare, named) is prepare
 
 
 def test_types_of_an_execution() -> None:

@@ -1,0 +1,245 @@
+"""Reads the definitions of sharded tables from the shards, compares them, and keeps them up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from router.backend.connector import BackendUser
+from router.cluster.topology import Topology
+from router.config.models import RouterConfig
+from router.config.sharding import Schema
+from router.errors import BackendError
+from router.planner.catalog import Definitions
+from router.planner.keys import KeyKind, KeyType
+from router.planner.tables import Column, Definition
+from router.tasks import spawn
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two looks: DDL that others run is noticed after this time at the latest.
+INTERVAL = 10.0
+
+_INTEGERS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
+_TEXTS = frozenset({"char", "varchar"})
+_PRINTABLE = range(0x20, 0x7F)
+
+_COLUMNS = (
+    "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME, NUMERIC_PRECISION, "
+    "NUMERIC_SCALE, DATETIME_PRECISION, EXTRA, COLUMN_DEFAULT IS NOT NULL FROM information_schema.COLUMNS "
+    "WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME IN ({tables}) ORDER BY TABLE_NAME, ORDINAL_POSITION"
+)
+_KEYS = (
+    "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS "
+    "WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME IN ({tables}) AND NON_UNIQUE = 0 "
+    "ORDER BY TABLE_NAME, INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one shard says of its tables: rows of the two questions, by table name in lower case."""
+
+    columns: Mapping[str, tuple[tuple[Any, ...], ...]]
+    keys: Mapping[str, tuple[tuple[Any, ...], ...]]
+
+
+class SchemaWatcher:
+    """Calls ``changed`` with all definitions whenever they differ from those before."""
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        topology: Topology,
+        accounts: Mapping[str, BackendUser],
+        changed: Callable[[Definitions], None],
+    ) -> None:
+        """``accounts``: schema → account that may use its tables, and so sees them in information_schema."""
+        self._schemas = {name: schema for name, schema in config.schemas.items() if schema.shards}
+        self._topology = topology
+        self._accounts = accounts
+        self._changed = changed
+        self._definitions: dict[str, Mapping[str, Definition]] = {}
+        self._folds: dict[str, Mapping[int, int] | None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look once, then go on in the background."""
+        if self._schemas:
+            await self.refresh()
+            self._task = spawn(self._watch(), "watch table definitions")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Look at all shards now; what cannot be reached leaves the definitions as they are."""
+        found = dict(self._definitions)
+        for name, schema in self._schemas.items():
+            try:
+                found[name] = await self._load(name, schema)
+            except BackendError as error:
+                log.warning("cannot read table definitions", schema=name, reason=str(error))
+        if found != self._definitions:
+            self._definitions = found
+            self._changed(found)
+
+    async def _load(self, name: str, schema: Schema) -> Mapping[str, Definition]:
+        account = self._accounts.get(name)
+        if account is None:
+            raise BackendError("no user of the configuration may use it")
+        answers = await asyncio.gather(
+            *(
+                self._ask(account, shard.group, shard.database or name, schema.tables)
+                for shard in schema.shards.values()
+            )
+        )
+        names = list(schema.shards)
+        definitions = {}
+        for table, config in schema.tables.items():
+            key = table.lower()
+            used = [number for number, each in enumerate(names) if config.shards is None or each in config.shards]
+            first = answers[used[0]]
+            if key not in first.columns:
+                log.warning("no such table", schema=name, shard=names[used[0]], table=table)
+                continue
+            difference = None
+            for number in used[1:]:
+                if difference is None:
+                    difference = _difference(first, answers[number], key, names[used[0]], names[number])
+            if difference is not None:
+                log.warning("table differs between shards", schema=name, table=table, difference=difference)
+            definitions[key] = await self._define(account, schema, first, key, difference)
+        return definitions
+
+    async def _ask(self, account: BackendUser, group: str, database: str, tables: Iterable[str]) -> Found:
+        texts = {"schema": _text(database), "tables": ", ".join(_text(table) for table in tables) or "''"}
+        columns, keys = await self._query(account, group, _COLUMNS.format(**texts), _KEYS.format(**texts))
+        return Found(_by_table(columns), _by_table(keys))
+
+    async def _query(self, account: BackendUser, group: str, *queries: str) -> list[list[tuple[Any, ...]]]:
+        primary = self._topology.groups[group].primary
+        if primary is None:
+            raise BackendError(f"group {group} has no primary")
+        return await primary.connector.ask(account, *queries)
+
+    async def _define(
+        self, account: BackendUser, schema: Schema, found: Found, table: str, difference: str | None
+    ) -> Definition:
+        """The definition of a table as the first of its shards has it."""
+        columns = {}
+        group = next(iter(schema.shards.values())).group
+        for row in found.columns[table]:
+            collation = row[4]
+            if collation is not None and collation not in self._folds:
+                self._folds[collation] = await self._fold(account, group, collation)
+            columns[str(row[0]).lower()] = column_of(row, self._folds)
+        unique: dict[str, list[str]] = {}
+        for index, column in found.keys.get(table, ()):
+            unique.setdefault(index, []).append(column.lower())
+        certain = [frozenset(each) for each in unique.values() if not any(columns[name].nullable for name in each)]
+        return Definition(columns, tuple(certain), difference)
+
+    async def _fold(self, account: BackendUser, group: str, collation: str) -> Mapping[int, int] | None:
+        """Each printable ASCII character → the first that the collation calls equal; None where it ignores some."""
+        charset = collation.split("_", 1)[0]
+        items = ", ".join(
+            f"HEX(WEIGHT_STRING(CONVERT(CHAR({code}) USING {charset}) COLLATE {collation}))" for code in _PRINTABLE
+        )
+        ((weights,),) = await self._query(account, group, f"SELECT {items}")
+        if not all(weights):
+            return None
+        first: dict[str, int] = {}
+        return {code: first.setdefault(weight, code) for code, weight in zip(_PRINTABLE, weights, strict=True)}
+
+
+def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> Column:
+    """A column from its row: name, type, full type, nullable, collation, precision, scale, datetime precision, extra,
+    has a default."""
+    name, kind, full, nullable, collation, precision, scale, fraction, extra, has_default = row
+    unsigned = "unsigned" in full
+    generated = "GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper()
+    increments = "auto_increment" in extra.lower()
+    return Column(
+        name=name,
+        type=kind.lower(),
+        key=_key_type(kind.lower(), unsigned, collation, precision, scale, fraction, folds),
+        unsigned=unsigned,
+        nullable=nullable == "YES",
+        collation=collation,
+        pads=collation is None or not ("_nopad_" in collation or "_0900_" in collation),
+        auto_increment=increments,
+        generated=generated,
+        optional=bool(has_default) or nullable == "YES" or increments,
+    )
+
+
+def _key_type(
+    kind: str,
+    unsigned: bool,
+    collation: str | None,
+    precision: int | None,
+    scale: int | None,
+    fraction: int | None,
+    folds: Mapping[str, Mapping[int, int] | None],
+) -> KeyType | None:
+    if kind in _INTEGERS:
+        bits = _INTEGERS[kind]
+        low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        return KeyType(KeyKind.INTEGER, low, high)
+    if kind == "decimal":
+        return KeyType(KeyKind.DECIMAL, high=10 ** ((precision or 10) - (scale or 0)) - 1, scale=scale or 0)
+    if kind in _TEXTS and collation is not None:
+        fold = folds.get(collation)
+        if collation.endswith("_bin"):
+            return KeyType(KeyKind.TEXT, ordered=collation.startswith("utf8"), collation=collation)
+        return None if fold is None else KeyType(KeyKind.TEXT, fold=fold, collation=collation)
+    if kind in ("binary", "varbinary"):
+        return KeyType(KeyKind.BINARY)
+    if kind == "date":
+        return KeyType(KeyKind.DATE)
+    if kind == "datetime":
+        return KeyType(KeyKind.DATETIME, scale=fraction or 0)
+    return None
+
+
+def _difference(one: Found, other: Found, table: str, first: str, second: str) -> str | None:
+    """In what a table differs between two shards, for people; None when it does not."""
+    if table not in other.columns:
+        return f"there is none on shard {second}"
+    mine = {row[0]: row for row in one.columns[table]}
+    theirs = {row[0]: row for row in other.columns[table]}
+    for name in [*mine, *theirs]:
+        if name not in mine or name not in theirs:
+            return f"column '{name}' is on shard {first if name in mine else second} only"
+        if mine[name] != theirs[name]:
+            return f"column '{name}' is {mine[name][2]} on shard {first} and {theirs[name][2]} on shard {second}"
+    if list(mine) != list(theirs):
+        return f"columns stand in another order on shard {second} than on {first}"
+    if one.keys.get(table) != other.keys.get(table):
+        return f"unique keys on shard {second} are not those on {first}"
+    return None
+
+
+def _by_table(rows: Iterable[tuple[Any, ...]]) -> dict[str, tuple[tuple[Any, ...], ...]]:
+    tables: dict[str, list[tuple[Any, ...]]] = {}
+    for name, *rest in rows:
+        tables.setdefault(str(name).lower(), []).append(tuple(rest))
+    return {name: tuple(each) for name, each in tables.items()}
+
+
+def _text(value: str) -> str:
+    """A text literal that needs no quoting."""
+    return f"CONVERT(0x{value.encode().hex()} USING utf8mb4)"

@@ -1,0 +1,113 @@
+"""Values meet plan: the shard that this execution of a statement means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from router.planner.keys import Value
+from router.planner.plan import Refused, Relay, Sharded
+from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Values
+from router.sql.facts import Reason
+from router.sql.fingerprint import literals
+from router.sql.lexer import LexMode
+from router.wire.errcodes import ErrorCode, mysql_error
+
+# Digits of the largest literal that is looked at; no key column takes longer ones.
+_LONGEST = 64
+
+
+class TextValues:
+    """The literals of a statement's text. ``codec`` decodes the client's character set; None: only ASCII is known."""
+
+    __slots__ = ("_codec", "_literals", "_mode", "_sql")
+
+    def __init__(self, sql: bytes, mode: LexMode, codec: str | None = None) -> None:
+        self._sql = sql
+        self._mode = mode
+        self._codec = codec
+        self._literals: list[bytes] | None = None
+
+    def value(self, reference: Reference) -> Value:
+        """What stands there. Raises Unplaced."""
+        if not isinstance(reference, Slot):
+            raise Unplaced
+        if self._literals is None:
+            self._literals = literals(self._sql, self._mode)
+        if reference.number >= len(self._literals):
+            raise Unplaced
+        value = literal_value(self._literals[reference.number], self._mode, self._codec)
+        return _negated(value) if reference.negative else value
+
+
+def literal_value(raw: bytes, mode: LexMode, codec: str | None) -> Value:
+    """What a literal is worth. Raises Unplaced for what is no integer, decimal or plain string."""
+    if raw.isdigit() and len(raw) <= _LONGEST:
+        return int(raw)
+    if raw[:1] in b"'\"":
+        return _text(raw, mode, codec)
+    whole, point, fraction = raw.partition(b".")
+    if point and (whole + fraction).isdigit() and len(raw) <= _LONGEST:
+        return Decimal(raw.decode())
+    raise Unplaced
+
+
+def _text(raw: bytes, mode: LexMode, codec: str | None) -> str:
+    quote, inner = raw[:1], raw[1:-1]
+    if (b"\\" in inner and not mode.no_backslash_escapes) or quote in inner.replace(quote * 2, b""):
+        raise Unplaced
+    inner = inner.replace(quote * 2, quote)
+    if inner.isascii():
+        return inner.decode()
+    if codec is None:
+        raise Unplaced
+    try:
+        return inner.decode(codec)
+    except UnicodeDecodeError:
+        raise Unplaced from None
+
+
+def _negated(value: Value) -> Value:
+    if isinstance(value, int | Decimal):
+        return -value
+    raise Unplaced
+
+
+def bind(plan: Sharded, values: Values) -> Relay | Refused:
+    """The plan of this execution."""
+    try:
+        found = _shard(plan, values)
+    except Misplaced as error:
+        return _misplaced(plan, error)
+    return plan.refused if found is None else plan.relays[found]
+
+
+def _shard(plan: Sharded, values: Values) -> int | None:
+    """The only shard that is meant; None when there are several."""
+    placement = plan.placement
+    if placement.rows is not None:
+        numbers = set(placement.rows.shards(values))
+        return numbers.pop() if len(numbers) == 1 else None
+    meant: int | None = None
+    for route in placement.routes:
+        shards = route.shards(values)
+        if len(shards) > 1:
+            return None
+        for shard in shards:
+            if meant is not None and meant != shard:
+                return None
+            meant = shard
+    if meant is None:
+        # Nothing that is asked for can exist, or it is a broadcast table's: any shard says so.
+        return placement.routes[0].table.shards[0] if placement.routes else 0
+    return meant
+
+
+def _misplaced(plan: Sharded, error: Misplaced) -> Refused:
+    shown = ", ".join(
+        "NULL" if value is None else repr(value) if isinstance(value, str) else str(value) for value in error.key
+    )
+    columns = ", ".join(error.table.columns)
+    message = f"router: table '{error.table.name}' has no shard for {columns} = {shown[:100]}: {error.reason}"
+    refused = mysql_error(ErrorCode.NO_PARTITION_FOR_GIVEN_VALUE, message)
+    return replace(plan.refused, error=refused, reason=Reason.NO_SHARD)

@@ -1,0 +1,234 @@
+"""Which shards a statement concerns: an expression without values, evaluated for each execution.
+
+A ``Reference`` says where a value stands in the statement; ``Values`` knows what stands there this time. What cannot
+be told for certain concerns every shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Protocol
+
+from router.planner.keys import Canonical, Key, KeyType, Value, canonical, storable
+from router.planner.sharding import NoShard
+from router.planner.tables import ShardedTable
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The ``number``-th literal of the statement, perhaps behind a minus sign."""
+
+    number: int
+    negative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The ``number``-th ``?`` of a prepared statement."""
+
+    number: int
+    negative: bool = False
+
+
+Reference = Slot | Parameter
+
+
+class Unplaced(Exception):
+    """What stands there is no plain value: nothing is known of its place."""
+
+
+class Values(Protocol):
+    """The values of one execution."""
+
+    def value(self, reference: Reference) -> Value:
+        """What stands there. Raises Unplaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The key is equal to one of these; each is a value for every column of the key."""
+
+    keys: tuple[tuple[Reference, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The key, of one column, lies between these, both included; None is an open end."""
+
+    low: Reference | None
+    high: Reference | None
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """All of these hold."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one of these holds."""
+
+    parts: tuple[Condition, ...]
+
+
+Condition = OneOf | Between | Both | Either
+
+# More keys than this are not looked at one by one.
+MAX_KEYS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The shards of a table on which rows with a certain ``condition`` can be; without one, all of them."""
+
+    table: ShardedTable
+    condition: Condition | None = None
+
+    def shards(self, values: Values) -> frozenset[int]:
+        """Numbers of shards in the schema's order. Empty: there can be no such row."""
+        table = self.table
+        picked = _picked(self.condition, table, values) if self.condition is not None else None
+        if picked is None:
+            return frozenset(table.shards)
+        return frozenset(table.shards[number] for number in picked)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of an INSERT: the values of each one's key, in the order of the table's key columns."""
+
+    table: ShardedTable
+    keys: tuple[tuple[Reference, ...], ...]
+
+    def shards(self, values: Values) -> list[int]:
+        """The shard of each row, in the schema's order. Raises Misplaced."""
+        table = self.table
+        types = table.key_types
+        found: list[int] = []
+        for row in self.keys:
+            key: list[Value] = []
+            try:
+                key = [values.value(part) for part in row]
+                place = _canonical(tuple(key), types)
+                if not all(storable(part, of) for part, of in zip(place, types, strict=True)):
+                    raise Unplaced
+                found.append(table.shards[_index(table, place)])
+            except Unplaced:
+                raise Misplaced(
+                    table, key, "its place is not certain, as the column may store it differently"
+                ) from None
+            except NoShard:
+                raise Misplaced(table, key, "no shard is meant for it, and the table has no default") from None
+        return found
+
+
+class Misplaced(Exception):
+    """A row that cannot be written: ``reason`` says why."""
+
+    def __init__(self, table: ShardedTable, key: list[Value], reason: str) -> None:
+        super().__init__(reason)
+        self.table = table
+        self.key = key
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a statement may run: on the one shard that all ``routes`` mean, or that all ``rows`` belong to.
+
+    Without either, any shard will do: all it touches are broadcast tables.
+    """
+
+    routes: tuple[Route, ...] = ()
+    rows: Rows | None = None
+
+
+def _index(table: ShardedTable, key: Key) -> int:
+    assert table.function is not None
+    return table.function.shard(key)
+
+
+def _canonical(key: tuple[Value, ...], types: tuple[KeyType, ...]) -> Key:
+    parts: list[Canonical] = []
+    for value, of in zip(key, types, strict=True):
+        part = canonical(value, of)
+        if part is None:
+            raise Unplaced
+        parts.append(part)
+    return tuple(parts)
+
+
+def _picked(condition: Condition, table: ShardedTable, values: Values) -> frozenset[int] | None:
+    """Indices into the table's shards; None means all."""
+    match condition:
+        case OneOf(keys):
+            return _one_of(keys, table, values)
+        case Between(low, high):
+            return _between(low, high, table, values)
+        case Both(parts):
+            found = [picked for part in parts if (picked := _picked(part, table, values)) is not None]
+            return frozenset.intersection(*found) if found else None
+        case Either(parts):
+            several = [_picked(part, table, values) for part in parts]
+            return None if None in several else frozenset(index for picked in several for index in picked or ())
+
+
+def _one_of(keys: tuple[tuple[Reference, ...], ...], table: ShardedTable, values: Values) -> frozenset[int] | None:
+    types = table.key_types
+    found: set[int] = set()
+    for key in keys:
+        try:
+            found.add(_index(table, _canonical(tuple(values.value(part) for part in key), types)))
+        except Unplaced:
+            return None
+        except NoShard:
+            continue  # nor can there be a row
+    return frozenset(found)
+
+
+def _between(
+    low: Reference | None, high: Reference | None, table: ShardedTable, values: Values
+) -> frozenset[int] | None:
+    assert table.function is not None
+    (of,) = table.key_types
+    if of.collation and not of.ordered:
+        return None
+    try:
+        bounds = [None if end is None else _canonical((values.value(end),), (of,))[0] for end in (low, high)]
+    except Unplaced:
+        return None
+    return table.function.between(*bounds)
+
+
+def combine(conditions: list[list[Condition]]) -> Condition | None:
+    """The condition of a key from the conditions of its columns (each a list of which all hold); None if too little."""
+    if len(conditions) == 1:
+        (own,) = conditions
+        return None if not own else own[0] if len(own) == 1 else Both(tuple(own))
+    choices: list[list[Reference]] = []
+    for column in conditions:
+        lists = [[key[0] for key in each.keys] for each in column if isinstance(each, OneOf)]
+        if not lists:
+            return None
+        choices.append(min(lists, key=len))
+    size = 1
+    for choice in choices:
+        size *= len(choice)
+    return OneOf(tuple(product(*choices))) if size <= MAX_KEYS else None
+
+
+def references(condition: Condition) -> Iterator[Reference]:
+    """Every place that a condition looks at."""
+    match condition:
+        case OneOf(keys):
+            for key in keys:
+                yield from key
+        case Between(low, high):
+            yield from (end for end in (low, high) if end is not None)
+        case Both(parts) | Either(parts):
+            for part in parts:
+                yield from references(part)

@@ -1,0 +1,203 @@
+"""Plans of statements about sharded tables: which of them one shard can answer, for which values.
+
+Whatever is not certain is refused with the construct that stands in the way; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sqlglot import exp
+
+from router.planner.blocks import Block, Blocks, Unplannable
+from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot, combine
+from router.planner.routing import PlanContext
+from router.planner.tables import ShardedSchema, ShardedTable
+from router.sql import tree
+from router.sql.facts import StatementFacts, StatementKind
+from router.sql.fingerprint import literal_spans
+from router.sql.lexer import LexMode, Token, TokenKind, tokenize
+
+_K = StatementKind
+
+
+class Text:
+    """A statement's tokens, and where the literals and parameters stand in it."""
+
+    def __init__(self, sql: bytes, mode: LexMode) -> None:
+        self.sql = sql
+        self.tokens: list[Token] = [
+            token
+            for token in tokenize(sql, mode)
+            if token.kind not in (TokenKind.HINT, TokenKind.VERSIONED_OPEN, TokenKind.VERSIONED_CLOSE)
+        ]
+        while self.tokens and self.tokens[-1].text == ";":
+            self.tokens.pop()
+        self._slots = {span: number for number, span in enumerate(literal_spans(sql, mode))}
+        self._parameters: dict[int, int] = {}
+        for index, token in enumerate(self.tokens):
+            if token.kind is TokenKind.PARAM:
+                self._parameters[index] = len(self._parameters)
+
+    def reference(self, node: exp.Expr) -> Reference | None:
+        """The literal or parameter that a node is, perhaps behind a minus sign."""
+        if isinstance(node, exp.Neg):
+            inner = self.reference(node.this)
+            return None if inner is None or inner.negative else type(inner)(inner.number, negative=True)
+        index = tree.mark_of(node)
+        if index is None or not 0 <= index < len(self.tokens):
+            return None
+        token = self.tokens[index]
+        if token.kind is TokenKind.PARAM:
+            return Parameter(self._parameters[index])
+        number = self._slots.get((token.start, token.end))
+        return None if number is None else Slot(number)
+
+
+def place(schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode) -> Placement:
+    """The placement of a statement that names tables of ``schema``. Raises Unplannable."""
+    if facts.multi:
+        raise Unplannable("several statements in one")
+    if facts.has_versioned_comment:
+        raise Unplannable("a versioned comment")
+    text = Text(sql, mode)
+    if facts.kind not in _PLACED:
+        raise Unplannable(f"a {facts.kind.value} statement")
+    root = tree.parse_marked(sql, text.tokens, facts.kind)
+    if root is None:
+        raise Unplannable("syntax that the router does not know")
+    blocks = Blocks(schema, text.reference)
+    placed = _PLACED[facts.kind](root, blocks)
+    if blocks.unsharded:
+        names = ", ".join(sorted({f"'{table.name}'" for table in blocks.unsharded}))
+        raise Unplannable(f"tables of the shards and others ({names}) in one statement", blocks.unsharded[0])
+    return placed
+
+
+def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, context: PlanContext) -> bool:
+    """Whether a statement names tables that are spread over the shards, or may do so."""
+    if facts.tables is not None:
+        return any(
+            (table.schema or context.schema) == schema.name and schema.find(table.name) is not None
+            for table in facts.tables
+        )
+    if context.schema != schema.name and schema.name not in facts.qualifiers:
+        return False
+    return any(
+        token.kind in (TokenKind.WORD, TokenKind.QUOTED) and schema.find(token.text.strip('`"')) is not None
+        for token in tokenize(sql, context.mode)
+    )
+
+
+# -- kinds of statement --------------------------------------------------------------------------------------------
+
+
+def _select(root: exp.Expr, blocks: Blocks) -> Placement:
+    blocks.read(root)
+    return Placement(_routes(blocks))
+
+
+def _update(root: exp.Expr, blocks: Blocks) -> Placement:
+    assert isinstance(root, exp.Update)
+    block = blocks.block(root)
+    for assignment in root.expressions:
+        _check_assigned(assignment.this, block, blocks)
+    return Placement(_routes(blocks))
+
+
+def _delete(root: exp.Expr, blocks: Blocks) -> Placement:
+    if root.args.get("tables") or root.args.get("using"):
+        raise Unplannable("DELETE from several tables", root)
+    blocks.block(root)
+    return Placement(_routes(blocks))
+
+
+def _insert(root: exp.Expr, blocks: Blocks) -> Placement:
+    assert isinstance(root, exp.Insert)
+    target = root.this
+    named = target.this if isinstance(target, exp.Schema) else target
+    if not isinstance(named, exp.Table):
+        raise Unplannable("an INSERT of this form", root)
+    table = blocks.schema.find(named.name)
+    if table is None or table.broadcast:
+        raise Unplannable("an INSERT into a broadcast table" if table is not None else "an INSERT of this form", named)
+    if table.definition is None or table.problem is not None:
+        raise Unplannable(f"table '{table.name}': {table.problem or 'its columns are not known yet'}", named)
+    if not isinstance(root.expression, exp.Values):
+        raise Unplannable("INSERT … SELECT", root.expression)
+    if isinstance(target, exp.Schema):
+        columns = [each.name.lower() for each in target.expressions]
+    else:
+        columns = [name for name, column in table.definition.columns.items() if not column.generated]
+    _check_duplicates(root, table)
+    return Placement((), Rows(table, tuple(_keys(root.expression, columns, table, blocks))))
+
+
+def _check_duplicates(root: exp.Insert, table: ShardedTable) -> None:
+    conflict = root.args.get("conflict")
+    for assignment in conflict.expressions if conflict is not None else ():
+        name = assignment.this.name.lower()
+        if name in table.columns:
+            raise Unplannable(f"ON DUPLICATE KEY UPDATE of '{name}', which decides the shard", assignment)
+
+
+def _keys(
+    values: exp.Values, columns: list[str], table: ShardedTable, blocks: Blocks
+) -> Iterable[tuple[Reference, ...]]:
+    for row in values.expressions:
+        if not isinstance(row, exp.Tuple) or len(row.expressions) != len(columns):
+            raise Unplannable("rows that do not fit the columns", row)
+        if any(_has_query(each) for each in row.expressions):
+            raise Unplannable("a subquery among the values", row)
+        key: list[Reference] = []
+        for name in table.columns:
+            if name not in columns:
+                raise Unplannable(f"an INSERT without a value for '{name}', which decides the shard", row)
+            reference = blocks.reference(row.expressions[columns.index(name)])
+            if reference is None:
+                raise Unplannable(f"a value for '{name}', which decides the shard, that is no plain one", row)
+            key.append(reference)
+        yield tuple(key)
+
+
+def _has_query(node: exp.Expr) -> bool:
+    return node.find(exp.Select) is not None
+
+
+def _check_assigned(target: exp.Expr, block: Block, blocks: Blocks) -> None:
+    """UPDATE must not change where a row lives."""
+    variable = blocks.variable(target, block)
+    if variable is None:
+        raise Unplannable("an assignment to a column that cannot be told for certain", target)
+    number, name = variable
+    table = blocks.sources[number].table
+    if table is not None and table.broadcast:
+        raise Unplannable(f"an UPDATE of broadcast table '{table.name}'", target)
+    if table is not None and name in table.columns:
+        raise Unplannable(f"an UPDATE of '{name}', which decides the shard", target)
+
+
+_PLACED: dict[StatementKind, Callable[[exp.Expr, Blocks], Placement]] = {
+    _K.SELECT: _select,
+    _K.UPDATE: _update,
+    _K.DELETE: _delete,
+    _K.INSERT: _insert,
+    _K.REPLACE: _insert,
+}
+
+
+# -- classes of tables ---------------------------------------------------------------------------------------------
+
+
+def _routes(blocks: Blocks) -> tuple[Route, ...]:
+    """One route for each class of co-located tables; broadcast tables are everywhere."""
+    classes: dict[tuple[object, ...], Route] = {}
+    for source in blocks.sources:
+        table = source.table
+        if table is None or table.broadcast:
+            continue
+        variables = [(source.number, name) for name in table.columns]
+        key = (table.family, *(blocks.find(each) for each in variables))
+        if key not in classes:
+            classes[key] = Route(table, combine([blocks.condition(each) for each in variables]))
+    return tuple(classes.values())

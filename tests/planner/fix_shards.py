@@ -1,0 +1,90 @@
+"""A small sharded shop for tests of the planner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router.config.loader import loads
+from router.planner.catalog import Catalog
+from router.planner.keys import KeyKind, KeyType
+from router.planner.planner import PlanContext, Planner
+from router.planner.tables import Column, Definition, ShardedSchema
+from router.sql.lexer import LexMode
+
+SHOP = """
+groups:
+  main: {servers: ["10.0.0.1:3306"]}
+  g0: {servers: ["10.0.0.2:3306"]}
+  g1: {servers: ["10.0.0.3:3306"]}
+  g2: {servers: ["10.0.0.4:3306"]}
+users:
+  app: {password: x}
+schemas:
+  shop:
+    group: main
+    shards: {s0: {group: g0}, s1: {group: g1}, s2: {group: g2, database: shop_2}}
+    transactions: single
+    tables:
+      customers: {shard_by: id, function: mod}
+      orders: {shard_by: customer_id, with: customers}
+      items: {shard_by: customer_id, with: customers}
+      prices: {shard_by: [country, id], function: hash}
+      events: {shard_by: day, function: month, start: 2024-01}
+      levels: {shard_by: n, function: range, ranges: {s0: [null, 0], s1: [0, 100], s2: [100, null]}}
+      places: {shard_by: code, function: list, values: {s0: [DE, FR], s1: [US]}}
+      regions: {broadcast: true}
+      strange: {shard_by: data, function: hash}
+"""
+INT = KeyType(KeyKind.INTEGER, -(2**31), 2**31 - 1)
+TEXT = KeyType(KeyKind.TEXT, collation="utf8mb4_bin", ordered=True)
+FOLDED = KeyType(
+    KeyKind.TEXT,
+    collation="utf8mb4_general_ci",
+    fold={code: ord(chr(code).lower()) for code in range(0x20, 0x7F)},
+)
+DAY = KeyType(KeyKind.DATE)
+
+
+def definition(**columns: KeyType | None) -> Definition:
+    """Columns of these types; None is a type that cannot be a key."""
+    return Definition(
+        {
+            name: Column(name, "json" if key is None else key.kind.value, key, nullable=False)
+            for name, key in columns.items()
+        }
+    )
+
+
+DEFINITIONS = {
+    "shop": {
+        "customers": definition(id=INT, name=TEXT, region=INT),
+        "orders": definition(id=INT, customer_id=INT, total=INT),
+        "items": definition(id=INT, customer_id=INT, order_id=INT),
+        "prices": definition(id=INT, country=TEXT, price=INT),
+        "events": definition(id=INT, day=DAY),
+        "levels": definition(n=INT),
+        "places": definition(code=FOLDED, name=TEXT),
+        "regions": definition(id=INT, name=TEXT),
+        "strange": definition(data=None),
+    }
+}
+
+
+def shop_catalog(definitions: Any = DEFINITIONS) -> Catalog:
+    """The catalog of the shop."""
+    return Catalog.build(loads(SHOP, environ={}), 1, definitions)
+
+
+def shop_schema() -> ShardedSchema:
+    """The shop's schema."""
+    return shop_catalog().sharded["shop"]
+
+
+def shop_planner() -> Planner:
+    """A planner for the shop."""
+    return Planner(shop_catalog())
+
+
+def shop_context(schema: str | None = "shop") -> PlanContext:
+    """A session in the shop."""
+    return PlanContext("app", schema, LexMode())

@@ -1,0 +1,109 @@
+"""Literals and what they are worth; the shard of one execution."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from router.planner.binding import TextValues, bind, literal_value
+from router.planner.keys import Value
+from router.planner.plan import Refused, Relay, Sharded
+from router.planner.routes import Parameter, Slot, Unplaced
+from router.sql.lexer import LexMode
+from tests.planner.fix_shards import shop_context, shop_planner
+
+PLAIN = LexMode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b"5", 5),
+        (b"007", 7),
+        (b"1.50", Decimal("1.50")),
+        (b".5", Decimal("0.5")),
+        (b"5.", Decimal(5)),
+        (b"'abc'", "abc"),
+        (b"'it''s'", "it's"),
+        (b'"it\'s"', "it's"),
+        (b"''", ""),
+        ("'ä'".encode(), "ä"),
+    ],
+)
+def test_literals(raw: bytes, value: Value) -> None:
+    assert literal_value(raw, PLAIN, "utf-8") == value
+
+
+@pytest.mark.parametrize("raw", [b"1e3", b"0x41", b"0b1", b"1" * 65, b"'a\\nb'", b"'\xff'", b"5.5.5"])
+def test_what_is_no_plain_value(raw: bytes) -> None:
+    with pytest.raises(Unplaced):
+        literal_value(raw, PLAIN, "utf-8")
+
+
+def test_backslashes_without_escapes() -> None:
+    assert literal_value(b"'a\\nb'", LexMode(no_backslash_escapes=True), None) == "a\\nb"
+
+
+def test_text_in_an_unknown_character_set() -> None:
+    with pytest.raises(Unplaced):
+        literal_value("'ä'".encode(), PLAIN, None)
+
+
+def test_slots() -> None:
+    values = TextValues(b"SELECT 5, 'x', -7", PLAIN)
+    assert [values.value(Slot(0)), values.value(Slot(1)), values.value(Slot(2, negative=True))] == [5, "x", -7]
+    for reference in (Slot(1, negative=True), Slot(3), Parameter(0)):
+        with pytest.raises(Unplaced):
+            values.value(reference)
+
+
+def bound(sql: str) -> Relay | Refused:
+    plan = shop_planner().plan(sql.encode(), shop_context())
+    assert isinstance(plan, Sharded), plan
+    return bind(plan, TextValues(sql.encode(), PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("sql", "shard"),
+    [
+        ("SELECT * FROM customers WHERE id = 4", "s1"),
+        ("SELECT * FROM customers WHERE id IN (4, 7)", "s1"),
+        ("SELECT * FROM customers WHERE id = 4 AND id = 5", "s0"),
+        ("SELECT * FROM customers c WHERE c.id = 4 AND EXISTS (SELECT 1 FROM items i WHERE i.customer_id = 7)", "s1"),
+        ("SELECT * FROM regions", "s0"),
+        ("INSERT INTO customers VALUES (4, 'x', 1), (7, 'y', 1)", "s1"),
+        ("SELECT * FROM places WHERE code = 'nowhere'", "s0"),
+    ],
+)
+def test_one_shard(sql: str, shard: str) -> None:
+    plan = bound(sql)
+    assert isinstance(plan, Relay), plan
+    assert plan.shard == shard
+
+
+@pytest.mark.parametrize(
+    ("sql", "code", "words"),
+    [
+        ("SELECT * FROM customers WHERE id IN (4, 5)", 1235, "customers.id"),
+        (
+            "SELECT * FROM customers c WHERE c.id = 4 AND EXISTS (SELECT 1 FROM items i WHERE i.customer_id = 5)",
+            1235,
+            "items",
+        ),
+        ("INSERT INTO customers VALUES (4, 'x', 1), (5, 'y', 1)", 1235, "several shards"),
+        ("INSERT INTO customers VALUES ('4x', 'x', 1)", 1526, "'4x'"),
+        ("INSERT INTO places VALUES ('IT', 'x')", 1526, "no default"),
+    ],
+)
+def test_refusals(sql: str, code: int, words: str) -> None:
+    plan = bound(sql)
+    assert isinstance(plan, Refused), plan
+    assert plan.error.code == code
+    assert words in plan.error.message
+
+
+def test_the_database_of_a_shard() -> None:
+    plan = bound("SELECT * FROM customers WHERE id = 2")
+    assert isinstance(plan, Relay)
+    assert (plan.group, plan.shard, plan.database) == ("g2", "s2", "shop_2")
