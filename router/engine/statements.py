@@ -42,7 +42,8 @@ _BULK_ROWS = 11
 _BULK_TYPES = 0x80
 _BITMAP = 14
 _CURSOR_TYPES = 0x07
-_EXECUTE = frozenset({Command.STMT_EXECUTE, Command.STMT_BULK_EXECUTE})
+_BULK = int(Command.STMT_BULK_EXECUTE)
+_EXECUTE = frozenset({int(Command.STMT_EXECUTE), _BULK})
 _MALFORMED = ErrorCode.MALFORMED_PACKET.to_bytes(2, "little")
 _CURSOR_EXISTS = int(ServerStatus.CURSOR_EXISTS)
 _LAST_ROW_SENT = int(ServerStatus.LAST_ROW_SENT)
@@ -152,7 +153,7 @@ class Statement:
 
         None when it is malformed: the server says how.
         """
-        if frame[4] == Command.STMT_BULK_EXECUTE:
+        if frame[4] == _BULK:
             end = _BULK_ROWS + 2 * self.parameters
             return _FLAGS, b"", frame[_BULK_ROWS:end] if frame[_FLAGS] & _BULK_TYPES else None
         if self._named:
@@ -179,6 +180,7 @@ class Statement:
 
     def _with_types(self, frame: bytes, server: ServerStatement) -> bytes:
         bound = self._bound(frame)
+        self._before = None
         if bound is None:
             return frame
         at, nulls, types = bound
@@ -193,7 +195,7 @@ class Statement:
             self.derived, server.derived = (derive(it.derived, self.types, nulls) for it in (self, server))
         if types is not None or self.types == known:
             return frame
-        if frame[4] == Command.STMT_BULK_EXECUTE:
+        if frame[4] == _BULK:
             end = _BULK_ROWS
             given = bytes([frame[_FLAGS] | _BULK_TYPES, frame[_FLAGS + 1]]) + self.types
         elif self._named:  # names last for one execution
@@ -212,6 +214,7 @@ class Statement:
         if self._before is not None:
             server, types, derived, self.types, self.derived = self._before
             server.types, server.derived = types, derived
+            self._before = None
 
 
 class Statements:

@@ -154,9 +154,12 @@ def test_types_of_a_malformed_command_were_never_taken() -> None:
     assert server.types == STRING
     malformed = ended(0)
     malformed.error = b"\xff\x2b\x07#HY000Malformed communication packet"
-    ours.ran(statement, malformed, cursor=False)
-    assert (server.types, server.derived, statement.derived) == before
-    assert statement.types == LONG
+    for _ in range(2):
+        ours.ran(statement, malformed, cursor=False)
+        assert (server.types, server.derived, statement.derived) == before
+        assert statement.types == LONG
+        cut = execute(1, parameters=1)[:15]
+        assert statement.command(cut, server) == cut, "nothing of it can be read: nothing is to be taken back"
 
 
 def named(statement_id: int, given: bytes, flags: int = 8) -> bytes:
