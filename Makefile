@@ -2,7 +2,7 @@
 
 PYTHON_SOURCES = router tests
 
-.PHONY: help setup setup-test demo demo-down test lint types bench fuzz schema docs
+.PHONY: help setup setup-test demo demo-down test lint types bench guards fuzz schema docs
 # Every target prepares the same .venv.
 .NOTPARALLEL:
 
@@ -23,7 +23,7 @@ demo-down: ## stop what `make demo ARGS=--detach` left running
 
 test: setup-test lint types ## lint, types and every test, on real servers
 	@.venv/bin/python -m router.sandbox || test -z "$$CI"
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	.venv/bin/ruff check $(PYTHON_SOURCES)
@@ -34,6 +34,9 @@ types: setup-test
 
 bench: setup-test ## compare with the peers; ARGS=--quick takes two minutes
 	.venv/bin/python -m tests.bench $(ARGS)
+
+guards: setup-test ## take every guard of tests/traps.yaml out and see that tests notice; ARGS chooses some
+	.venv/bin/python -m tests.guards $(ARGS)
 
 fuzz: setup-test ## run the fuzz targets; ARGS chooses one
 	.venv/bin/uv sync --quiet --frozen --inexact --group fuzz

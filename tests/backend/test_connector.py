@@ -22,7 +22,7 @@ from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES
 from router.wire.constants import Capability
 from router.wire.ed25519 import check_ed25519, ed25519_key
 from router.wire.packets import HandshakeResponse, decode_session_changes
-from tests.fakes import payloads
+from tests.fakes import PROFILE, payloads
 
 PASSWORD = "pässwörd-✓-中"
 
@@ -403,7 +403,8 @@ async def refused(server: FakeServer, **options: object) -> str:
     """Why no connection could be opened; nothing secret has been told."""
     async with server.open(**options) as connector:
         with pytest.raises(BackendUnavailable) as error:
-            await connector.open(USER, 0)
+            async with asyncio.timeout(3):
+                await connector.open(USER, 0)
     assert b"TopSecret" not in server.received
     assert "TopSecret" not in str(error.value)
     assert str(error.value).startswith("server fake: ")
@@ -486,6 +487,42 @@ async def test_a_server_that_falls_silent_after_the_login_times_out() -> None:
         line.writer.write(packet(b"\0\0\0\2\0\0\0", sequence + 1))
 
     assert "no answer within 0.2 s" in await refused(FakeServer(script), connect_timeout=0.2)
+
+
+async def test_bytes_behind_the_login_belong_to_nobody() -> None:
+    async def script(line: Line) -> None:
+        line.writer.write(greeting())
+        sequence, _ = await line.read()
+        welcome = packet(b"\0\0\0\2\0\0\0", sequence + 1)
+        line.writer.write(welcome + packet(b"\0\1\1\2\0\0\0", 1) * 3)
+
+    server = FakeServer(script)
+    async with server.open() as connector:
+        connector.profile = PROFILE
+        with pytest.raises(BackendUnavailable, match="before the first command"):
+            await connector.open(USER, 0)
+
+
+async def test_a_login_that_nobody_waits_for_any_more_is_hung_up() -> None:
+    silent = asyncio.Event()
+    hung_up = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        line.writer.write(greeting())
+        await line.read()
+        silent.set()
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await line.read()
+        hung_up.set()
+
+    async with FakeServer(script).open() as connector:
+        connector.profile = PROFILE
+        login = asyncio.ensure_future(connector.open(USER, 0))
+        await silent.wait()
+        login.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await login
+        await asyncio.wait_for(hung_up.wait(), 1)
 
 
 async def test_nobody_listens() -> None:

@@ -492,6 +492,7 @@ async def dirty(most: int = 2, key: PoolKey = KEY) -> tuple[BackendPool, Backend
     """A connection on which a session has left state, given back."""
     pool, _ = make_pool(most=most)
     connection = await leased(pool, key)
+    connection.insert_id = 41
     connection.variables = VariableSet.of({"sql_mode": "ANSI"})
     wire(connection).take()
     pool.release_dirty(connection)
@@ -510,6 +511,7 @@ async def test_a_dirty_connection_is_reset_before_anybody_gets_it() -> None:
     assert accounts(pool) == (1, 0, 1, 0)
     assert pool.take(KEY) is connection
     assert connection.variables is BASELINE
+    assert connection.insert_id == 0
 
 
 @virtually

@@ -104,14 +104,16 @@ def _rounds(
             turn = number % max(1, len(targets))
             for work in works:
                 for target in [*targets[turn:], *targets[:turn]]:
+                    if target.connections not in (None, work.connections):
+                        continue
                     status.update(f"round {number + 1} of {rounds}: {work.name}, {work.clients} clients, {target.name}")
                     try:
                         samples[work, target.name].append(measure(work, target, seconds))
                     except (SandboxError, OSError) as error:
                         failures.append(f"{work.name}@{work.clients} {target.name}, round {number + 1}: {error}")
     # In the order of the tables, whatever the order of the runs.
-    order = [(work, target.name) for work in works for target in targets if samples[work, target.name]]
-    return {key: samples[key] for key in order}, failures
+    order = [(work, target.name) for work in works for target in targets]
+    return {key: samples[key] for key in order if samples.get(key)}, failures
 
 
 if __name__ == "__main__":

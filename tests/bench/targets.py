@@ -17,17 +17,24 @@ from pathlib import Path
 from router.sandbox import ReplicaSet, SandboxError, Server, free_port, mysql97, spawn, stop_process, wait_ready
 
 READY_TIMEOUT = 20.0
+# Connections of our router to the server: for most works, and for the one that shares them among many clients.
 POOL = 64
+FEW = 8
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A place sysbench connects to; ``pid`` is the proxy's process, None for the server itself."""
+    """A place sysbench connects to.
+
+    ``pid`` is the proxy's process, None for the server itself; ``connections`` how many to the server it shares among
+    its clients, None when it does not.
+    """
 
     name: str
     port: int
     pid: int | None
+    connections: int | None = None
 
     def cpu_seconds(self) -> float:
         """CPU time the proxy has used so far, in user and kernel mode, with all its threads and children."""
@@ -61,7 +68,7 @@ def running(servers: ReplicaSet, directory: Path) -> Iterator[tuple[list[Target]
     targets = [Target("direct", servers.primary.port, None)]
     missing: list[Missing] = []
     with contextlib.ExitStack() as stack:
-        for name, start in (("haproxy", haproxy), ("mysqlrouter", mysqlrouter), ("router", router)):
+        for name, start in (("haproxy", haproxy), ("mysqlrouter", mysqlrouter), ("router", router), ("router", few)):
             try:
                 targets.append(stack.enter_context(start(servers, directory)))
             except SandboxError as error:
@@ -97,26 +104,33 @@ def mysqlrouter(servers: ReplicaSet, directory: Path) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def router(servers: ReplicaSet, directory: Path, launcher: tuple[str, ...] = ()) -> Iterator[Target]:
-    """Our router as a user runs it: one process, pool of 64 connections, log level warning.
+def router(
+    servers: ReplicaSet, directory: Path, launcher: tuple[str, ...] = (), connections: int = POOL
+) -> Iterator[Target]:
+    """Our router as a user runs it: one process, a pool of ``connections``, log level warning.
 
     ``launcher`` is put between the interpreter and the module, for a profiler.
     """
     port, admin = free_port(), free_port()
-    config = directory / "routes.yaml"
-    config.write_text(router_config(servers.primary, port, admin), encoding="ascii")
+    config = directory / f"routes-{connections}.yaml"
+    config.write_text(router_config(servers.primary, port, admin, connections), encoding="ascii")
     command = [sys.executable, *launcher, "-m", "router", "run", "--config", str(config)]
     with _process("router", command, directory, port, ready_url=f"http://127.0.0.1:{admin}/readyz") as pid:
-        yield Target("router", port, pid)
+        yield Target("router", port, pid, connections)
 
 
-def router_config(server: Server, port: int, admin: int) -> str:
+def few(servers: ReplicaSet, directory: Path) -> contextlib.AbstractContextManager[Target]:
+    """Our router with hardly any connections to the server."""
+    return router(servers, directory, connections=FEW)
+
+
+def router_config(server: Server, port: int, admin: int, connections: int) -> str:
     """The router's configuration: one group of one server."""
     return ROUTES.format(
         port=port,
         admin=admin,
         server=server.port,
-        pool=POOL,
+        pool=connections,
         app=ReplicaSet.USERS["app"],
         monitor=ReplicaSet.USERS["router"],
     )

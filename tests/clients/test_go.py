@@ -43,5 +43,6 @@ def go_version(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+@pytest.mark.slow
 def test_go_sql_driver(ways_to_primary: Ways, binary: str, tmp_path: Path) -> None:
     ways_to_primary.compare(running([binary], tmp_path))

@@ -47,6 +47,7 @@ def java(drivers: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [program("java"), *JVM, *PLACE, "-cp", f"{classes}:{drivers}/*", "Main"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("driver", ["mysql", "mariadb"])
 def test_connector_j(ways_to_primary: Ways, java: list[str], driver: str, tmp_path: Path) -> None:
     ways_to_primary.compare(running(java, tmp_path, driver=driver))

@@ -249,6 +249,15 @@ async def test_without_autocommit_reads_go_to_the_primary() -> None:
     assert bench.server_of(connection) == "db1"
 
 
+@virtually
+async def test_the_transaction_that_a_read_opens_without_autocommit_holds() -> None:
+    bench = Bench()
+    await bench.do("SET autocommit = 0", ok(status=0, changes=changed({"autocommit": "OFF"})))
+    connection = await bench.do("SELECT a FROM t", rows([b"1"], status=int(ServerStatus.IN_TRANS)))
+    assert bench.session.transaction
+    assert bench.executor.connection is connection
+
+
 @pytest.mark.parametrize(
     ("sql", "pin"),
     [

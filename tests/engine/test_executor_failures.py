@@ -464,6 +464,26 @@ async def test_warnings_are_shown_by_the_connection_that_has_them(answer: bytes)
     assert bench.sent(connection) == query("SHOW WARNINGS")
 
 
+@pytest.mark.parametrize("sql", ["UPDATE t SET a = 1", "SELECT a FROM t"])
+@virtually
+async def test_an_error_is_shown_by_the_connection_that_has_it(sql: str) -> None:
+    bench = Bench()
+    connection = await bench.do(sql, err(1054, "Unknown column", "42S22"))
+    bench.sent(connection)
+    assert await bench.start("SHOW ERRORS") is connection
+    assert bench.sent(connection) == query("SHOW ERRORS")
+
+
+@virtually
+async def test_on_mariadb_warnings_outlast_a_read_without_a_table() -> None:
+    bench = Bench()
+    connection = await bench.do("UPDATE t SET a = 1", ok(warnings=2))
+    assert await bench.do("SELECT 1") is connection
+    bench.sent(connection)
+    assert await bench.start("SHOW WARNINGS") is connection
+    assert bench.sent(connection) == query("SHOW WARNINGS")
+
+
 @virtually
 async def test_warnings_of_an_older_statement_are_not_shown() -> None:
     bench = Bench()

@@ -8,7 +8,7 @@ from router.sql.facts import PinReason
 from router.wire.constants import ServerStatus
 from router.wire.framing import frame
 from tests.engine.bench import ROW, Bench, P, R
-from tests.fakes import AUTOCOMMIT, PROFILE, changed, eof, err, ok, prepared, query, rows, virtually
+from tests.fakes import AUTOCOMMIT, KEY, PROFILE, changed, eof, err, ok, prepared, query, quiet, rows, virtually
 
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
 BEGUN = ok(status=IN_TRANSACTION, changes=changed(transaction_characteristics="START TRANSACTION;"))
@@ -172,8 +172,27 @@ async def test_preparing_inside_a_transaction_does_not_end_it() -> None:
     assert bench.session.transaction
     assert await bench.execute(1) is connection
     connection.data_received(rows([b"1"], status=IN_TRANSACTION))
+    bench.sent(connection)
     bench.executor.statement_closed(1)
     assert bench.executor.connection is connection
+    assert bench.sent(connection) == b"", "others find it prepared"
+    assert len(connection.statements) == 1
+
+
+@virtually
+async def test_a_connection_lost_while_a_transaction_prepares_again_ends_the_transaction() -> None:
+    bench = Bench()
+    replica = await bench.prepare(READ)
+    replica.data_received(prepared(7))
+    primary = await bench.do("BEGIN", BEGUN)
+    bench.sent(primary)
+    assert await bench.execute(1) is primary
+    assert bench.sent(primary) == prepare(READ)
+    primary.connection_lost(None)
+    await quiet()
+    assert (bench.error.code, bench.client.events[-1]) == (1213, "fail")
+    assert not bench.executor.held
+    assert not bench.session.transaction
 
 
 @virtually
@@ -217,6 +236,22 @@ async def test_a_prepared_look_back_asks_the_connection_that_knows() -> None:
         sent = bench.sent(writer)
     assert sent[4] == 0x17
     assert bench.client.errors == []
+
+
+@virtually
+async def test_prepared_counts_cannot_go_along() -> None:
+    bench = Bench(P, R, most=1)
+    asker = "SELECT ROW_COUNT() + 1"
+    connection = await bench.prepare(asker)
+    connection.data_received(prepared(7))
+    writer = await bench.do("UPDATE t SET a = 1", ok(affected_rows=3))
+    other = bench.crowd("db1", KEY)
+    assert other.connection is writer
+    bench.main.servers[0].pool.release(writer)
+    bench.executor.execute(bench.executor.statements.by_id[1], execute(1))
+    await quiet()
+    assert bench.error.code == 1235
+    assert not bench.executor.held
 
 
 @virtually

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -137,6 +137,61 @@ async def test_at_the_end_of_a_session_nothing_is_asked() -> None:
     at.look.give_up(silently=True)
     assert wire(at.connection).take() == b""
     assert accounts(at.server.pool) == (1, 0, 1, 0)
+
+
+INSERT = StatementFacts(StatementKind.INSERT, read=False, reason=Reason.WRITE)
+SELECT = StatementFacts(StatementKind.SELECT, read=False, reason=Reason.LOOKS_BACK, looks_back=True)
+UPDATE = StatementFacts(StatementKind.UPDATE, read=False, reason=Reason.WRITE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome", "command"),
+    [
+        (INSERT, {"last_insert_id": 41}, "INSERT INTO t VALUES (NULL)"),
+        (INSERT, {"has_rows": True}, "INSERT INTO t VALUES (NULL) RETURNING id"),
+        (INSERT, {"error": b"\xff"}, "INSERT INTO t VALUES (NULL), (1)"),
+        (replace(INSERT, multi=True), {}, "INSERT INTO t VALUES (NULL); DO 1"),
+        (SELECT, {"has_rows": True}, "SELECT LAST_INSERT_ID(7)"),
+    ],
+    ids=["its OK says so", "rows in place of an OK", "a failure half way", "several statements", "set by a function"],
+)
+@virtually
+async def test_after_what_may_have_set_the_insert_id_only_its_connection_knows_it(
+    facts: StatementFacts, outcome: dict[str, Any], command: str
+) -> None:
+    at = await desk()
+    for name, value in outcome.items():
+        setattr(at.connection.scanner, name, value)
+    at.look.ran(at.connection, facts, query(command))
+    assert at.session.last_insert_id is None
+    assert at.connection.insert_id is None
+    assert at.look.knows is at.connection
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome"),
+    [(INSERT, {}), (UPDATE, {"error": b"\xff"}), (UPDATE, {"has_rows": True}), (SELECT, {"has_rows": True})],
+    ids=["an OK without an id", "a failed UPDATE", "UPDATE … RETURNING", "another question"],
+)
+@virtually
+async def test_what_leaves_the_insert_id_alone(facts: StatementFacts, outcome: dict[str, Any]) -> None:
+    at = await desk()
+    for name, value in outcome.items():
+        setattr(at.connection.scanner, name, value)
+    at.look.ran(at.connection, facts, query("SELECT ROW_COUNT()"))
+    assert at.session.last_insert_id == 0
+    assert at.look.knows is None
+
+
+@virtually
+async def test_a_connection_that_remembers_anothers_insert_id_is_told_the_sessions_first() -> None:
+    at = await desk()
+    assert not at.look.untold(at.connection, INSERT)
+    at.connection.insert_id = 41
+    assert at.look.untold(at.connection, INSERT)
+    assert not at.look.untold(at.connection, UPDATE)
+    assert at.look.tell(at.connection) == ["SET last_insert_id = 0"]
+    assert not at.look.untold(at.connection, INSERT)
 
 
 @virtually

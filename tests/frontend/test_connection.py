@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router.errors import MySQLError
@@ -128,6 +128,7 @@ def test_a_long_command_of_several_frames() -> None:
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.sampled_from([1, 4, 5, MAX_PAYLOAD, MAX_PAYLOAD + 4, MAX_PAYLOAD + 7, MAX_PAYLOAD + 8]), max_size=5))
+@example([MAX_PAYLOAD + 4])
 def test_a_command_of_exactly_one_full_frame_has_an_empty_second(cuts: list[int]) -> None:
     client, session, _ = connect()
     payload = b"\x03" + b"x" * (MAX_PAYLOAD - 1)

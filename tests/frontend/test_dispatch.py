@@ -156,6 +156,19 @@ async def test_explain_route_is_answered_here() -> None:
     assert b"db1" in out.take()
 
 
+@virtually
+async def test_explain_route_knows_that_reads_without_autocommit_go_to_the_primary() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03SET autocommit = 0")
+    await desk.answer(ok(status=0, changes=changed({"autocommit": "OFF"})))
+    out.take()
+    await desk.say(client, b"\x03EXPLAIN ROUTE SELECT a FROM t")
+    answer = out.take()
+    assert b"db1" in answer
+    assert b"db2" not in answer
+
+
 # --- other commands ---------------------------------------------------------------------------------------------------
 
 

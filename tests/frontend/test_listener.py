@@ -40,6 +40,15 @@ from tests.fakes import PROFILE, FakeConnector, WaitingSession, err, ok, payload
 from tests.frontend.house import Run
 
 PASSWORD = "secret"
+SHAPING = (
+    Capability.FOUND_ROWS,
+    Capability.LOCAL_FILES,
+    Capability.IGNORE_SPACE,
+    Capability.INTERACTIVE,
+    Capability.MULTI_STATEMENTS,
+    Capability.DEPRECATE_EOF,
+    Capability.SESSION_TRACK,
+)
 
 
 class Answering(FakeConnector):
@@ -244,6 +253,41 @@ def test_a_login_in_a_character_set_that_sql_cannot_be_written_in(run: Run) -> N
             answer = await reader.read()
             assert b"can't be set to the value of 'utf16'" in answer
             writer.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("capability", SHAPING, ids=[str(each.name) for each in SHAPING])
+def test_a_client_shares_connections_only_with_those_of_its_capabilities(run: Run, capability: Capability) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            house.db.profile = type(PROFILE)(**{**_fields(PROFILE), "capabilities": int(Capability.DEPRECATE_EOF)})
+            for wanted in (capability, Capability(0)):
+                reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+                header = await reader.readexactly(4)
+                nonce = Greeting.decode(await reader.readexactly(header[0])).nonce
+                optional = Capability.COMPRESS | Capability.CONNECT_WITH_DB
+                for each in SHAPING:
+                    optional |= each
+                response = HandshakeResponse(
+                    capabilities=int(CAPABILITIES & ~optional | wanted),
+                    max_packet=0,
+                    collation_id=45,
+                    username=b"app",
+                    auth_response=sha2_scramble(PASSWORD.encode(), nonce),
+                    auth_plugin=b"caching_sha2_password",
+                )
+                writer.write(frame(response.encode(), 1))
+                answer = b""
+                while answer[:1] != b"\0":
+                    header = await reader.readexactly(4)
+                    answer = await reader.readexactly(header[0])
+                writer.write(frame(b"\x03DELETE FROM t", 0))
+                await reader.readexactly(4)
+                writer.close()
+                await house.empty()
+            shapes = [Capability(attempt.key[1]) for attempt in house.db.attempts]
+            assert shapes == [capability, Capability(0)]
 
     run(test())
 

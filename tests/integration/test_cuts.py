@@ -116,6 +116,7 @@ def check_rows(servers: ReplicaSet, exchanges: list[Exchange]) -> None:
     assert acknowledged <= set(rows) <= sent
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cuts_database")
 @pytest.mark.parametrize("direction", ["to_client", "to_target"])
 def test_clients_that_vanish(
@@ -141,6 +142,7 @@ def test_clients_that_vanish(
     check_rows(server_set, exchanges)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cuts_database")
 @pytest.mark.parametrize("direction", ["to_client", "to_target"])
 def test_servers_that_vanish(

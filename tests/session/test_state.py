@@ -219,6 +219,23 @@ def test_only_what_the_server_reports_can_be_carried(assigned: tuple[str, str], 
     assert state.pins == pins
 
 
+@pytest.mark.parametrize("name", ["gtid_next", "insert_id", "last_insert_id", "rand_seed1", "sql_log_bin", "timestamp"])
+def test_what_changes_by_itself_holds_even_if_it_is_reported(name: str) -> None:
+    state = SessionState(replace(PROFILE, tracked=PROFILE.tracked | {name}), 45, None)
+    state.before(setting(("session", name)), b"")
+    assert state.pins == {PinReason.UNTRACKED_VARIABLE}
+
+
+@pytest.mark.parametrize("name", ["transaction_isolation", "transaction_read_only"])
+def test_variables_of_transactions_are_carried_under_their_old_names_too(name: str) -> None:
+    """MariaDB before 11.1 takes the new names, but knows and reports the old."""
+    old = name.replace("transaction", "tx")
+    state = SessionState(replace(PROFILE, tracked=PROFILE.tracked | {old}), 45, None)
+    state.before(setting(("session", name)), b"")
+    assert not state.holds
+    assert state.unreported(setting(("session", name)), []) == [old]
+
+
 def test_on_an_unknown_server_every_set_holds() -> None:
     state = SessionState(UNKNOWN, 45, None)
     state.before(setting(("session", "time_zone")), b"")

@@ -125,6 +125,7 @@ def test_ignore_space_makes_spaced_calls_built_in() -> None:
         "INSERT INTO t VALUES (GET_LOCK('a', 1))",
         "SELECT service_get_write_locks('a', 'b', 1)",
         "CREATE TABLE t AS SELECT GET_LOCK('a', 1)",
+        "CREATE TABLE t (a INT DEFAULT (GET_LOCK('a', 1)))",
         "SELECT (1) GET_LOCK('a', 1)",
     ],
 )

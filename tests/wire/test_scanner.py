@@ -78,6 +78,7 @@ RESPONSES = {
     "no rows": (framed(b"\x01", COLUMN, eof(), eof()), QUERY, False),
     "300 columns": (framed(b"\xfc\x2c\x01", *[COLUMN] * 300, eof(), ROW, eof()), QUERY, False),
     "error in the middle of rows": (framed(b"\x01", COLUMN, eof(), ROW, ERR), QUERY, False),
+    "OK with a text at the end": (framed(b"\x01", COLUMN, ROW, ok(header=0xFE, tail=b"\x05hello")), QUERY, True),
     "two results": (framed(b"\x01", COLUMN, eof(), ROW, eof(MORE), ok()), QUERY, False),
     "OK, then error": (framed(ok(MORE), ERR), QUERY, False),
     "two results, OK at the end": (
@@ -107,6 +108,7 @@ RESPONSES = {
     "fetched": (framed(ROW, ROW, eof()), ROWS, False),
     "statistics": (framed(b"Uptime: 12  Threads: 1"), SINGLE, False),
     "set option": (framed(eof()), QUERY, False),
+    "set option, OK": (framed(ok(header=0xFE)), QUERY, True),
 }
 
 
@@ -218,10 +220,21 @@ def test_rows_over_16_mib_pass(first: bytes, extra: int) -> None:
     assert forwarded == data
 
 
-def test_the_server_asks_for_a_file() -> None:
+def test_rows_of_several_full_frames_pass() -> None:
+    """The last frame of a long row may look like an EOF."""
+    row = b"\xfe" + (2 * 0xFFFFFF - 9 + 5).to_bytes(8, "little") + b"x" * (2 * 0xFFFFFF - 9) + eof()
+    data = framed(b"\x01", COLUMN, eof()) + frame(row, 4) + framed(eof())
+    for chunk in (1 << 18, 0xFFFFFF + 4):
+        scanner, forwarded = scan(data, chunk=chunk)
+        assert scanner.done
+        assert forwarded == data
+
+
+@pytest.mark.parametrize("name", [b"/tmp/x.csv", b""])
+def test_the_server_asks_for_a_file(name: bytes) -> None:
     scanner = ResponseScanner()
     scanner.start(QUERY, False)
-    request = framed(b"\xfb/tmp/x.csv")
+    request = framed(b"\xfb" + name)
     assert scanner.feed(request) == len(request)
     assert scanner.local_infile
     assert not scanner.done
