@@ -16,7 +16,6 @@ from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
-from router.backend.reset import query
 from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.failure import after_loss
@@ -31,6 +30,7 @@ from router.errors import BackendError, ConnectionLost, MySQLError
 from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.wire.attributes import without_attributes
 from router.wire.framing import frame as framed
 from router.wire.scanner import CURSOR, PREPARE, QUERY
 
@@ -85,7 +85,7 @@ class Executor:
         self.user = user
         self.shape = shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
-        self.statements = Statements(session)
+        self.statements = Statements(session, shape)
         # The statement whose EXECUTE, FETCH or RESET is running; the plan of one that is being prepared.
         self._statement: Statement | None = None
         self._preparing: Relay | None = None
@@ -167,9 +167,9 @@ class Executor:
 
     @property
     def _text(self) -> bytes:
-        """The command with the SQL in it."""
+        """The command with the SQL in it, and nothing in front of it."""
         statement = self._statement
-        return self._frame if statement is None else statement.text.frame
+        return without_attributes(self._frame, self.shape) if statement is None else statement.text.frame
 
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
@@ -237,7 +237,7 @@ class Executor:
         commands = backend.adapt(
             None if leaves else self._at_home(self._schema), session.wanted(backend.variables, plan.facts)
         )
-        commands.extend(query(sql) for sql in also)
+        commands.extend(map(backend.query, also))
         if not commands:
             self._send(plan, backend)
         elif plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE):
@@ -299,7 +299,7 @@ class Executor:
         past = look.last_on
         self._conclude(backend, keep=True)
         look.last_on = past
-        if warnings := look.shown(self._frame):
+        if warnings := look.shown(self._text):
             self.forward(warnings)
             self._finish()
         else:

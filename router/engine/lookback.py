@@ -13,7 +13,6 @@ from collections.abc import Callable
 from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.reset import query
 from router.cluster.topology import Server
 from router.engine import questions
 from router.session.state import SessionState
@@ -319,7 +318,7 @@ class LookBack:
             self.asking -= 1
             self._answered()
 
-        connection.send(Capture(done, lambda error: ended(server.pool.discard)), query(sql))
+        connection.send(Capture(done, lambda error: ended(server.pool.discard)), connection.query(sql))
 
     def _reclaim(self) -> None:
         """The pool has other sessions waiting."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser
-from router.backend.reset import query_bytes
 from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.kill import Killer
@@ -22,6 +21,7 @@ from router.engine.services import Client, Services
 from router.errors import BackendError, ConnectionLost, MySQLError, ProtocolError
 from router.planner.plan import Relay, Scattered
 from router.session.state import SessionState
+from router.wire.codec import push_lenenc_int
 from router.wire.constants import MAX_PAYLOAD, Capability
 from router.wire.framing import PacketDecoder, frame
 from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, decode_column, encode_ok
@@ -84,7 +84,7 @@ class Leg:
         session = self._scatter.session
         relay = self.relay
         commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
-        connection.send(self, b"".join((*commands, query_bytes(self.sql))), QUERY, len(commands))
+        connection.send(self, b"".join((*commands, connection.query(self.sql))), QUERY, len(commands))
         if self._scatter.paused:
             connection.transport.pause_reading()
 
@@ -305,10 +305,9 @@ class Scatter:
         self._columns = columns
         self.answering = True
         visible = legs[0].definitions[: len(columns) - plan.merge.hidden]
-        head = [
-            bytes([len(visible)]) if len(visible) < 0xFB else b"\xfc" + len(visible).to_bytes(2, "little"),
-            *visible,
-        ]
+        # Whether definitions follow is said where that has been agreed.
+        follow = b"\1" if self._capabilities & Capability.OPTIONAL_RESULTSET_METADATA else b""
+        head = [push_lenenc_int(len(visible)) + follow, *visible]
         if not self.deprecate_eof:
             head.append(EofPacket(0, self._status).encode())
         self._write(head)

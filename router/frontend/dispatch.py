@@ -12,7 +12,7 @@ router's own session (ping, reset, change user, kill).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from router.cluster.topology import Server
@@ -30,6 +30,7 @@ from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sh
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import StatementKind
+from router.wire.attributes import sql_start
 from router.wire.charset import python_codec
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnType, Command, ServerStatus
@@ -44,10 +45,11 @@ _STATE_COLUMNS = ("name", "value")
 _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Variables that mean a statement as a whole, which no shard sees.
-_ALONE = frozenset({"sql_select_limit"})
+_ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
 # Command byte and statement id; with flags and iterations.
 _STATEMENT_HEAD = 5
 _EXECUTE_HEAD = 10
+_BULK_HEAD = 7
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ class Dispatcher:
         shape: int,
         host: str,
         address: str | None,
+        attributes: Mapping[str, str],
     ) -> None:
         self._client = client
         self._shared = shared
@@ -101,8 +104,9 @@ class Dispatcher:
         self.capabilities = capabilities
         self.host = host
         self.address = address
-        self.executor = Executor(client, session, account.backend, shape, shared.services)
-        self._scatter = Scatter(client, session, account.backend, shared.services, capabilities, self._scattered)
+        user = account.backend.on_behalf_of(attributes, address)
+        self.executor = Executor(client, session, user, shape, shared.services)
+        self._scatter = Scatter(client, session, user, shared.services, capabilities, self._scattered)
         self.rescope()
 
     def rescope(self) -> None:
@@ -147,7 +151,7 @@ class Dispatcher:
         try:
             run(self, frames, payload)
         except ProtocolError:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            self._malformed()
 
     def _special(self, plan: Plan | Scattered, frames: bytes) -> None:
         """A query that is not simply relayed."""
@@ -168,6 +172,10 @@ class Dispatcher:
                     self._answer_rows(_STATE_COLUMNS, self._state())
                 else:
                     self._explain(plan)
+
+    def _malformed(self) -> None:
+        stop = "." if self.session.profile.flavor == "mysql" else ""
+        self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
 
     def _bound(self, plan: Sharded, sql: bytes) -> Relay | Refused | Scattered:
         """The plan for the values of this statement."""
@@ -225,7 +233,7 @@ class Dispatcher:
             encode_text_result(
                 columns,
                 rows,
-                deprecate_eof=bool(self.capabilities & Capability.DEPRECATE_EOF),
+                capabilities=self.capabilities,
                 status=self.status,
                 warnings=0,
             )
@@ -280,6 +288,16 @@ class Dispatcher:
     def _statistics(self, frames: bytes, payload: bytes) -> None:
         self._on_server(frames, b"SHOW STATUS", SINGLE)
 
+    def _refresh(self, frames: bytes, payload: bytes) -> None:
+        """``mysqladmin refresh`` and its like; a server that does not know the command says so."""
+        self._on_server(frames, b"FLUSH PRIVILEGES", QUERY)
+
+    def _debug(self, frames: bytes, payload: bytes) -> None:
+        self._on_server(frames, b"SHOW STATUS", QUERY)
+
+    def _process_info(self, frames: bytes, payload: bytes) -> None:
+        self._on_server(frames, b"SHOW PROCESSLIST", QUERY)
+
     def _field_list(self, frames: bytes, payload: bytes) -> None:
         table = payload[1:].split(b"\0", 1)[0]
         self._on_server(frames, b"SHOW COLUMNS FROM `" + table.replace(b"`", b"``") + b"`", ROWS)
@@ -319,8 +337,9 @@ class Dispatcher:
         statement = self._statement(payload, "mysqld_stmt_execute")
         if statement is None:
             return
-        if len(payload) < _EXECUTE_HEAD:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+        bulk = payload[0] == Command.STMT_BULK_EXECUTE
+        if len(payload) < (_BULK_HEAD if bulk else _EXECUTE_HEAD):
+            self._malformed()
         elif statement.long_size > self._client.max_packet:
             statement.forget_long_data()
             message = (
@@ -329,12 +348,22 @@ class Dispatcher:
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         else:
-            self.executor.execute(statement, frames, self.connection_id if statement.plan.special else None)
+            special = statement.plan.special and not bulk
+            self.executor.execute(statement, frames, self.connection_id if special else None)
+
+    def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
+        if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:
+            self._execute(frames, payload)
+        elif self.session.profile.flavor == "mysql":
+            self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
+        else:
+            message = "This command is not supported in the prepared statement protocol yet"
+            self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
 
     def _statement(self, payload: bytes, caller: str) -> Statement | None:
         """The statement a command is about; None when the client has been told that there is none."""
         if len(payload) < _STATEMENT_HEAD:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            self._malformed()
             return None
         statement_id = id_of(payload)
         statement = self.executor.statements.find(statement_id)
@@ -488,11 +517,31 @@ class Dispatcher:
         return self._client
 
 
+class AttributesDispatcher(Dispatcher):
+    """The commands of a client that sends query attributes: they stand in front of the SQL of a COM_QUERY."""
+
+    __slots__ = ()
+
+    def command(self, frames: bytes, payload: bytes | None) -> None:
+        """Run one command; what is planned is its SQL, what is sent are its ``frames``."""
+        if frames[4] == _QUERY:
+            whole = frames[4:] if payload is None else payload
+            try:
+                payload = whole[:1] + whole[sql_start(whole) :]
+            except ProtocolError:
+                self._malformed()
+                return
+        super().command(frames, payload)
+
+
 _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.QUIT: Dispatcher._quit,
     Command.INIT_DB: Dispatcher._init_db,
     Command.FIELD_LIST: Dispatcher._field_list,
+    Command.REFRESH: Dispatcher._refresh,
     Command.STATISTICS: Dispatcher._statistics,
+    Command.PROCESS_INFO: Dispatcher._process_info,
+    Command.DEBUG: Dispatcher._debug,
     Command.PROCESS_KILL: Dispatcher._process_kill,
     Command.PING: Dispatcher._ping,
     Command.CHANGE_USER: Dispatcher._change_user,
@@ -501,6 +550,7 @@ _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.STMT_CLOSE: Dispatcher._close_statement,
     Command.STMT_RESET: Dispatcher._reset_statement,
     Command.STMT_FETCH: Dispatcher._fetch,
+    Command.STMT_BULK_EXECUTE: Dispatcher._bulk_execute,
     Command.SET_OPTION: Dispatcher._set_option,
     Command.RESET_CONNECTION: Dispatcher._reset_connection,
 }

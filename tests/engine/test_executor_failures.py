@@ -16,7 +16,7 @@ from tests.fakes import AUTOCOMMIT, KEY, PROFILE, changed, err, ok, query, quiet
 
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
 BEGUN = ok(status=IN_TRANSACTION, changes=changed(transaction_characteristics="START TRANSACTION;"))
-RESET = settle_commands(PROFILE, multi_statements=False, reset=True)
+RESET = settle_commands(PROFILE, 0, reset=True)
 
 
 def code(bench: Bench) -> tuple[int, str, str]:
