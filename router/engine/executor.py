@@ -27,7 +27,7 @@ from router.engine.services import Client, Services
 from router.engine.settling import Settling
 from router.engine.statements import Statement, Statements, wants_cursor
 from router.errors import BackendError, ConnectionLost, MySQLError
-from router.planner.plan import Relay, Role
+from router.planner.plan import Relay, Role, Sharded
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.wire.attributes import without_attributes
@@ -88,7 +88,7 @@ class Executor:
         self.statements = Statements(session, shape)
         # The statement whose EXECUTE, FETCH or RESET is running; the plan of one that is being prepared.
         self._statement: Statement | None = None
-        self._preparing: Relay | None = None
+        self._preparing: tuple[Relay, Sharded | None] | None = None
         self._plan: Relay | None = None
         self._frame = b""
         self._kind = QUERY
@@ -148,11 +148,10 @@ class Executor:
         """Whether even a proven read must not go to a replica: a cursor pins, and the session may want to write."""
         return not self.session.autocommit or self._kind == CURSOR
 
-    def prepare(self, plan: Relay, frame: bytes) -> None:
-        """COM_STMT_PREPARE of the statement that ``plan`` is for."""
-        self._preparing = plan
-        facts = _ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT
-        self.run(Relay(plan.group, plan.role, plan.reason, facts, plan.rule), frame, PREPARE)
+    def prepare(self, plan: Relay, frame: bytes, sharded: Sharded | None = None) -> None:
+        """COM_STMT_PREPARE of the statement that ``plan`` is for; ``sharded`` if executions may be for other shards."""
+        self._preparing = plan, sharded
+        self.run(replace(plan, facts=_ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT), frame, PREPARE)
 
     def execute(self, statement: Statement, frame: bytes, substitute: int | None = None) -> None:
         """COM_STMT_EXECUTE; ``substitute`` as for ``run``."""
@@ -163,7 +162,7 @@ class Executor:
         """COM_STMT_FETCH or COM_STMT_RESET of a statement with an open cursor."""
         self._statement = statement
         plan = statement.plan
-        self.run(Relay(plan.group, Role.PRIMARY, plan.reason, _ABOUT, plan.rule), frame, kind)
+        self.run(replace(plan, role=Role.PRIMARY, facts=_ABOUT), frame, kind)
 
     @property
     def _text(self) -> bytes:
@@ -376,14 +375,14 @@ class Executor:
 
     def _prepared(self, connection: BackendConnection) -> None:
         """The client's statement is prepared, or not."""
-        plan, self._preparing = self._preparing, None
+        preparing, self._preparing = self._preparing, None
         scanner = connection.scanner
         scanner.renumber = 0
-        if scanner.error is not None or plan is None:
+        if scanner.error is not None or preparing is None:
             self.statements.failed()
             self._services.server_refused(scanner.error or b"")
             return
-        self._preparer.opened(plan, self._frame, connection)
+        self._preparer.opened(*preparing, self._frame, connection)
 
     def _adopted(self, connection: BackendConnection) -> None:
         """What the session has become, its connection is already."""

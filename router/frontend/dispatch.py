@@ -23,7 +23,7 @@ from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
-from router.planner.binding import TextValues, bind
+from router.planner.binding import Both, TextValues, bind
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
 from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded
@@ -46,6 +46,8 @@ _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
+# Where the text of a framed COM_STMT_PREPARE begins.
+_STATEMENT = 5
 # Command byte and statement id; with flags and iterations.
 _STATEMENT_HEAD = 5
 _EXECUTE_HEAD = 10
@@ -319,19 +321,23 @@ class Dispatcher:
         plan = self._scope.lookup(payload[1:])
         match plan:
             case Relay() if plan.facts.kind is not StatementKind.KILL:
-                if len(self.executor.statements) < MAX_OPEN:
-                    self.executor.prepare(plan, frames)
-                else:
-                    message = (
-                        "Can't create more than max_prepared_stmt_count statements "
-                        f"(current value: {MAX_OPEN}, for one session)"
-                    )
-                    self._refuse(mysql_error(ErrorCode.MAX_PREPARED_STMT_COUNT_REACHED, message))
+                self._prepare_as(plan, frames, None)
+            case Sharded():
+                self._prepare_as(plan.relays[0], frames, plan)
             case Refused():
                 self._refuse(plan.error)
             case _:
                 message = "This command is not supported in the prepared statement protocol yet"
                 self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
+
+    def _prepare_as(self, plan: Relay, frames: bytes, sharded: Sharded | None) -> None:
+        if len(self.executor.statements) < MAX_OPEN:
+            self.executor.prepare(plan, frames, sharded)
+            return
+        message = (
+            f"Can't create more than max_prepared_stmt_count statements (current value: {MAX_OPEN}, for one session)"
+        )
+        self._refuse(mysql_error(ErrorCode.MAX_PREPARED_STMT_COUNT_REACHED, message))
 
     def _execute(self, frames: bytes, payload: bytes) -> None:
         statement = self._statement(payload, "mysqld_stmt_execute")
@@ -347,9 +353,28 @@ class Dispatcher:
                 "'max_allowed_packet' bytes"
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
-        else:
+        elif statement.sharded is None or self._place(statement, statement.sharded, frames):
             special = statement.plan.special and not bulk
             self.executor.execute(statement, frames, self.connection_id if special else None)
+
+    def _place(self, statement: Statement, plan: Sharded, frames: bytes) -> bool:
+        """Find the shard of this execution; False when the client has been told that there is not one."""
+        values = statement.values(frames, python_codec(self.session.variables.values["character_set_client"]))
+        text = statement.text
+        codec = python_codec(text.variables.values["character_set_client"])
+        literals = TextValues(text.frame[_STATEMENT:], statement.mode, codec)
+        bound = bind(plan, Both(values, literals), b"")
+        match bound:
+            case Relay():
+                statement.place(bound)
+                return True
+            case Refused():
+                self._refuse(bound.error)
+            case Scattered():
+                message = "router: not supported on sharded tables: a prepared statement that takes several shards"
+                self._refuse(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
+        statement.forget_long_data()
+        return False
 
     def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
         if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:

@@ -41,6 +41,20 @@ class TextValues:
         return _negated(value) if reference.negative else value
 
 
+class Both:
+    """The parameters of a prepared statement, and the literals of its text."""
+
+    __slots__ = ("_literals", "_parameters")
+
+    def __init__(self, parameters: Values, text: Values) -> None:
+        self._parameters = parameters
+        self._literals = text
+
+    def value(self, reference: Reference) -> Value:
+        """What stands there. Raises Unplaced."""
+        return (self._literals if isinstance(reference, Slot) else self._parameters).value(reference)
+
+
 def literal_value(raw: bytes, mode: LexMode, codec: str | None) -> Value:
     """What a literal is worth. Raises Unplaced for what is no integer, decimal or plain string."""
     if raw.isdigit() and len(raw) <= _LONGEST:

@@ -13,6 +13,7 @@ from pymysql.connections import Connection
 from router.planner.sharding import Hash
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, direct, settings_for
+from tests.integration.twins import Session
 
 SHARDS = ["market_0", "market_1", "market_2"]
 TABLES = {
@@ -97,6 +98,30 @@ def test_rows_live_where_the_function_says(market: Connection, server_set: Repli
         assert cursor.execute("UPDATE orders SET total = 9 WHERE customer_id = 5") == 2
         assert cursor.execute("DELETE FROM orders WHERE customer_id = 5 AND id = 7") == 1
     assert rows(market, "SELECT id, total FROM orders WHERE customer_id = 5") == [(50, 9)]
+
+
+def test_prepared_statements_go_where_their_values_say(market: Connection, server_set: ReplicaSet) -> None:
+    session = Session(market)
+    session.prepare("insert", "INSERT INTO customers (name, id, region) VALUES (?, ?, 1)")
+    session.prepare("read", "SELECT name FROM customers WHERE id = ? AND region = 1")
+    session.prepare("fixed", "SELECT name FROM customers WHERE id = 7")
+    for key in range(1, 30):
+        assert session.execute("insert", f"c{key}", key)[0][:1] == b"\0"
+    for key in range(1, 30):
+        assert server_set.primary.execute(f"SELECT name FROM {place(key)}.customers WHERE id = {key}") == [(f"c{key}",)]
+        for spelled in (key, str(key)):
+            found = session.execute("read", spelled)
+            assert len(found) == 5
+            assert found[3].endswith(f"c{key}".encode())
+    assert session.execute("read", 1000)[3][:1] == b"\xfe", "no row"
+    assert session.execute("fixed")[3].endswith(b"c7")
+    (refused,) = session.execute("read", "7x")
+    assert b"several shards" in refused
+    (refused,) = session.execute("insert", "x", "7x")
+    assert b"not certain" in refused
+    session.prepare("all", "SELECT COUNT(*) FROM customers")
+    (refused,) = session.execute("all")
+    assert b"1235" in refused
 
 
 def test_text_keys_by_their_collation(market: Connection) -> None:
