@@ -234,3 +234,85 @@ SCATTERED = [
     "WITH big AS (SELECT * FROM orders WHERE total > 20) "
     "SELECT customer_id, total FROM big ORDER BY total, customer_id",
 ]
+
+
+@pytest.fixture
+def two_servers(
+    mariadb_set: ReplicaSet,
+    mysql_set: ReplicaSet,
+    tmp_path: Path,
+    start_router: Callable[[dict[str, Any]], RunningRouter],
+) -> Iterator[Connection]:
+    """A session on ``bank``, whose accounts are on MariaDB and on MySQL, and other tables on MariaDB."""
+    for servers in (mariadb_set, mysql_set):
+        servers.primary.execute("DROP DATABASE IF EXISTS bank")
+        servers.primary.execute("CREATE DATABASE bank CHARACTER SET utf8mb4")
+        servers.primary.execute("CREATE TABLE bank.accounts (id INT PRIMARY KEY, amount INT)")
+        servers.primary.execute("CREATE TABLE bank.notes (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(40))")
+        servers.wait_for_replicas()
+    settings = settings_for(mariadb_set, tmp_path, reads={"from": "primary"})
+    settings["groups"]["other"] = settings_for(mysql_set, tmp_path, reads={"from": "primary"})["groups"]["main"]
+    for entry in settings["groups"]["other"]["servers"]:
+        entry["name"] = f"mysql-{entry['name']}"
+    settings["schemas"] = {
+        "bank": {
+            "group": "main",
+            "shards": {"s0": {"group": "main"}, "s1": {"group": "other"}},
+            "transactions": "single",
+            "tables": {"accounts": {"shard_by": "id", "function": "mod"}},
+        }
+    }
+    with start_router(settings).connect(database="bank", autocommit=True) as connection:
+        for key in range(6):
+            rows(connection, f"INSERT INTO accounts VALUES ({key}, 100)")
+        yield connection
+    for servers in (mariadb_set, mysql_set):
+        servers.primary.execute("DROP DATABASE bank")
+
+
+def amounts(connection: Connection) -> dict[int, int]:
+    return dict(rows(connection, "SELECT id, amount FROM accounts ORDER BY id"))
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("begin", ["BEGIN", "START TRANSACTION", "START TRANSACTION READ WRITE;", "SET autocommit = 0"])
+def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, begin: str) -> None:
+    for first in (1, 2):
+        rows(two_servers, begin)
+        assert rows(two_servers, "SELECT 1 + 1") == [(2,)]
+        rows(two_servers, "SET @unused = 1")
+        rows(two_servers, f"UPDATE accounts SET amount = amount - 10 WHERE id = {first}")
+        rows(two_servers, f"UPDATE accounts SET amount = amount + 10 WHERE id = {first + 2}")
+        assert "open transaction" in refused(two_servers, f"SELECT amount FROM accounts WHERE id = {first + 1}")
+        assert "transaction" in refused(two_servers, "SELECT COUNT(*) FROM accounts")
+        assert rows(two_servers, f"SELECT amount FROM accounts WHERE id = {first}") == [(90,)]
+        rows(two_servers, "SAVEPOINT a")
+        rows(two_servers, "ROLLBACK TO a")
+        rows(two_servers, "ROLLBACK" if first == 1 else "COMMIT")
+        rows(two_servers, "SET autocommit = 1")
+    assert amounts(two_servers) == {0: 100, 1: 100, 2: 90, 3: 100, 4: 110, 5: 100}
+
+
+@pytest.mark.mysql
+def test_transactions_that_never_reach_a_server(two_servers: Connection) -> None:
+    for end in ("COMMIT", "ROLLBACK"):
+        rows(two_servers, "BEGIN")
+        rows(two_servers, "SELECT 1")
+        rows(two_servers, end)
+        assert amounts(two_servers)[3] == 100
+    rows(two_servers, "BEGIN")
+    rows(two_servers, "INSERT INTO notes (text) VALUES ('in the default group')")
+    assert "open transaction" in refused(two_servers, "SELECT amount FROM accounts WHERE id = 1")
+    rows(two_servers, "ROLLBACK")
+    assert rows(two_servers, "SELECT COUNT(*) FROM notes") == [(0,)]
+
+
+@pytest.mark.mysql
+def test_the_insert_id_of_one_group_is_not_asked_in_another(two_servers: Connection) -> None:
+    rows(two_servers, "INSERT INTO notes (text) VALUES ('a')")
+    rows(two_servers, "INSERT INTO accounts VALUES (7, 1)")
+    assert rows(two_servers, "SELECT LAST_INSERT_ID()") == [(1,)]
+    rows(two_servers, "UPDATE accounts SET amount = LAST_INSERT_ID(17) WHERE id = 3")
+    rows(two_servers, "INSERT INTO notes (text) VALUES ('b')")
+    assert rows(two_servers, "SELECT LAST_INSERT_ID()") == [(2,)]
+    assert rows(two_servers, "SELECT amount FROM accounts WHERE id = 3") == [(17,)]
