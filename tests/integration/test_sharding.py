@@ -281,6 +281,7 @@ def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, b
         rows(two_servers, begin)
         assert rows(two_servers, "SELECT 1 + 1") == [(2,)]
         rows(two_servers, "SET @unused = 1")
+        rows(two_servers, "SAVEPOINT begun")
         rows(two_servers, f"UPDATE accounts SET amount = amount - 10 WHERE id = {first}")
         rows(two_servers, f"UPDATE accounts SET amount = amount + 10 WHERE id = {first + 2}")
         assert "open transaction" in refused(two_servers, f"SELECT amount FROM accounts WHERE id = {first + 1}")
@@ -288,6 +289,9 @@ def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, b
         assert rows(two_servers, f"SELECT amount FROM accounts WHERE id = {first}") == [(90,)]
         rows(two_servers, "SAVEPOINT a")
         rows(two_servers, "ROLLBACK TO a")
+        rows(two_servers, f"UPDATE accounts SET amount = 0 WHERE id = {first}")
+        rows(two_servers, "ROLLBACK TO SAVEPOINT a")
+        rows(two_servers, "RELEASE SAVEPOINT begun" if begin != "SET autocommit = 0" else "SELECT 1")
         rows(two_servers, "ROLLBACK" if first == 1 else "COMMIT")
         rows(two_servers, "SET autocommit = 1")
     assert amounts(two_servers) == {0: 100, 1: 100, 2: 90, 3: 100, 4: 110, 5: 100}
