@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from time import perf_counter
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser
@@ -22,7 +23,7 @@ from router.errors import BackendError, ConnectionLost, MySQLError, ProtocolErro
 from router.planner.plan import Relay, Scattered
 from router.session.state import SessionState
 from router.wire.codec import push_lenenc_int
-from router.wire.constants import MAX_PAYLOAD, Capability
+from router.wire.constants import MAX_PAYLOAD, Capability, Command
 from router.wire.framing import PacketDecoder, frame
 from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, decode_column, encode_ok
 from router.wire.rows import decode_text_row, encode_text_row
@@ -40,6 +41,7 @@ class Leg:
         "_decoder",
         "_header",
         "_scatter",
+        "_started",
         "connection",
         "definitions",
         "ended",
@@ -62,6 +64,7 @@ class Leg:
         self.connection: BackendConnection | None = None
         self.server: Server | None = None
         self.paused = False
+        self._started = 0.0
         self._begin()
 
     def _begin(self) -> None:
@@ -80,6 +83,7 @@ class Leg:
 
     def _granted(self, connection: BackendConnection, server: Server) -> None:
         self._begin()
+        self._started = perf_counter()
         self.connection, self.server = connection, server
         session = self._scatter.session
         relay = self.relay
@@ -122,6 +126,8 @@ class Leg:
         server = self.server
         self.connection = self.server = None
         if server is not None:
+            server.commands[Command.QUERY] += 1
+            server.durations.observe(perf_counter() - self._started)
             server.pool.release(connection)
         self._scatter.released(self)
         self._scatter.leg_ended(self, error)

@@ -56,6 +56,7 @@ async def test_rows_of_both_in_one_answer() -> None:
     assert desk.client.data == b"", "nothing before all have answered"
     other.data_received(table(2, 3))
     assert desk.client.data == table(1, 2, 3, 4)
+    assert desk.bench.main.servers[0].commands[3] == 1
     assert desk.warned == [False]
     assert desk.pools() == [(0, 1, 0), (0, 1, 0)]
     assert not desk.scatter.running
