@@ -22,6 +22,7 @@ from router.cluster.monitor import HealthMonitor
 from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Topology
 from router.config.models import RouterConfig
+from router.engine.admission import Admission
 from router.engine.services import Services
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
@@ -51,7 +52,8 @@ class Gateway:
         self.plans = PlanCache(Planner(self.catalog))
         self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
         self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
-        services = Services(self.topology, self.counters, self.monitor.suspect, self.catalog.group_of)
+        admission = Admission({name: group.pool.max_connections for name, group in config.groups.items()})
+        services = Services(self.topology, self.counters, self.monitor.suspect, self.catalog.group_of, admission)
         shared = Shared(
             plans=self.plans,
             services=services,

@@ -132,6 +132,9 @@ def test_hash_password() -> None:
     result = router("hash-password", "--plugin", "mysql_native_password", stdin="x")
     assert result.stdout.strip() == "*" + native_hash(b"x").hex().upper()
     assert is_password_hash(result.stdout.strip())
+    result = router("hash-password", "--plugin", "ed25519", stdin="foo")
+    assert result.stdout.strip() == "vubFBzIrapbfHct1/J72dnUryz5VS7lA6XHH8sIx4TI"
+    assert is_password_hash(result.stdout.strip())
 
 
 def test_hash_password_takes_no_argument_and_no_empty_password() -> None:

@@ -121,6 +121,7 @@ class BackendConnection:
         self.statements = ServerStatements()
         self.scanner = ResponseScanner()
         self.scanner.tracking = bool(key[1] & Capability.SESSION_TRACK)
+        self.scanner.optional = bool(key[1] & Capability.OPTIONAL_RESULTSET_METADATA)
         self.forwarded = False
         self.bytes_relayed = 0
         self.lingering: Callable[[], None] | None = None
@@ -144,6 +145,10 @@ class BackendConnection:
         self.scanner.start(QUERY if prefix_replies else kind, self.deprecate_eof)
         self.transport.write(data)
 
+    def query(self, sql: str | bytes) -> bytes:
+        """A framed COM_QUERY of the router's own for this connection; text is ASCII."""
+        return query(sql, self.key[1])
+
     def adapt(self, schema: str | None, variables: VariableSet) -> list[bytes]:
         """The commands, one reply each, that take it to a schema (None: leave that) and to these variables.
 
@@ -155,7 +160,7 @@ class BackendConnection:
             self.schema = schema
         terms = assignments(variables, self.variables, self.profile)
         if terms:
-            commands.append(query("SET " + ", ".join(terms)))
+            commands.append(self.query("SET " + ", ".join(terms)))
         self.variables = variables
         return commands
 

@@ -8,6 +8,7 @@ Traps of aiomysql 0.3 that are closed here:
 - ``connect_timeout`` covers the TCP connect alone: the whole login runs under one deadline;
 - passwords are encoded as latin-1: they are handed over as UTF-8 bytes in latin-1 clothing;
 - ``StreamWriter.__del__`` closes the transport: the writer is kept as long as the connection;
+- it does not know client_ed25519;
 - MULTI_STATEMENTS is always negotiated: switched off per connection unless the client has it.
 """
 
@@ -15,20 +16,31 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import aiomysql
 import pymysql
+from pymysql.protocol import MysqlPacket
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.reset import BASELINE, SETTLED_REPLIES, settle_commands
 from router.config.values import Address
 from router.errors import BackendUnavailable, ConnectionLost
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile, parse_version
-from router.wire.constants import Capability
+from router.wire.constants import EXTENDED, Capability
+from router.wire.ed25519 import ED25519, ED25519_NONCE_SIZE, ed25519_sign
+from router.wire.packets import Greeting, HandshakeResponse, SslRequest
 
+# What changes how packets are written: a client must not be promised one of these and then not be given it.
+FRAMING = (
+    Capability.DEPRECATE_EOF
+    | Capability.QUERY_ATTRIBUTES
+    | Capability.OPTIONAL_RESULTSET_METADATA
+    | Capability.MARIADB_STMT_BULK_OPERATIONS
+    | Capability.MARIADB_EXTENDED_METADATA
+)
 # What shapes a connection for its client; anything else is the same for all connections (architecture D7).
 SHAPE = (
     Capability.FOUND_ROWS
@@ -36,12 +48,14 @@ SHAPE = (
     | Capability.IGNORE_SPACE
     | Capability.INTERACTIVE
     | Capability.MULTI_STATEMENTS
-    | Capability.DEPRECATE_EOF
     | Capability.SESSION_TRACK
+    | FRAMING
 )
 _ALWAYS = Capability.SESSION_TRACK | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
 _PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
 T = TypeVar("T")
+# Of a client's connection attributes, names and values together; servers keep 512 bytes unless told otherwise.
+_MAX_ATTRIBUTES = 4096
 _TLS_REQUIRED_ERROR = 2026  # CR_SSL_CONNECTION_ERROR
 _CLEAR_TEXT = "refused to send the password in clear text"
 _PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
@@ -49,13 +63,28 @@ _PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
 
 @dataclass(frozen=True, slots=True)
 class BackendUser:
-    """An account on the servers; ``name`` also names the pool's connections."""
+    """An account on the servers; ``name`` also names the pool's connections.
+
+    ``attributes`` are the connection attributes of the client for which a connection is opened.
+    """
 
     name: str
     password: str
+    attributes: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"BackendUser({self.name!r})"
+
+    def on_behalf_of(self, attributes: Mapping[str, str], address: str | None) -> BackendUser:
+        """The same account for a client at IP ``address``: so that servers can name programs (MySQL Router's names)."""
+        kept: dict[str, str] = {} if address is None else {"_client_ip": address}
+        size = 0
+        for name, value in attributes.items():
+            size += len(name.encode()) + len(value.encode())
+            if size > _MAX_ATTRIBUTES:
+                break
+            kept.setdefault(name, value)
+        return replace(self, attributes=tuple(kept.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +99,40 @@ class Endpoint:
 
 
 class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
-    """aiomysql's connection with the two doors closed through which a password could leave."""
+    """aiomysql's connection with the two doors closed through which a password could leave, and MariaDB's extensions.
 
+    ``server_capabilities`` and ``client_flag`` have them from bit 32 on.
+    """
+
+    client_flag: int
     _tls_required = False
+    _extended = 0  # of the client flags
+    _answered = False  # the greeting, by the login
+    _attributes: tuple[tuple[str, str], ...] = ()
+    _first: bytes | None = None
+
+    async def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        packet = await super()._read_packet(packet_type)
+        if self._first is None:
+            self._first = packet.get_all_data()
+        return packet
+
+    def write_packet(self, payload: bytes) -> None:
+        """Write a packet; in those of the login, what aiomysql has no place for."""
+        if self._extended and not self._answered:
+            payload = payload[:28] + self._extended.to_bytes(4, "little") + payload[32:]
+        if not self._answered and len(payload) > SslRequest.SIZE:
+            self._answered = True
+            if self._attributes and self.server_capabilities & Capability.CONNECT_ATTRS:
+                response = HandshakeResponse.decode(payload, self.server_capabilities)
+                attributes = {name.encode(): value.encode() for name, value in self._attributes}
+                # What the client does not say of itself, is ours.
+                payload = replace(response, attributes=response.attributes | attributes).encode()
+        super().write_packet(payload)
 
     async def _get_server_information(self) -> None:
         await super()._get_server_information()
+        self.server_capabilities |= Greeting.decode(self._first or b"").mariadb_capabilities << EXTENDED
         if self._tls_required and not self.server_capabilities & Capability.SSL:
             raise pymysql.OperationalError(_TLS_REQUIRED_ERROR, "the server does not offer TLS, which is required")
         if not self.server_capabilities & Capability.PLUGIN_AUTH:
@@ -86,16 +143,36 @@ class _GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
             raise pymysql.OperationalError(_PLUGIN_ERROR, _CLEAR_TEXT)
         # Only what both sides know; the flags were chosen before the greeting was seen.
         optional = SHAPE | _ALWAYS
-        self.client_flag &= ~optional | self.server_capabilities
+        self.client_flag &= ~int(optional) | self.server_capabilities
+        self._extended = self.client_flag >> EXTENDED
+        if self._extended:
+            self.client_flag &= ~int(Capability.LONG_PASSWORD)
+
+    async def _request_authentication(self) -> None:
+        flags = self.client_flag
+        self.client_flag = flags & 0xFFFFFFFF
+        await super()._request_authentication()
+        self.client_flag |= flags >> EXTENDED << EXTENDED
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         if plugin_name == b"mysql_clear_password":
             if not self._secure:
                 raise pymysql.OperationalError(_PLUGIN_ERROR, _CLEAR_TEXT)
+        elif plugin_name == ED25519.encode():
+            return await self._sign(auth_packet.read_all())
         elif plugin_name not in _PLUGINS:
             name = plugin_name.decode("latin1")
             raise pymysql.OperationalError(_PLUGIN_ERROR, f"authentication plugin {name!r} is not supported")
         return await super()._process_auth(plugin_name, auth_packet)
+
+    async def _sign(self, nonce: bytes) -> Any:
+        """MariaDB's ed25519, which aiomysql does not know."""
+        if len(nonce) != ED25519_NONCE_SIZE:
+            raise pymysql.OperationalError(_PLUGIN_ERROR, f"a nonce of {len(nonce)} bytes for {ED25519}")
+        self.write_packet(ed25519_sign(self._password.encode("latin1"), nonce))
+        packet = await self._read_packet()
+        packet.check_error()
+        return packet
 
 
 class Connector:
@@ -129,9 +206,9 @@ class Connector:
         profile = self.profile or await self._load_profile(user)
         raw = await self._login(user, client_flag=shape | _ALWAYS)
         connection = _adopt(raw, (user.name, shape, False), profile)
-        if connection.deprecate_eof != bool(shape & Capability.DEPRECATE_EOF):
+        if missing := Capability((raw.client_flag ^ shape) & FRAMING):
             connection.close()
-            raise ConnectionLost("the server does not offer DEPRECATE_EOF, which the client was promised")
+            raise ConnectionLost(f"the server does not offer {missing.name}, which the client was promised")
         await _settled(connection, profile)
         return connection
 
@@ -150,6 +227,7 @@ class Connector:
             ssl=None if address.is_unix else endpoint.tls,
             program_name="mysql-query-router",
         )
+        raw._attributes = user.attributes
         raw._tls_required = endpoint.tls_required and not address.is_unix
         try:
             await raw._connect()
@@ -228,8 +306,7 @@ async def _settled(connection: BackendConnection, profile: ServerProfile) -> Non
         if not finished.done():
             finished.set_exception(error)
 
-    multi_statements = bool(connection.key[1] & Capability.MULTI_STATEMENTS)
-    data = settle_commands(profile, multi_statements=multi_statements, reset=False)
+    data = settle_commands(profile, connection.key[1], reset=False)
     connection.send(Capture(done, lost), data, prefix_replies=SETTLED_REPLIES - 1)
     try:
         await finished

@@ -196,8 +196,7 @@ class BackendPool:
             connection.statements.clear()
             self.release(connection)
 
-        multi_statements = bool(connection.key[1] & Capability.MULTI_STATEMENTS)
-        data = settle_commands(connection.profile, multi_statements=multi_statements, reset=True)
+        data = settle_commands(connection.profile, connection.key[1], reset=True)
         capture = Capture(done, lambda error: self.discard(connection))
         connection.send(capture, data, prefix_replies=SETTLED_REPLIES)
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from router.session.profile import ServerProfile
 from router.session.variables import VariableSet
-from router.wire.constants import Command
+from router.wire.attributes import NONE
+from router.wire.constants import Capability, Command
 from router.wire.framing import frame
 
 # What `settle_commands` sets by value: connections are opened with utf8mb4, but COM_RESET_CONNECTION takes MySQL to
@@ -28,22 +29,22 @@ _BASELINE_TERMS = "NAMES utf8mb4 COLLATE utf8mb4_general_ci"
 SETTLED_REPLIES = 2
 
 
-def settle_commands(profile: ServerProfile, *, multi_statements: bool, reset: bool) -> bytes:
-    """Framed commands with ``SETTLED_REPLIES`` replies, one more with ``reset``."""
-    option = 0 if multi_statements else 1
+def settle_commands(profile: ServerProfile, shape: int, *, reset: bool) -> bytes:
+    """Framed commands with ``SETTLED_REPLIES`` replies, one more with ``reset``, for a connection of this shape."""
+    option = 0 if shape & Capability.MULTI_STATEMENTS else 1
     sql = f"{profile.track_statement()}, {_BASELINE_TERMS}"
     commands = [
         bytes([Command.SET_OPTION]) + option.to_bytes(2, "little"),
-        bytes([Command.QUERY]) + sql.encode(),
     ]
     if reset:
         commands.insert(0, bytes([Command.RESET_CONNECTION]))
-    return b"".join(frame(command, 0) for command in commands)
+    return b"".join(frame(command, 0) for command in commands) + query(sql, shape)
 
 
-def query(sql: str) -> bytes:
-    """A framed COM_QUERY of the router's own; ``sql`` is ASCII."""
-    return frame(bytes([Command.QUERY]) + sql.encode("ascii"), 0)
+def query(sql: str | bytes, shape: int = 0) -> bytes:
+    """A framed COM_QUERY of the router's own, on a connection of this shape; text is ASCII."""
+    attributes = NONE if shape & Capability.QUERY_ATTRIBUTES else b""
+    return frame(bytes([Command.QUERY]) + attributes + (sql.encode("ascii") if isinstance(sql, str) else sql), 0)
 
 
 def use_schema(schema: str) -> bytes:

@@ -29,8 +29,9 @@ _TEXTS = frozenset({"char", "varchar"})
 _PRINTABLE = range(0x20, 0x7F)
 
 _COLUMNS = (
-    "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME, NUMERIC_PRECISION, "
-    "NUMERIC_SCALE, DATETIME_PRECISION, EXTRA, COLUMN_DEFAULT IS NOT NULL FROM information_schema.COLUMNS "
+    "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME, "
+    "CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, EXTRA, "
+    "COLUMN_DEFAULT IS NOT NULL FROM information_schema.COLUMNS "
     "WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME IN ({tables}) ORDER BY TABLE_NAME, ORDINAL_POSITION"
 )
 _KEYS = (
@@ -166,9 +167,9 @@ class SchemaWatcher:
 
 
 def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> Column:
-    """A column from its row: name, type, full type, nullable, collation, precision, scale, datetime precision, extra,
-    has a default."""
-    name, kind, full, nullable, collation, precision, scale, fraction, extra, has_default = row
+    """A column from its row: name, type, full type, nullable, collation, length, precision, scale, datetime precision,
+    extra, has a default."""
+    name, kind, full, nullable, collation, length, precision, scale, fraction, extra, has_default = row
     unsigned = "unsigned" in full
     generated = "GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper()
     increments = "auto_increment" in extra.lower()
@@ -179,6 +180,7 @@ def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None
         unsigned=unsigned,
         nullable=nullable == "YES",
         collation=collation,
+        length=length or 0,
         pads=collation is None or not ("_nopad_" in collation or "_0900_" in collation),
         auto_increment=increments,
         generated=generated,

@@ -16,6 +16,7 @@ from router.config.findings import Finding, Loc, did_you_mean
 from router.config.models import RouterConfig, User
 from router.config.shard_checks import check_schema_shards
 from router.config.values import Address
+from router.wire.ed25519 import parse_ed25519
 from router.wire.scramble import parse_sha2_crypt
 
 _NATIVE_HASH = re.compile(r"\*[0-9A-Fa-f]{40}\Z")
@@ -161,7 +162,7 @@ def _passwords(loc: Loc, user: User) -> Iterator[Finding]:
         yield Finding(
             (*loc, "password_hash"),
             "is neither a native hash (* and 40 hexadecimal digits) nor a caching_sha2_password hash "
-            "($A$005$ and 63 characters); `router hash-password` makes one",
+            "($A$005$ and 63 characters) nor an ed25519 key (43 characters); `router hash-password` makes one",
         )
     if user.backend is None or user.backend.password is None:
         yield Finding(
@@ -173,14 +174,16 @@ def _passwords(loc: Loc, user: User) -> Iterator[Finding]:
 
 
 def is_password_hash(text: str) -> bool:
-    """Whether ``text`` has the form of a stored native or caching_sha2_password hash."""
+    """Whether ``text`` has the form of a stored native or caching_sha2_password hash, or of an ed25519 key."""
     if _NATIVE_HASH.match(text):
         return True
-    try:
-        parse_sha2_crypt(text)
-    except ValueError:
-        return False
-    return True
+    for parse in (parse_sha2_crypt, parse_ed25519):
+        try:
+            parse(text)
+        except ValueError:
+            continue
+        return True
+    return False
 
 
 def _unknown_group(loc: Loc, group: str, names: Names) -> Iterator[Finding]:

@@ -224,7 +224,8 @@ class User(Mapping):
     )
     password_hash: SecretStr | None = Field(
         default=None,
-        description="Instead of `password`: a stored hash, native `*…` or caching_sha2_password `$A$…`, in quotes. "
+        description="Instead of `password`: a stored hash, native `*…`, caching_sha2_password `$A$…` or MariaDB's "
+        "ed25519 key (43 characters), in quotes. "
         "Needs `backend.password`, because nobody can log in to a server with a hash.",
     )
     backend: BackendCredential | None = Field(default=None, description="Account on the servers; default: the same.")

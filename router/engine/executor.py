@@ -16,7 +16,6 @@ from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
-from router.backend.reset import query
 from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.failure import after_loss
@@ -31,6 +30,7 @@ from router.errors import BackendError, ConnectionLost, MySQLError
 from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.wire.attributes import without_attributes
 from router.wire.framing import frame as framed
 from router.wire.scanner import CURSOR, PREPARE, QUERY
 
@@ -85,7 +85,7 @@ class Executor:
         self.user = user
         self.shape = shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
-        self.statements = Statements(session)
+        self.statements = Statements(session, shape)
         # The statement whose EXECUTE, FETCH or RESET is running; the plan of one that is being prepared.
         self._statement: Statement | None = None
         self._preparing: Relay | None = None
@@ -167,9 +167,9 @@ class Executor:
 
     @property
     def _text(self) -> bytes:
-        """The command with the SQL in it."""
+        """The command with the SQL in it, and nothing in front of it."""
         statement = self._statement
-        return self._frame if statement is None else statement.text.frame
+        return without_attributes(self._frame, self.shape) if statement is None else statement.text.frame
 
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
@@ -237,7 +237,7 @@ class Executor:
         commands = backend.adapt(
             None if leaves else self._at_home(self._schema), session.wanted(backend.variables, plan.facts)
         )
-        commands.extend(query(sql) for sql in also)
+        commands.extend(map(backend.query, also))
         if not commands:
             self._send(plan, backend)
         elif plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE):
@@ -259,16 +259,15 @@ class Executor:
     @property
     def _schema(self) -> str | None:
         """Where the command is to run."""
-        if (database := self._running().database) is not None:
-            return database
         current = self.session.schema
-        return current if self._statement is None else self._statement.schema(current)
+        own = current if self._statement is None else self._statement.schema(current)
+        return self._running().database or own
 
     def _at_home(self, schema: str | None) -> str | None:
         """The schema, if it lives in the group of the statement; if not, the statement names its own."""
-        if (database := self._running().database) is not None:
-            return database
-        return schema if schema is not None and self._services.group_of(schema) == self._running().group else None
+        plan = self._running()
+        home = schema is not None and self._services.group_of(schema) == plan.group
+        return plan.database or (schema if home else None)
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
         backend = self._backend
@@ -300,7 +299,7 @@ class Executor:
         past = look.last_on
         self._conclude(backend, keep=True)
         look.last_on = past
-        if warnings := look.shown(self._frame):
+        if warnings := look.shown(self._text):
             self.forward(warnings)
             self._finish()
         else:
@@ -360,8 +359,7 @@ class Executor:
             self._backend = look.last_on = None
             server.pool.release(connection)
         self._plan = self._statement = None
-        if not look.asking:
-            self._client.finished()
+        self._done()
 
     def _settle(self, connection: BackendConnection) -> None:
         plan = self._running()
@@ -450,8 +448,8 @@ class Executor:
         return True
 
     def _unblocked(self) -> None:
-        if self.ready and not self._closed:
-            self._client.finished()
+        if self.ready and self._look.owed and not self._closed:
+            self._done()
 
     # -- failures ----------------------------------------------------------------------------------------------
 
@@ -493,8 +491,6 @@ class Executor:
         if server is not None:
             server.pool.discard(connection)
 
-    # -- endings -----------------------------------------------------------------------------------------------
-
     def _answer(self, error: MySQLError, *, close: bool = False, origin: str = "router") -> None:
         self._services.counters.errors[origin, error.code] += 1
         if self._statement is not None:
@@ -504,8 +500,12 @@ class Executor:
 
     def _finish(self) -> None:
         self._plan = self._statement = None
-        self._frame = b""
-        if not self._look.asking:
+        self._done()
+
+    def _done(self) -> None:
+        """The next command may come, once all that was to be asked has been answered."""
+        self._look.owed = self._look.asking > 0
+        if not self._look.owed:
             self._client.finished()
 
     def _running(self) -> Relay:
@@ -558,9 +558,9 @@ class Executor:
         self.statements.clear()
         self.session.reset()
 
-    def pinged(self) -> None:
-        """COM_PING was answered without a server: as a statement, it affects no rows."""
-        self._look.past = (0, None, self._look.past[2])
+    def answered_elsewhere(self, *, read: bool, warned: bool = False) -> None:
+        """Without this executor: a read by other connections, or a COM_PING, which affects no rows."""
+        self._look.elsewhere(read=read, warned=warned)
 
     def leave(self) -> None:
         """Give the held connection back, reset if it carries state."""

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.reset import query
 from router.cluster.topology import Server
 from router.engine import questions
 from router.session.state import SessionState
@@ -85,7 +84,7 @@ class LookBack:
     that knows LAST_INSERT_ID(), while ``SessionState.last_insert_id`` is None; ``firm`` whether what stands behind it
     ``matters``; ``asks`` whether this session has ever asked for counts: it will again, and its writes are then worth
     as much patience as warnings. ``past`` is what is known without a connection. ``asking`` counts the router's
-    own questions under way; ``answered`` is called after each.
+    own questions under way; ``answered`` is called after each; ``owed``: the client waits for the last.
     """
 
     __slots__ = (
@@ -100,6 +99,7 @@ class LookBack:
         "firm",
         "knows",
         "last_on",
+        "owed",
         "past",
     )
 
@@ -115,6 +115,7 @@ class LookBack:
         self.asking = 0
         self.asks = False
         self.past = NOTHING
+        self.owed = False
         self._counted_rows = False  # the last statement was SQL_CALC_FOUND_ROWS, on the lingering connection
 
     def keep(self, connection: BackendConnection, server: Server, *, firm: bool) -> None:
@@ -179,6 +180,14 @@ class LookBack:
         """As ``ran``, for a proven read that left nothing behind."""
         warnings = self.past[2]
         self.past = (-1, None, warnings) if warnings != b"" and self.outlasts(facts) else AFTER_READ
+
+    def elsewhere(self, *, read: bool, warned: bool) -> None:
+        """A proven read has been answered by other connections, perhaps with warnings, or a ping by nobody."""
+        if not read:
+            self.past = (0, None, self.past[2])
+            return
+        self.last_on = None
+        self.past = (-1, None, None) if warned else AFTER_READ
 
     def ran(self, connection: BackendConnection, facts: StatementFacts, command: bytes) -> None:
         """A statement has ended on ``connection``: may LAST_INSERT_ID() have changed? What is left of it?"""
@@ -309,7 +318,7 @@ class LookBack:
             self.asking -= 1
             self._answered()
 
-        connection.send(Capture(done, lambda error: ended(server.pool.discard)), query(sql))
+        connection.send(Capture(done, lambda error: ended(server.pool.discard)), connection.query(sql))
 
     def _reclaim(self) -> None:
         """The pool has other sessions waiting."""

@@ -84,8 +84,9 @@ def single_row(answer: bytes) -> list[bytes | None]:
     if first is None or not first.payload or first.payload[0] >= 0xFB:
         raise ProtocolError("no result set where one row was expected")
     columns = first.payload[0]
-    for _ in range(columns):
-        decoder.next_packet()
+    if first.payload[1:] != b"\0":  # the definitions have not been left out
+        for _ in range(columns):
+            decoder.next_packet()
     packet = decoder.next_packet()
     if packet is not None and packet.payload[:1] == b"\xfe":  # EOF behind the columns
         packet = decoder.next_packet()

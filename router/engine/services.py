@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from router.cluster.topology import Server, Topology
+from router.engine.admission import Admission
 from router.errors import MySQLError
 from router.metrics import Counters
 
@@ -41,14 +42,15 @@ class Services:
     """What all sessions share below the frontend.
 
     ``suspect`` tells the monitor that a server failed a session. ``group_of`` gives the group where a schema lives.
-    ``set_names`` remembers what a literal SET NAMES
-    does on a server: (server version and default collation, text) → the three charset variables.
+    ``admission`` lets statements on several shards in. ``set_names`` remembers what a literal SET NAMES does on a
+    server: (server version and default collation, text) → the three charset variables.
     """
 
     topology: Topology
     counters: Counters
     suspect: Callable[[Server], None]
     group_of: Callable[[str | None], str]
+    admission: Admission
     set_names: dict[tuple[str, bytes] | None, tuple[str, str, str]] = field(default_factory=dict)
 
     def server_refused(self, error: bytes) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.reset import query
 from router.engine import questions
 from router.engine.services import Services
 from router.errors import ConnectionLost
@@ -91,7 +90,7 @@ class Settling:
             elif self._facts is not None:
                 self._synchronise(connection, self._facts)
 
-        self._ask(connection, query(questions.values_of(names)), answered)
+        self._ask(connection, connection.query(questions.values_of(names)), answered)
 
     def _ask(
         self, connection: BackendConnection, question: bytes, answered: Callable[[bytes, bytes | None], None]
@@ -132,7 +131,7 @@ class Settling:
                 names[question] = (client, results, collation)
             self._charset_is(connection, (client, results, collation))
 
-        connection.send(Capture(done, self._connection_lost), query(questions.ASK_CHARSET))
+        connection.send(Capture(done, self._connection_lost), connection.query(questions.ASK_CHARSET))
 
     def _charset_is(self, connection: BackendConnection, charset: tuple[str, str, str]) -> None:
         self._session.charset_is(*charset)

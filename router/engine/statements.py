@@ -7,17 +7,28 @@ and long data (kept here until the statement runs).
 Layout of COM_STMT_EXECUTE (MySQL internals manual)::
 
     command 1, statement id 4, flags 1, iterations 4, [NULL bitmap (n+7)/8, types follow 1, [types 2n], values]
+
+MariaDB's COM_STMT_BULK_EXECUTE, one execution for many rows::
+
+    command 1, statement id 4, flags 2, [types 2n], rows
+
+With query attributes (``wire/attributes.py``), a count stands in front of the bitmap and a name behind each type; the
+values behind the statement's own are the attributes.
 """
 
 from __future__ import annotations
 
 from router.backend.derivation import Derived, derive
 from router.backend.statements import ServerStatement, StatementText
+from router.errors import ProtocolError
 from router.planner.plan import Relay
 from router.session.state import SessionState
 from router.sql.facts import PinReason, StatementKind
-from router.wire.constants import MAX_PAYLOAD, Command, ServerStatus
+from router.wire.attributes import parameter_count, pull_named_types
+from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
+from router.wire.errcodes import ErrorCode
 from router.wire.framing import frame as framed
+from router.wire.framing import unframed
 from router.wire.scanner import ResponseScanner
 
 # A client that opens more than a server would let all clients together has lost count.
@@ -27,8 +38,13 @@ LAST_PREPARED = 0xFFFFFFFF
 
 _HEADER = 4
 _FLAGS = 9
+_BULK_ROWS = 11
+_BULK_TYPES = 0x80
 _BITMAP = 14
 _CURSOR_TYPES = 0x07
+_BULK = int(Command.STMT_BULK_EXECUTE)
+_EXECUTE = frozenset({int(Command.STMT_EXECUTE), _BULK})
+_MALFORMED = ErrorCode.MALFORMED_PACKET.to_bytes(2, "little")
 _CURSOR_EXISTS = int(ServerStatus.CURSOR_EXISTS)
 _LAST_ROW_SENT = int(ServerStatus.LAST_ROW_SENT)
 
@@ -37,7 +53,10 @@ class Statement:
     """A statement the client has prepared; ``plan`` is where it runs, ``cursor`` whether one is open."""
 
     __slots__ = (
+        "_before",
         "_derives",
+        "_flag",
+        "_named",
         "cursor",
         "derived",
         "id",
@@ -51,11 +70,24 @@ class Statement:
     )
 
     def __init__(
-        self, statement_id: int, plan: Relay, text: StatementText, parameters: int, *, derives: bool = False
+        self,
+        statement_id: int,
+        plan: Relay,
+        text: StatementText,
+        parameters: int,
+        *,
+        derives: bool = False,
+        named: bool = False,
     ) -> None:
-        """``derives``: its server is one where executions leave something behind (``derivation``)."""
+        """``derives``: its server is one where executions leave something behind (``derivation``).
+
+        ``named``: the client and its connections have query attributes.
+        """
         self.id = statement_id
         self._derives = derives
+        self._before: tuple[ServerStatement, bytes | None, Derived, bytes | None, Derived] | None = None
+        self._named = named
+        self._flag = _BITMAP + (parameters + 7) // 8
         self.derived: Derived = None
         self.plan = plan
         self.text = text
@@ -90,24 +122,24 @@ class Statement:
 
     def fits(self, server: ServerStatement, frame: bytes) -> bool:
         """Whether ``server`` would run ``frame`` as a statement of this session's own, whoever used it before."""
-        if self.parameters == 0 or server.types is None or frame[4] != Command.STMT_EXECUTE:
+        if self.parameters == 0 or server.types is None or frame[4] not in _EXECUTE:
             return True
-        at = self._flag_at()
-        if len(frame) <= at:
+        bound = self._bound(frame)
+        if bound is None:
             return True
-        types = frame[at + 1 : at + 1 + 2 * self.parameters] if frame[at] == 1 else self.types
+        _, nulls, types = bound
+        types = self.types if types is None else types
         if types is None:
             return False  # never with types that another session has sent
         if not self._derives or server.derived is self.derived:
             return True
-        nulls = frame[_BITMAP:at]
         return derive(server.derived, types, nulls) == derive(self.derived, types, nulls)
 
     def command(self, frame: bytes, server: ServerStatement) -> bytes:
         """What the server is to get for the client's ``frame`` (EXECUTE, FETCH or RESET of this statement)."""
         server_id = server.id.to_bytes(4, "little")
         out = frame[:5] + server_id + frame[9:]
-        if frame[4] != Command.STMT_EXECUTE:
+        if frame[4] not in _EXECUTE:
             return out
         if self.parameters:
             out = self._with_types(out, server)
@@ -116,37 +148,83 @@ class Statement:
             return b"".join((*data, out))
         return out
 
-    def _flag_at(self) -> int:
-        return _BITMAP + (self.parameters + 7) // 8
+    def _bound(self, frame: bytes) -> tuple[int, bytes, bytes | None] | None:
+        """What an EXECUTE says of its parameters: (offset of "types follow", NULL bitmap, types if they follow).
+
+        None when it is malformed: the server says how.
+        """
+        if frame[4] == _BULK:
+            end = _BULK_ROWS + 2 * self.parameters
+            return _FLAGS, b"", frame[_BULK_ROWS:end] if frame[_FLAGS] & _BULK_TYPES else None
+        if self._named:
+            return self._bound_by_name(frame)
+        at = self._flag
+        if len(frame) <= at:
+            return None
+        return at, frame[_BITMAP:at], frame[at + 1 : at + 1 + 2 * self.parameters] if frame[at] else None
+
+    def _bound_by_name(self, frame: bytes) -> tuple[int, bytes, bytes | None] | None:
+        if len(frame) > MAX_PAYLOAD:
+            frame = frame[:_HEADER] + unframed(frame)
+        own = 2 * self.parameters
+        try:
+            count, bitmap = parameter_count(frame, _BITMAP)
+            at = bitmap + (count + 7) // 8
+            if len(frame) <= at or count < self.parameters:
+                return None
+            if frame[at]:
+                return at, frame[bitmap:at], pull_named_types(frame, at + 1, count)[0][:own]
+        except ProtocolError:
+            return None
+        return (at, frame[bitmap:at], None) if count == self.parameters else None
 
     def _with_types(self, frame: bytes, server: ServerStatement) -> bytes:
-        at = self._flag_at()
-        if len(frame) <= at:
-            return frame  # malformed: the server says how
+        bound = self._bound(frame)
+        self._before = None
+        if bound is None:
+            return frame
+        at, nulls, types = bound
         known = server.types
-        if frame[at] == 1:
-            self.types = frame[at + 1 : at + 1 + 2 * self.parameters]
+        self._before = (server, known, server.derived, self.types, self.derived)
+        if types is not None:
+            self.types = types
         if self.types is None:
             return frame
         server.types = self.types
         if self._derives:
-            nulls = frame[_BITMAP:at]
             self.derived, server.derived = (derive(it.derived, self.types, nulls) for it in (self, server))
-        if frame[at] == 1 or self.types == known:
+        if types is not None or self.types == known:
             return frame
+        if frame[4] == _BULK:
+            end = _BULK_ROWS
+            given = bytes([frame[_FLAGS] | _BULK_TYPES, frame[_FLAGS + 1]]) + self.types
+        elif self._named:  # names last for one execution
+            end = at + 1
+            given = b"\x01" + b"".join(self.types[pos : pos + 2] + b"\0" for pos in range(0, len(self.types), 2))
+        else:
+            end = at + 1
+            given = b"\x01" + self.types
         if len(frame) <= MAX_PAYLOAD:
-            return framed(frame[_HEADER:at] + b"\x01" + self.types + frame[at + 1 :], 0)
-        payload = _unframed(frame)
-        return framed(payload[: at - _HEADER] + b"\x01" + self.types + payload[at - _HEADER + 1 :], 0)
+            return framed(frame[_HEADER:at] + given + frame[end:], 0)
+        payload = unframed(frame)
+        return framed(payload[: at - _HEADER] + given + payload[end - _HEADER :], 0)
+
+    def never_bound(self) -> None:
+        """The server has refused the last EXECUTE as malformed, before it looked at types and values."""
+        if self._before is not None:
+            server, types, derived, self.types, self.derived = self._before
+            server.types, server.derived = types, derived
+            self._before = None
 
 
 class Statements:
-    """All open statements of one session."""
+    """All open statements of one session, whose connections are of ``shape``."""
 
-    __slots__ = ("_last", "_next", "_session", "by_id")
+    __slots__ = ("_last", "_named", "_next", "_session", "by_id")
 
-    def __init__(self, session: SessionState) -> None:
+    def __init__(self, session: SessionState, shape: int = 0) -> None:
         self._session = session
+        self._named = bool(shape & Capability.QUERY_ATTRIBUTES)
         self._next = 1
         self._last: Statement | None = None
         self.by_id: dict[int, Statement] = {}
@@ -163,7 +241,7 @@ class Statements:
     def opened(self, plan: Relay, text: StatementText, parameters: int) -> Statement:
         """The client has prepared a statement."""
         derives = self._session.profile.flavor == "mysql"
-        statement = Statement(self._next, plan, text, parameters, derives=derives)
+        statement = Statement(self._next, plan, text, parameters, derives=derives, named=self._named)
         self.by_id[statement.id] = self._last = statement
         self._next = self._next % (LAST_PREPARED - 1) + 1
         while self._next in self.by_id:
@@ -198,6 +276,8 @@ class Statements:
         """
         statement.forget_long_data()
         if outcome.error is not None:
+            if outcome.error[1:3] == _MALFORMED:
+                statement.never_bound()
             return
         had = statement.cursor
         if had and not outcome.warnings:
@@ -227,14 +307,3 @@ def id_of(payload: bytes) -> int:
 def wants_cursor(frame: bytes) -> bool:
     """Whether an EXECUTE asks the server to keep the rows for FETCH."""
     return bool(frame[_FLAGS] & _CURSOR_TYPES)
-
-
-def _unframed(frame: bytes) -> bytes:
-    """The payload of a command of several packets."""
-    parts = []
-    at = 0
-    while at < len(frame):
-        size = int.from_bytes(frame[at : at + 3], "little")
-        parts.append(frame[at + _HEADER : at + _HEADER + size])
-        at += _HEADER + size
-    return b"".join(parts)

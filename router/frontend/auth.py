@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from router.backend.connector import BackendUser
 from router.config.models import RouterConfig, User
 from router.config.values import is_within
+from router.wire.ed25519 import parse_ed25519
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Credential
 from router.wire.scramble import sha2_digest
@@ -103,6 +104,8 @@ def _credential(config: User) -> Credential:
     stored = config.password_hash.get_secret_value()
     if stored.startswith("*"):
         return Credential(native_hash=bytes.fromhex(stored[1:]), require_tls=require_tls)
+    if not stored.startswith("$"):
+        return Credential(ed25519_key=parse_ed25519(stored), require_tls=require_tls)
     return Credential(sha2_crypt=stored, require_tls=require_tls)
 
 

@@ -12,11 +12,12 @@ router's own session (ping, reset, change user, kill).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from router.cluster.topology import Server
 from router.engine.executor import Executor
+from router.engine.scatter import Scatter
 from router.engine.services import Services
 from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.errors import MySQLError, ProtocolError
@@ -25,10 +26,11 @@ from router.frontend.connection import ClientConnection
 from router.planner.binding import TextValues, bind
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
-from router.planner.plan import Local, Plan, Refused, Relay, Role, Sharded
+from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import StatementKind
+from router.wire.attributes import sql_start
 from router.wire.charset import python_codec
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnType, Command, ServerStatus
@@ -42,9 +44,12 @@ _EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
 _STATE_COLUMNS = ("name", "value")
 _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
+# Variables that mean a statement as a whole, which no shard sees.
+_ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
 # Command byte and statement id; with flags and iterations.
 _STATEMENT_HEAD = 5
 _EXECUTE_HEAD = 10
+_BULK_HEAD = 7
 
 
 @dataclass(slots=True)
@@ -64,6 +69,7 @@ class Dispatcher:
     __slots__ = (
         "_client",
         "_mode",
+        "_scatter",
         "_schema",
         "_scope",
         "_shared",
@@ -88,6 +94,7 @@ class Dispatcher:
         shape: int,
         host: str,
         address: str | None,
+        attributes: Mapping[str, str],
     ) -> None:
         self._client = client
         self._shared = shared
@@ -97,7 +104,9 @@ class Dispatcher:
         self.capabilities = capabilities
         self.host = host
         self.address = address
-        self.executor = Executor(client, session, account.backend, shape, shared.services)
+        user = account.backend.on_behalf_of(attributes, address)
+        self.executor = Executor(client, session, user, shape, shared.services)
+        self._scatter = Scatter(client, session, user, shared.services, capabilities, self._scattered)
         self.rescope()
 
     def rescope(self) -> None:
@@ -122,9 +131,9 @@ class Dispatcher:
         code = frames[4]
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
-            plan = self._scope.lookup(sql)
+            plan: Plan | Scattered = self._scope.lookup(sql)
             if isinstance(plan, Sharded):
-                plan = bind(plan, self._values(sql))
+                plan = self._bound(plan, sql)
             if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
             else:
@@ -142,11 +151,13 @@ class Dispatcher:
         try:
             run(self, frames, payload)
         except ProtocolError:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            self._malformed()
 
-    def _special(self, plan: Plan, frames: bytes) -> None:
+    def _special(self, plan: Plan | Scattered, frames: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
+            case Scattered():
+                self._scatter.run(plan, self.executor.key)
             case Relay():
                 if plan.facts.function:
                     self.executor.run(plan, frames, CURSOR, self.connection_id)
@@ -162,10 +173,25 @@ class Dispatcher:
                 else:
                     self._explain(plan)
 
-    def _values(self, sql: bytes) -> TextValues:
-        """The literals of a statement, for whoever has to know them."""
+    def _malformed(self) -> None:
+        stop = "." if self.session.profile.flavor == "mysql" else ""
+        self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
+
+    def _bound(self, plan: Sharded, sql: bytes) -> Relay | Refused | Scattered:
+        """The plan for the values of this statement."""
         session = self.session
-        return TextValues(sql, session.mode, python_codec(session.variables.values["character_set_client"]))
+        codec = python_codec(session.variables.values["character_set_client"])
+        bound = bind(plan, TextValues(sql, session.mode, codec), sql)
+        if isinstance(bound, Scattered) and (
+            session.holds or not session.autocommit or not _ALONE.isdisjoint(session.variables.values)
+        ):
+            return plan.refused
+        return bound
+
+    def _scattered(self, warned: bool) -> None:
+        """A statement on several shards has been answered; nothing of it is left on any connection."""
+        self.executor.answered_elsewhere(read=True, warned=warned)
+        self._client.finished()
 
     def _refuse(self, error: MySQLError) -> None:
         self._shared.services.counters.errors["router", error.code] += 1
@@ -173,9 +199,9 @@ class Dispatcher:
 
     def _explain(self, plan: Local) -> None:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
-        target = self._scope.lookup(plan.sql)
+        target: Plan | Scattered = self._scope.lookup(plan.sql)
         if isinstance(target, Sharded):
-            target = bind(target, self._values(plan.sql))
+            target = self._bound(target, plan.sql)
         server = self._server_of(target)
         name = None if server is None else server.name
         self._answer_rows(_EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
@@ -207,14 +233,14 @@ class Dispatcher:
             encode_text_result(
                 columns,
                 rows,
-                deprecate_eof=bool(self.capabilities & Capability.DEPRECATE_EOF),
+                capabilities=self.capabilities,
                 status=self.status,
                 warnings=0,
             )
         )
         self._client.finished()
 
-    def _server_of(self, plan: Plan) -> Server | None:
+    def _server_of(self, plan: Plan | Scattered) -> Server | None:
         if not isinstance(plan, Relay):
             return None
         group = self._shared.services.topology.groups[plan.group]
@@ -252,7 +278,7 @@ class Dispatcher:
         if self.executor.held:
             self._on_server(frames, b"DO 0", QUERY)
         else:
-            self.executor.pinged()
+            self.executor.answered_elsewhere(read=False)
             self._ok()
 
     def _init_db(self, frames: bytes, payload: bytes) -> None:
@@ -261,6 +287,16 @@ class Dispatcher:
 
     def _statistics(self, frames: bytes, payload: bytes) -> None:
         self._on_server(frames, b"SHOW STATUS", SINGLE)
+
+    def _refresh(self, frames: bytes, payload: bytes) -> None:
+        """``mysqladmin refresh`` and its like; a server that does not know the command says so."""
+        self._on_server(frames, b"FLUSH PRIVILEGES", QUERY)
+
+    def _debug(self, frames: bytes, payload: bytes) -> None:
+        self._on_server(frames, b"SHOW STATUS", QUERY)
+
+    def _process_info(self, frames: bytes, payload: bytes) -> None:
+        self._on_server(frames, b"SHOW PROCESSLIST", QUERY)
 
     def _field_list(self, frames: bytes, payload: bytes) -> None:
         table = payload[1:].split(b"\0", 1)[0]
@@ -301,8 +337,9 @@ class Dispatcher:
         statement = self._statement(payload, "mysqld_stmt_execute")
         if statement is None:
             return
-        if len(payload) < _EXECUTE_HEAD:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+        bulk = payload[0] == Command.STMT_BULK_EXECUTE
+        if len(payload) < (_BULK_HEAD if bulk else _EXECUTE_HEAD):
+            self._malformed()
         elif statement.long_size > self._client.max_packet:
             statement.forget_long_data()
             message = (
@@ -311,12 +348,22 @@ class Dispatcher:
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         else:
-            self.executor.execute(statement, frames, self.connection_id if statement.plan.special else None)
+            special = statement.plan.special and not bulk
+            self.executor.execute(statement, frames, self.connection_id if special else None)
+
+    def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
+        if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:
+            self._execute(frames, payload)
+        elif self.session.profile.flavor == "mysql":
+            self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
+        else:
+            message = "This command is not supported in the prepared statement protocol yet"
+            self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
 
     def _statement(self, payload: bytes, caller: str) -> Statement | None:
         """The statement a command is about; None when the client has been told that there is none."""
         if len(payload) < _STATEMENT_HEAD:
-            self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, "Malformed communication packet"))
+            self._malformed()
             return None
         statement_id = id_of(payload)
         statement = self.executor.statements.find(statement_id)
@@ -421,6 +468,7 @@ class Dispatcher:
         """KILL of this session by another."""
         if query_only:
             self.executor.kill_query()
+            self._scatter.kill()
         else:
             self._client.abort()
 
@@ -433,10 +481,12 @@ class Dispatcher:
     def paused(self) -> None:
         """The client reads slowly."""
         self.executor.client_paused()
+        self._scatter.client_paused()
 
     def resumed(self) -> None:
         """The client has caught up."""
         self.executor.client_resumed()
+        self._scatter.client_resumed()
 
     def file_data(self, data: bytes, complete: bool) -> None:
         """LOCAL INFILE bytes."""
@@ -450,6 +500,7 @@ class Dispatcher:
         """The client is gone."""
         self._shared.sessions.remove(self.connection_id)
         self.executor.client_lost()
+        self._scatter.cancel()
         self._shared.on_lost(self)
 
     def close(self) -> None:
@@ -466,11 +517,31 @@ class Dispatcher:
         return self._client
 
 
+class AttributesDispatcher(Dispatcher):
+    """The commands of a client that sends query attributes: they stand in front of the SQL of a COM_QUERY."""
+
+    __slots__ = ()
+
+    def command(self, frames: bytes, payload: bytes | None) -> None:
+        """Run one command; what is planned is its SQL, what is sent are its ``frames``."""
+        if frames[4] == _QUERY:
+            whole = frames[4:] if payload is None else payload
+            try:
+                payload = whole[:1] + whole[sql_start(whole) :]
+            except ProtocolError:
+                self._malformed()
+                return
+        super().command(frames, payload)
+
+
 _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.QUIT: Dispatcher._quit,
     Command.INIT_DB: Dispatcher._init_db,
     Command.FIELD_LIST: Dispatcher._field_list,
+    Command.REFRESH: Dispatcher._refresh,
     Command.STATISTICS: Dispatcher._statistics,
+    Command.PROCESS_INFO: Dispatcher._process_info,
+    Command.DEBUG: Dispatcher._debug,
     Command.PROCESS_KILL: Dispatcher._process_kill,
     Command.PING: Dispatcher._ping,
     Command.CHANGE_USER: Dispatcher._change_user,
@@ -479,6 +550,7 @@ _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.STMT_CLOSE: Dispatcher._close_statement,
     Command.STMT_RESET: Dispatcher._reset_statement,
     Command.STMT_FETCH: Dispatcher._fetch,
+    Command.STMT_BULK_EXECUTE: Dispatcher._bulk_execute,
     Command.SET_OPTION: Dispatcher._set_option,
     Command.RESET_CONNECTION: Dispatcher._reset_connection,
 }

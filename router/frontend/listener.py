@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import structlog
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.connector import SHAPE
+from router.backend.connector import FRAMING, SHAPE, BackendUser
 from router.backend.pool import Waiter
 from router.backend.reset import use_schema
 from router.backend.sockets import bind_unix_socket
@@ -23,16 +24,16 @@ from router.cluster.topology import Group
 from router.config.models import Listener, RouterConfig
 from router.engine import refusals
 from router.errors import BackendError, ConnectionLost
-from router.frontend.auth import Account, Directory, RsaKeyPair
+from router.frontend.auth import Directory, RsaKeyPair
 from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
-from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.dispatch import AttributesDispatcher, Dispatcher, Shared
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
 from router.session.state import SessionState
 from router.wire.compression import Compression, Zlib, Zstd
-from router.wire.constants import NONCE_SIZE, Capability
+from router.wire.constants import EXTENDED, NONCE_SIZE, Capability
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.handshake import Login
 from router.wire.scramble import CACHING_SHA2, NATIVE_PASSWORD
@@ -42,6 +43,8 @@ log = structlog.get_logger(__name__)
 # A schema that a server has accepted is not asked for again at the next login, for this many seconds.
 _SCHEMA_MEMORY = 30.0
 _BACKLOG = 1024
+# Only where every server is known to have it: what a client then sends cannot be translated for one that has not.
+_IF_ALL_OFFER = FRAMING & ~Capability.DEPRECATE_EOF
 # SQL cannot be written in these.
 _NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
@@ -156,11 +159,14 @@ class Frontend:
         capabilities = CAPABILITIES
         if profile.flavor == "mariadb":
             capabilities &= ~Capability.ZSTD_COMPRESSION_ALGORITHM  # a bit that means nothing there
-        if all(
-            server.profile is None or server.profile.capabilities & Capability.DEPRECATE_EOF
-            for server in self._shared.services.topology.servers()
-        ):
+        profiles = [server.profile for server in self._shared.services.topology.servers()]
+        if all(known is None or known.capabilities & Capability.DEPRECATE_EOF for known in profiles):
             capabilities |= Capability.DEPRECATE_EOF
+        for capability in _IF_ALL_OFFER:
+            if all(known is not None and known.capabilities & capability for known in profiles):
+                capabilities |= capability
+        if capabilities >> EXTENDED:
+            capabilities &= ~Capability.LONG_PASSWORD  # or clients take the extension for reserved bytes
         collation_id = next(
             (number for number, (name, _) in profile.collations.items() if name == profile.collation and number < 256),
             255 if profile.flavor == "mysql" else 45,
@@ -169,7 +175,7 @@ class Frontend:
         plugin = NATIVE_PASSWORD if profile.flavor == "mariadb" else CACHING_SHA2
         return profile.version, int(capabilities), collation_id, plugin
 
-    def _prepare(self, account: Account, schema: str | None, login: Login) -> asyncio.Future[None] | None:
+    def _prepare(self, user: BackendUser, schema: str | None, login: Login) -> asyncio.Future[None] | None:
         """Ask a server whether the schema of a login exists, unless it said so a moment ago."""
         if self._stopping:
             raise mysql_error(ErrorCode.SERVER_SHUTDOWN, "Server shutdown in progress")
@@ -179,7 +185,7 @@ class Frontend:
             raise mysql_error(ErrorCode.WRONG_VALUE_FOR_VAR, message)
         if schema is None:
             return None
-        known = self._schemas.get((account.backend.name, schema))
+        known = self._schemas.get((user.name, schema))
         if known is not None and monotonic() - known < _SCHEMA_MEMORY:
             return None
         group = self._shared.services.topology.groups[self._catalog.group_of(schema)]
@@ -197,7 +203,7 @@ class Frontend:
             def done(payload: bytes, error: bytes | None) -> None:
                 if error is None:
                     connection.schema = schema
-                    self._schemas[account.backend.name, schema] = monotonic()
+                    self._schemas[user.name, schema] = monotonic()
                     pool.release(connection)
                     if not verdict.done():
                         verdict.set_result(None)
@@ -212,12 +218,12 @@ class Frontend:
 
             connection.send(Capture(done, lost), use_schema(schema))
 
-        key = (account.backend.name, login.capabilities & int(SHAPE), True)
+        key = (user.name, login.capabilities & int(SHAPE), True)
         connection = pool.take(key)
         if connection is not None:
             granted(connection)
         else:
-            pool.wait(Waiter(key, account.backend, granted, failed))
+            pool.wait(Waiter(key, user, granted, failed))
         return verdict
 
     # -- sessions ----------------------------------------------------------------------------------------------
@@ -237,7 +243,8 @@ class Frontend:
             welcome.schema,
             ignore_space=bool(welcome.login.capabilities & Capability.IGNORE_SPACE),
         )
-        dispatcher = Dispatcher(
+        attributes = welcome.login.capabilities & Capability.QUERY_ATTRIBUTES
+        dispatcher = (AttributesDispatcher if attributes else Dispatcher)(
             client,
             self._shared,
             welcome.account,
@@ -247,6 +254,7 @@ class Frontend:
             shape=welcome.login.capabilities & int(SHAPE),
             host=welcome.client_host,
             address=welcome.client_address,
+            attributes=welcome.login.attributes,
         )
         client.start(dispatcher)
         transport.set_protocol(client)  # type: ignore[arg-type]
@@ -267,14 +275,15 @@ class Frontend:
     def change_user(self, dispatcher: Dispatcher, payload: bytes) -> None:
         """COM_CHANGE_USER: the session ends, and its connection goes through the door again."""
         welcome = self._welcomes.pop(dispatcher.connection_id)
+        schema = dispatcher.session.schema
         dispatcher.executor.reset()
-        dispatcher.account.leave()
         self._shared.sessions.remove(dispatcher.connection_id)
         transport = dispatcher.client.transport
         transport.pause_reading()
         login = LoginConnection(welcome.door, unix=welcome.client_address is None)
         transport.set_protocol(login)
-        login.change_user(transport, welcome, payload)
+        forgiving = dispatcher.session.profile.flavor == "mariadb"
+        login.change_user(transport, replace(welcome, schema=schema), payload, forgiving=forgiving)
 
     def sweep(self, now: float) -> None:
         """Disconnect clients that have been silent for ``limits.idle_timeout``, or their own wait_timeout."""

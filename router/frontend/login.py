@@ -13,12 +13,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import cast
 
 import structlog
 
+from router.backend.connector import BackendUser
 from router.config.values import is_within
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account, Directory, RsaKeyPair
@@ -35,6 +36,11 @@ log = structlog.get_logger(__name__)
 
 # The largest packet of a login: names, a scramble, attributes.
 _MAX_LOGIN_PACKET = 1 << 16
+# MariaDB: seconds that a wrong change of user takes, and how many a client has.
+_PENANCE = 1.0
+_MAX_FAILURES = 3
+# A client that breaks the protocol is not understood any more.
+_UNFORGIVABLE = (ErrorCode.HANDSHAKE, ErrorCode.NET_PACKETS_OUT_OF_ORDER, ErrorCode.NET_PACKET_TOO_LARGE)
 
 CAPABILITIES = (
     Capability.LONG_PASSWORD
@@ -74,6 +80,7 @@ class Welcome:
     connection_id: int
     handshake: ServerHandshake
     door: Door
+    failures: int = 0  # to change the user
 
 
 @dataclass(slots=True)
@@ -97,7 +104,7 @@ class Door:
     decoy: bytes
     next_id: Callable[[], int]
     full: Callable[[], bool]
-    prepare: Callable[[Account, str | None, Login], asyncio.Future[None] | None]
+    prepare: Callable[[BackendUser, str | None, Login], asyncio.Future[None] | None]
     enter: Callable[[asyncio.Transport, Welcome], int]
     leave: Callable[[], None]
 
@@ -121,6 +128,10 @@ class LoginConnection(asyncio.BufferedProtocol):
         self._over = False
         self._proxy: ProxyHeader | None = None
         self._inside = False
+        # Who the client is while it changes; whether it may stay so when it is refused.
+        self._old: Welcome | None = None
+        self._failures = 0
+        self._forgiving = False
 
     # -- asyncio protocol --------------------------------------------------------------------------------------
 
@@ -230,8 +241,16 @@ class LoginConnection(asyncio.BufferedProtocol):
             self._door.counters.connections["aborted"] += 1
         self._end()
 
-    def change_user(self, transport: asyncio.Transport, welcome: Welcome, payload: bytes) -> None:
-        """COM_CHANGE_USER (``payload``): the logged-in client of ``welcome`` proves itself again, as somebody else."""
+    def change_user(
+        self, transport: asyncio.Transport, welcome: Welcome, payload: bytes, *, forgiving: bool = False
+    ) -> None:
+        """COM_CHANGE_USER (``payload``): the logged-in client of ``welcome`` proves itself again, as somebody else.
+
+        ``forgiving``: as in MariaDB, a refusal takes a second and leaves the client who it was; but not for ever.
+        """
+        self._old = welcome
+        self._failures = welcome.failures
+        self._forgiving = forgiving
         self._transport = transport
         self._inside = True
         self._handshake = welcome.handshake
@@ -240,7 +259,8 @@ class LoginConnection(asyncio.BufferedProtocol):
         self._connection_id = welcome.connection_id
         self._timer = asyncio.get_running_loop().call_later(self._door.timeout, self._timed_out)
         transport.resume_reading()
-        self._apply(self._handshake.change_user(payload, 0, self._door.nonce()))
+        tired = forgiving and welcome.failures >= _MAX_FAILURES
+        self._apply(self._handshake.change_user(payload, 0, self._door.nonce(), tired=tired))
 
     # -- effects -----------------------------------------------------------------------------------------------
 
@@ -248,6 +268,12 @@ class LoginConnection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None:
             return
+        match effects:
+            case [Send(data), Refused(error, cause)] if self._forgiving and error.code not in _UNFORGIVABLE:
+                transport.pause_reading()
+                self._count(error, cause)
+                asyncio.get_running_loop().call_later(_PENANCE, self._go_on, data)
+                return
         for effect in effects:
             match effect:
                 case Send(data):
@@ -261,11 +287,28 @@ class LoginConnection(asyncio.BufferedProtocol):
                 case Refused(error, cause):
                     self._denied(error, cause)
 
-    def _denied(self, error: MySQLError, cause: str) -> None:
+    def _count(self, error: MySQLError, cause: str) -> None:
         counters = self._door.counters
         counters.connections["denied"] += 1
         counters.auth_failures[cause if error.code == ErrorCode.ACCESS_DENIED else f"error {error.code}"] += 1
         log.info("login refused", host=self._host, code=error.code, cause=cause)
+
+    def _go_on(self, refusal: bytes) -> None:
+        """The client hears that it cannot be somebody else, and goes on in a new session of its own."""
+        transport, handshake, old = self._transport, self._handshake, self._old
+        if self._over or transport is None or transport.is_closing() or handshake is None or old is None:
+            return
+        handshake.resume()
+        self._old = None
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._door.enter(transport, replace(old, failures=old.failures + 1))
+        transport.write(refusal)
+        transport.resume_reading()
+
+    def _denied(self, error: MySQLError, cause: str) -> None:
+        self._count(error, cause)
         self._over = True
         self._end()
         if self._transport is not None:
@@ -301,9 +344,10 @@ class LoginConnection(asyncio.BufferedProtocol):
             schema = login.database or account.default_schema
             if schema is not None:
                 account.check_schema(schema, self._host)
-            if (pending := door.prepare(account, schema, login)) is not None:
+            user = account.backend.on_behalf_of(login.attributes, self._address)
+            if (pending := door.prepare(user, schema, login)) is not None:
                 await pending
-            account.enter()
+            self._exchange(account)
         except MySQLError as error:
             self._refuse(error, "admission")
             return
@@ -314,10 +358,25 @@ class LoginConnection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         door.counters.connections["accepted"] += 1
-        welcome = Welcome(login, account, schema, self._host, self._address, self._connection_id, handshake, door)
+        here = (self._host, self._address, self._connection_id)
+        welcome = Welcome(login, account, schema, *here, handshake, door, self._failures)
         status = door.enter(self._transport, welcome)
         self._transport.write(handshake.welcome(status))
         self._transport.resume_reading()
+
+    def _exchange(self, account: Account) -> None:
+        """Take a place of ``account``, for that of who the client was. Raises MySQLError when there is none."""
+        old = self._old
+        if old is None:
+            account.enter()
+            return
+        old.account.leave()
+        try:
+            account.enter()
+        except MySQLError:
+            old.account.enter()
+            raise
+        self._old = None
 
     def _refuse(self, error: MySQLError, cause: str) -> None:
         if self._handshake is not None and not self._over:
@@ -341,6 +400,9 @@ class LoginConnection(asyncio.BufferedProtocol):
             self._timer.cancel()
             self._timer = None
         self._handshake = None
+        if self._old is not None:
+            self._old.account.leave()
+            self._old = None
         if self._inside:
             self._inside = False
             self._door.leave()

@@ -6,7 +6,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from router.planner.keys import Value
-from router.planner.plan import Refused, Relay, Sharded
+from router.planner.merging import Scatter
+from router.planner.plan import Refused, Relay, Scattered, Sharded
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Values
 from router.sql.facts import Reason
 from router.sql.fingerprint import literals
@@ -73,13 +74,39 @@ def _negated(value: Value) -> Value:
     raise Unplaced
 
 
-def bind(plan: Sharded, values: Values) -> Relay | Refused:
-    """The plan of this execution."""
+def bind(plan: Sharded, values: Values, sql: bytes) -> Relay | Refused | Scattered:
+    """The plan of this execution; ``sql`` is the statement's text."""
     try:
         found = _shard(plan, values)
     except Misplaced as error:
         return _misplaced(plan, error)
-    return plan.refused if found is None else plan.relays[found]
+    if found is not None:
+        return plan.relays[found]
+    return plan.refused if plan.scatter is None else _scattered(plan, plan.scatter, values, sql)
+
+
+def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes) -> Refused | Scattered:
+    merge = scatter.merge
+    try:
+        limit = _count(merge.limit, values)
+        offset = _count(merge.offset, values) or 0
+    except Unplaced:
+        error = mysql_error(
+            ErrorCode.NOT_SUPPORTED_YET, "router: not supported on sharded tables: a LIMIT that is no number"
+        )
+        return replace(plan.refused, error=error)
+    text = scatter.text(sql, None if limit is None else limit + offset)
+    shards = sorted(scatter.route.shards(values))
+    return Scattered(tuple((plan.relays[number], text) for number in shards), merge, limit, offset, plan.facts)
+
+
+def _count(reference: Reference | None, values: Values) -> int | None:
+    if reference is None:
+        return None
+    value = values.value(reference)
+    if not isinstance(value, int) or value < 0:
+        raise Unplaced
+    return value
 
 
 def _shard(plan: Sharded, values: Values) -> int | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlglot import exp
 
@@ -36,7 +35,8 @@ class Unplannable(Exception):
 @dataclass(slots=True)
 class Source:
     """One table reference. ``table`` is None for what is neither sharded nor broadcast; ``outputs`` are the columns
-    of a derived table (None: one that cannot be followed inside). ``optional``: on that side of an outer join."""
+    of a derived table (None: one that cannot be followed inside). ``optional``: on that side of an outer join.
+    ``block``: a derived table's only one."""
 
     number: int
     alias: str
@@ -44,6 +44,7 @@ class Source:
     table: ShardedTable | None = None
     outputs: dict[str, Variable | None] | None = None
     optional: bool = False
+    block: Block | None = None
 
     @property
     def definition(self) -> Definition | None:
@@ -195,7 +196,9 @@ class Blocks:
     def _derived(self, node: exp.Expr, alias: str, block: Block, level: int, ctes: dict[str, exp.Expr]) -> Source:
         blocks = self.read(node, block, level, ctes)
         outputs = self._outputs(blocks[0]) if len(blocks) == 1 else None
-        return self._add(Source(len(self.sources), alias.lower(), level, None, outputs), block)
+        source = Source(len(self.sources), alias.lower(), level, None, outputs)
+        source.block = blocks[0] if len(blocks) == 1 else None
+        return self._add(source, block)
 
     def _add(self, source: Source, block: Block) -> Source:
         self.sources.append(source)
@@ -222,12 +225,12 @@ class Blocks:
         """The variables that conditions may be pushed through; None means all."""
         node = block.node
         counted = any(node.args.get(name) is not None for name in ("limit", "offset", "windows", "qualify"))
-        if counted or any(_outside_subqueries(item, exp.Window) for item in node.expressions):
+        if counted or any(_outside_subqueries(item, is_window) for item in node.expressions):
             return set()
         group = node.args.get("group")
         if group is None:
             grouped = node.args.get("having") is not None or any(
-                _outside_subqueries(item, exp.AggFunc) for item in node.expressions
+                _outside_subqueries(item, is_aggregate) for item in node.expressions
             )
             return set() if grouped else None
         if any(value for name, value in group.args.items() if name != "expressions"):
@@ -267,6 +270,12 @@ class Blocks:
             return source.outputs.get(name)
         definition = source.definition
         return (source.number, name) if definition is not None and name in definition.columns else None
+
+    def is_sharded(self, source: Source) -> bool:
+        """Whether there are rows of sharded tables in it."""
+        if source.block is not None:
+            return any(self.is_sharded(each) for each in source.block.sources)
+        return source.table is not None and not source.table.broadcast
 
     # -- what holds --------------------------------------------------------------------------------------------
 
@@ -479,15 +488,31 @@ def _is_whole(node: exp.Expr) -> bool:
     """Whether a query's rows depend on more than one row each: grouped, limited, or with a window."""
     if any(node.args.get(name) is not None for name in ("group", "having", "limit", "offset", "distinct", "windows")):
         return True
-    return any(_outside_subqueries(item, exp.AggFunc | exp.Window) for item in node.expressions)
+    return any(
+        _outside_subqueries(item, is_aggregate) or _outside_subqueries(item, is_window) for item in node.expressions
+    )
 
 
-def _outside_subqueries(node: exp.Expr, kinds: Any) -> bool:
-    if isinstance(node, kinds):
+# Aggregates that the parser knows by name only.
+_AGGREGATES = frozenset({"JSON_ARRAYAGG", "JSON_OBJECTAGG", "ST_COLLECT", "BIT_AND", "BIT_OR", "BIT_XOR", "ANY_VALUE"})
+
+
+def is_aggregate(node: exp.Expr) -> bool:
+    """Whether a node is an aggregate function (or one used as a window)."""
+    return isinstance(node, exp.AggFunc) or (isinstance(node, exp.Anonymous) and node.name.upper() in _AGGREGATES)
+
+
+def is_window(node: exp.Expr) -> bool:
+    """Whether a node is a function with OVER."""
+    return isinstance(node, exp.Window)
+
+
+def _outside_subqueries(node: exp.Expr, wanted: Callable[[exp.Expr], bool]) -> bool:
+    if wanted(node):
         return True
     if isinstance(node, exp.Select | exp.SetOperation | exp.Subquery):
         return False
-    return any(_outside_subqueries(child, kinds) for child in node.iter_expressions())
+    return any(_outside_subqueries(child, wanted) for child in node.iter_expressions())
 
 
 def _columns(source: Source) -> Iterable[str] | None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from router.errors import MySQLError
+from router.planner.merging import MergeSpec, OrderKey, Scatter
 from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
 from router.sql.facts import Reason, StatementFacts
 
@@ -62,7 +63,8 @@ class Refused:
 class Sharded:
     """About sharded tables: which shard is meant is known when the values are (``planner/binding``).
 
-    ``relays`` are the plans for each shard, in the schema's order; ``refused`` the answer when it takes several.
+    ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` says how to ask
+    them all; without it, or where that is not possible, ``refused`` is the answer.
     """
 
     schema: str
@@ -70,11 +72,31 @@ class Sharded:
     relays: tuple[Relay, ...]
     refused: Refused
     facts: StatementFacts
+    scatter: Scatter | None = None
 
     @property
     def reason(self) -> Reason:
         """As of the plan for one shard."""
         return self.relays[0].reason
+
+
+@dataclass(frozen=True, slots=True)
+class Scattered:
+    """One execution of a statement on several shards: what each is asked, and how the rows become one result.
+
+    ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound.
+    """
+
+    legs: tuple[tuple[Relay, bytes], ...]
+    merge: MergeSpec
+    limit: int | None
+    offset: int
+    facts: StatementFacts
+
+    @property
+    def reason(self) -> Reason:
+        """As of its legs."""
+        return self.legs[0][0].reason
 
 
 Plan = Relay | Local | Refused | Sharded
@@ -101,7 +123,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "reason": plan.reason.value,
                 "rule": plan.relays[0].rule,
                 "placement": placement_json(plan.placement),
-                "several": plan.refused.error.message,
+                "several": plan.refused.error.message if plan.scatter is None else _scatter_json(plan.scatter),
             }
         case Refused():
             head = {
@@ -121,6 +143,25 @@ def placement_json(placement: Placement) -> list[str]:
         rows = placement.rows
         return [f"rows of {rows.table.name}: {', '.join(_key_text(key) for key in rows.keys)}"]
     return [f"{route.table.name}: {_condition_text(route.condition)}" for route in placement.routes]
+
+
+def _scatter_json(scatter: Scatter) -> dict[str, Any]:
+    merge = scatter.merge
+    values: dict[str, Any] = {
+        "adds": scatter.extras.removeprefix(", "),
+        "order_by": None if scatter.order is None else scatter.order.strip(),
+        "merge": [_order_text(key) for key in merge.order],
+        "distinct": merge.distinct,
+        "groups": None if merge.groups is None else [_order_text(key) for key in merge.groups],
+        "aggregates": [f"{each.fold.value} {each.column}" for each in merge.aggregates],
+        "then_by": [_order_text(key) for key in merge.final],
+        "pushes_limit": scatter.pushes_limit,
+    }
+    return {key: value for key, value in values.items() if value not in (None, "", False, [])}
+
+
+def _order_text(key: OrderKey) -> str:
+    return f"{key.column} {key.compare.value}{' desc' * key.descending}"
 
 
 def _condition_text(condition: Condition | None) -> str:

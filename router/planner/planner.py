@@ -72,11 +72,13 @@ class Planner:
             if facts.kind in (StatementKind.SHOW, StatementKind.EXPLAIN) and facts.harmless:
                 # The tables are the same everywhere: the first shard describes them.
                 return self._on_shard(schema.shards[0], schema, facts, context, rule)
-            placement = shards.place(schema, sql, facts, context.mode)
+            placement, several = shards.place(schema, sql, facts, context.mode)
             relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         except Unplannable as error:
             return _refused(f"not supported on sharded tables: {error.construct}", facts)
-        return Sharded(schema.name, placement, relays, _several(placement, facts), facts)
+        if isinstance(several, Unplannable):
+            return Sharded(schema.name, placement, relays, _several(placement, several, facts), facts)
+        return Sharded(schema.name, placement, relays, _not_now(facts), facts, several)
 
     def _on_shard(
         self,
@@ -103,11 +105,20 @@ def _named(schema: ShardedSchema, name: str) -> Shard:
     raise Unplannable(f"a hint for shard '{name}', while there are {', '.join(each.name for each in schema.shards)}")
 
 
-def _several(placement: Placement, facts: StatementFacts) -> Refused:
+def _several(placement: Placement, error: Unplannable, facts: StatementFacts) -> Refused:
     if placement.rows is not None:
-        return _refused("rows for several shards in one statement; insert them one shard at a time", facts)
+        return _refused(f"{error.construct}; insert them one shard at a time", facts)
     keys = {f"{route.table.name}.{', '.join(route.table.columns)}" for route in placement.routes}
-    return _refused(f"this statement takes several shards; compare {' and '.join(sorted(keys))} with a value", facts)
+    advice = f"compare {' and '.join(sorted(keys))} with a value"
+    return _refused(f"this statement takes several shards, and not supported there: {error.construct}; {advice}", facts)
+
+
+def _not_now(facts: StatementFacts) -> Refused:
+    return _refused(
+        "this statement takes several shards; it cannot be run inside a transaction, while the session keeps a"
+        " connection to one, or with sql_select_limit",
+        facts,
+    )
 
 
 def _refused(message: str, facts: StatementFacts) -> Refused:

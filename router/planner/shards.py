@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from sqlglot import exp
 
 from router.planner.blocks import Block, Blocks, Unplannable
+from router.planner.merging import Scatter
 from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot, combine
 from router.planner.routing import PlanContext
+from router.planner.scatter import Words, scatter
 from router.planner.tables import ShardedSchema, ShardedTable
 from router.sql import tree
 from router.sql.facts import StatementFacts, StatementKind
@@ -19,6 +21,8 @@ from router.sql.fingerprint import literal_spans
 from router.sql.lexer import LexMode, Token, TokenKind, tokenize
 
 _K = StatementKind
+# Where a statement belongs, and its outermost block (None for an INSERT or a set operation).
+Placed = tuple[Placement, Block | None]
 
 
 class Text:
@@ -54,8 +58,13 @@ class Text:
         return None if number is None else Slot(number)
 
 
-def place(schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode) -> Placement:
-    """The placement of a statement that names tables of ``schema``. Raises Unplannable."""
+def place(
+    schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode
+) -> tuple[Placement, Scatter | Unplannable]:
+    """The placement of a statement that names tables of ``schema``, and what to do when it takes several shards.
+
+    Raises Unplannable.
+    """
     if facts.multi:
         raise Unplannable("several statements in one")
     if facts.has_versioned_comment:
@@ -67,11 +76,28 @@ def place(schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMod
     if root is None:
         raise Unplannable("syntax that the router does not know")
     blocks = Blocks(schema, text.reference)
-    placed = _PLACED[facts.kind](root, blocks)
+    placed, block = _PLACED[facts.kind](root, blocks)
     if blocks.unsharded:
         names = ", ".join(sorted({f"'{table.name}'" for table in blocks.unsharded}))
         raise Unplannable(f"tables of the shards and others ({names}) in one statement", blocks.unsharded[0])
-    return placed
+    return placed, _several(root, blocks, block, placed, facts, text)
+
+
+def _several(
+    root: exp.Expr, blocks: Blocks, block: Block | None, placed: Placement, facts: StatementFacts, text: Text
+) -> Scatter | Unplannable:
+    if placed.rows is not None:
+        return Unplannable("rows for several shards in one statement")
+    if facts.kind is not _K.SELECT:
+        return Unplannable(f"{facts.kind.value.upper()} on several shards")
+    if not facts.read:
+        return Unplannable(f"a SELECT over several shards that is not proven to be a read ({facts.reason.value})")
+    if block is None:
+        return Unplannable("UNION over several shards")
+    try:
+        return scatter(root, blocks, block, placed.routes, Words(text.tokens))
+    except Unplannable as error:
+        return error
 
 
 def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, context: PlanContext) -> bool:
@@ -92,27 +118,27 @@ def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, conte
 # -- kinds of statement --------------------------------------------------------------------------------------------
 
 
-def _select(root: exp.Expr, blocks: Blocks) -> Placement:
-    blocks.read(root)
-    return Placement(_routes(blocks))
+def _select(root: exp.Expr, blocks: Blocks) -> Placed:
+    found = blocks.read(root)
+    return Placement(_routes(blocks)), found[0] if len(found) == 1 else None
 
 
-def _update(root: exp.Expr, blocks: Blocks) -> Placement:
+def _update(root: exp.Expr, blocks: Blocks) -> Placed:
     assert isinstance(root, exp.Update)
     block = blocks.block(root)
     for assignment in root.expressions:
         _check_assigned(assignment.this, block, blocks)
-    return Placement(_routes(blocks))
+    return Placement(_routes(blocks)), block
 
 
-def _delete(root: exp.Expr, blocks: Blocks) -> Placement:
+def _delete(root: exp.Expr, blocks: Blocks) -> Placed:
     if root.args.get("tables") or root.args.get("using"):
         raise Unplannable("DELETE from several tables", root)
-    blocks.block(root)
-    return Placement(_routes(blocks))
+    block = blocks.block(root)
+    return Placement(_routes(blocks)), block
 
 
-def _insert(root: exp.Expr, blocks: Blocks) -> Placement:
+def _insert(root: exp.Expr, blocks: Blocks) -> Placed:
     assert isinstance(root, exp.Insert)
     target = root.this
     named = target.this if isinstance(target, exp.Schema) else target
@@ -130,7 +156,7 @@ def _insert(root: exp.Expr, blocks: Blocks) -> Placement:
     else:
         columns = [name for name, column in table.definition.columns.items() if not column.generated]
     _check_duplicates(root, table)
-    return Placement((), Rows(table, tuple(_keys(root.expression, columns, table, blocks))))
+    return Placement((), Rows(table, tuple(_keys(root.expression, columns, table, blocks)))), None
 
 
 def _check_duplicates(root: exp.Insert, table: ShardedTable) -> None:
@@ -177,7 +203,7 @@ def _check_assigned(target: exp.Expr, block: Block, blocks: Blocks) -> None:
         raise Unplannable(f"an UPDATE of '{name}', which decides the shard", target)
 
 
-_PLACED: dict[StatementKind, Callable[[exp.Expr, Blocks], Placement]] = {
+_PLACED: dict[StatementKind, Callable[[exp.Expr, Blocks], Placed]] = {
     _K.SELECT: _select,
     _K.UPDATE: _update,
     _K.DELETE: _delete,

@@ -14,7 +14,8 @@ class Column:
     """A column of a table, as ``information_schema.COLUMNS`` tells.
 
     ``type`` is DATA_TYPE (``int``, ``varchar`` …), ``key`` what it is as a sharding key (None: it cannot be one),
-    ``collation`` of text, ``pads`` whether that ignores spaces at the end. ``optional``: an INSERT may leave it out.
+    ``collation`` and ``length`` (characters) of text, ``pads`` whether that ignores spaces at the end. ``optional``: an
+    INSERT may leave it out.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Column:
     unsigned: bool = False
     nullable: bool = True
     collation: str | None = None
+    length: int = 0
     pads: bool = True
     auto_increment: bool = False
     generated: bool = False

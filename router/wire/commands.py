@@ -1,8 +1,8 @@
 """What a client may send in the command phase, one value per command.
 
 Nothing is executed or looked up here. Commands of which the router needs only the head keep the rest of the payload
-undecoded. See "Command Phase" in the MySQL internals manual. CLIENT_QUERY_ATTRIBUTES and MariaDB's bulk execution are
-never agreed to, so their forms of the packets do not occur.
+undecoded. See "Command Phase" in the MySQL internals manual. These are the forms of clients without query attributes
+(``attributes.py``).
 """
 
 from __future__ import annotations

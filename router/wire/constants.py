@@ -18,7 +18,7 @@ NONCE_SIZE = 20
 
 
 class Capability(IntFlag):
-    """``CLIENT_*`` flags of the handshake."""
+    """``CLIENT_*`` and ``MARIADB_CLIENT_*`` flags of the handshake."""
 
     LONG_PASSWORD = 1 << 0
     """MySQL: always set. MariaDB calls it ``CLIENT_MYSQL`` and leaves it out to announce extended capabilities."""
@@ -53,17 +53,17 @@ class Capability(IntFlag):
     CAPABILITY_EXTENSION = 1 << 29
     SSL_VERIFY_SERVER_CERT = 1 << 30
     REMEMBER_OPTIONS = 1 << 31
+    # MariaDB's own: the four bytes at the end of the handshake's reserved area, if LONG_PASSWORD is not set.
+    MARIADB_PROGRESS = 1 << 32
+    MARIADB_COM_MULTI = 1 << 33
+    MARIADB_STMT_BULK_OPERATIONS = 1 << 34
+    MARIADB_EXTENDED_METADATA = 1 << 35
+    MARIADB_CACHE_METADATA = 1 << 36
+    MARIADB_BULK_UNIT_RESULTS = 1 << 37
 
 
-class MariaDBCapability(IntFlag):
-    """MariaDB's extended capabilities, as the four bytes at the end of the handshake's reserved area."""
-
-    PROGRESS = 1 << 0
-    COM_MULTI = 1 << 1
-    STMT_BULK_OPERATIONS = 1 << 2
-    EXTENDED_METADATA = 1 << 3
-    CACHE_METADATA = 1 << 4
-    BULK_UNIT_RESULTS = 1 << 5
+EXTENDED = 32
+"""The bit with which MariaDB's own capabilities begin."""
 
 
 class Command(IntEnum):

@@ -145,3 +145,14 @@ def frames(payloads: Iterable[bytes], sequence: int) -> tuple[bytes, int]:
         pieces.append(frame(payload, sequence))
         sequence = (sequence + len(payload) // MAX_PAYLOAD + 1) & 0xFF
     return b"".join(pieces), sequence
+
+
+def unframed(data: bytes) -> bytes:
+    """The payload of one packet in its frames, all of them."""
+    parts = []
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 3], "little")
+        parts.append(data[at + HEADER_SIZE : at + HEADER_SIZE + size])
+        at += HEADER_SIZE + size
+    return b"".join(parts)

@@ -29,7 +29,8 @@ from typing import Final, Protocol
 
 from router.errors import MySQLError, ProtocolError
 from router.wire.commands import ComChangeUser, parse_command
-from router.wire.constants import NONCE_SIZE, Capability
+from router.wire.constants import EXTENDED, NONCE_SIZE, Capability
+from router.wire.ed25519 import ED25519, check_ed25519, ed25519_key
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
 from router.wire.packets import (
@@ -78,13 +79,15 @@ class Credential:
     """What is known of one user's password, in any combination; nothing at all means that nobody gets in.
 
     ``native_hash`` is SHA1(SHA1(password)), ``sha2_digest`` SHA256(SHA256(password)), ``sha2_crypt`` MySQL's stored
-    ``$A$`` string. A stored form that can't be one raises `ValueError` here and not at a login.
+    ``$A$`` string, ``ed25519_key`` MariaDB's public key. A stored form that can't be one raises `ValueError` here and
+    not at a login.
     """
 
     password: bytes | None = None
     native_hash: bytes | None = None
     sha2_digest: bytes | None = None
     sha2_crypt: str | None = None
+    ed25519_key: bytes | None = None
     require_tls: bool = False
 
     def __post_init__(self) -> None:
@@ -94,6 +97,8 @@ class Credential:
             raise ValueError("a caching_sha2 digest has 32 bytes")
         if self.sha2_crypt is not None:
             parse_sha2_crypt(self.sha2_crypt)
+        if self.ed25519_key is not None and len(self.ed25519_key) != len(ed25519_key(b"")):
+            raise ValueError("an ed25519 key has 32 bytes")
 
     @property
     def native(self) -> bytes | None:
@@ -104,6 +109,11 @@ class Credential:
     def digest(self) -> bytes | None:
         """What checks a caching_sha2_password response without the password, if anything does."""
         return self.sha2_digest if self.password is None else sha2_digest(self.password)
+
+    @property
+    def key(self) -> bytes | None:
+        """What checks a client_ed25519 signature, if anything does."""
+        return self.ed25519_key if self.password is None else ed25519_key(self.password)
 
     @property
     def empty(self) -> bool:
@@ -122,6 +132,8 @@ class Credential:
         """Whether a client can prove the password with `plugin`."""
         if plugin == NATIVE_PASSWORD:
             return self.native is not None
+        if plugin == ED25519:
+            return self.password is not None or self.ed25519_key is not None
         return plugin == CACHING_SHA2 and (self.digest is not None or self.sha2_crypt is not None)
 
 
@@ -230,7 +242,7 @@ class ServerHandshake:
         decoy_nonce: bytes = b"",
     ) -> None:
         offered = capabilities | REQUIRED_CAPABILITIES
-        self._offered = int(offered | Capability.SSL if tls_available else offered & ~Capability.SSL)
+        self._offered = int(offered | Capability.SSL) if tls_available else int(offered) & ~int(Capability.SSL)
         self._connection_id = connection_id
         self._server_version = server_version
         self._collation_id = collation_id
@@ -249,6 +261,7 @@ class ServerHandshake:
         self._max_packet = 0
         self._zstd_level = 0
         self._claim: _Claim | None = None
+        self._welcomed = False
         self.state = State.RESPONSE
 
     @property
@@ -267,7 +280,8 @@ class ServerHandshake:
             server_version=self._server_version,
             connection_id=self._connection_id,
             nonce=self._nonce,
-            capabilities=self._offered,
+            capabilities=self._offered & 0xFFFFFFFF,
+            mariadb_capabilities=self._offered >> EXTENDED,
             collation_id=self._collation_id,
             status=self._status,
             auth_plugin=self._default_plugin.encode("ascii"),
@@ -312,6 +326,7 @@ class ServerHandshake:
         if self.state is not State.VERIFIED:
             raise ProtocolError(f"nobody to welcome: {self.state.value}")
         self.state = State.COMMANDS
+        self._welcomed = True
         return self._frame(encode_ok(OkPacket(status=status, state_changes=state_changes), self._agreed))
 
     def refuse(self, error: MySQLError, cause: str = "") -> list[Effect]:
@@ -325,15 +340,23 @@ class ServerHandshake:
             packet = replace(packet, sqlstate="")  # a client not known to speak 4.1 would show it as text
         return [Send(self._frame(packet.encode())), Refused(error, cause or error.message)]
 
-    def change_user(self, payload: bytes, sequence: int, nonce: bytes) -> list[Effect]:
-        """Take a COM_CHANGE_USER of a logged-in client; go on with `receive`.
+    def resume(self) -> None:
+        """Take back the refusal of a change of user: the client goes on as who it was, as in MariaDB."""
+        if self.state is not State.REFUSED or not self._welcomed:
+            raise ProtocolError(f"nothing to go on with: {self.state.value}")
+        self.state = State.COMMANDS
 
-        A refusal ends the connection, as in MySQL. The response inside the command answers the old nonce and could be a
-        replay: clients that know plugins are asked again, with the new `nonce`.
+    def change_user(self, payload: bytes, sequence: int, nonce: bytes, *, tired: bool = False) -> list[Effect]:
+        """Take a COM_CHANGE_USER of a logged-in client; go on with `receive`. ``tired``: refuse whatever it says.
+
+        A refusal ends the connection, as in MySQL, unless there is a `resume`. The response inside the command answers
+        the old nonce and could be a replay: clients that know plugins are asked again, with the new `nonce`.
         """
         if self.state is not State.COMMANDS:
             raise ProtocolError(f"no change of user is due: {self.state.value}")
         self._sequence = (sequence + 1) & 0xFF
+        if tired:
+            return self._refuse_code(ErrorCode.UNKNOWN_COM, "Unknown command", "too many wrong changes of user")
         try:
             command = parse_command(payload, self._agreed)
         except ProtocolError as error:
@@ -366,7 +389,7 @@ class ServerHandshake:
             self.state = State.TLS
             return [StartTls()]
         response = HandshakeResponse.decode(payload, self._offered)
-        self._agreed = response.capabilities & self._offered
+        self._agreed = (response.capabilities | response.mariadb_capabilities << EXTENDED) & self._offered
         self._max_packet = response.max_packet
         self._zstd_level = response.zstd_level
         if self._tls_required and not self.secure:
@@ -388,6 +411,7 @@ class ServerHandshake:
             return self._verify_without_plugins(response.auth_response)
         # A client that does not know the greeting's plugin answers with its own and nothing: it waits for a nonce.
         unanswered = self._claim.plugin != self._default_plugin and response.auth_response in _NO_PASSWORD
+        unanswered |= self._claim.plugin == ED25519  # which signs a longer nonce than a greeting has
         if self._claim.credential.supports(self._claim.plugin) and not unanswered:
             return self._verify(response.auth_response)
         return self._switch(self._preferred_plugin())
@@ -403,6 +427,9 @@ class ServerHandshake:
             return self._conclude(
                 stored is not None and not credential.empty and check_native(stored, self._nonce, response)
             )
+        if claim.plugin == ED25519:
+            key = credential.key
+            return self._conclude(key is not None and check_ed25519(key, self._long_nonce, response))
         digest = credential.digest
         allowed = self._tls or not credential.require_tls
         if digest is not None and allowed and not credential.empty and check_sha2_fast(digest, self._nonce, response):
@@ -489,8 +516,14 @@ class ServerHandshake:
     def _switch(self, plugin: str) -> list[Effect]:
         self._become(plugin)
         self.state = State.SWITCHED
-        request = AuthSwitchRequest(plugin.encode("ascii"), self._nonce + b"\0")
+        challenge = self._long_nonce if plugin == ED25519 else self._nonce + b"\0"
+        request = AuthSwitchRequest(plugin.encode("ascii"), challenge)
         return [Send(self._frame(request.encode()))]
+
+    @property
+    def _long_nonce(self) -> bytes:
+        """The nonce as client_ed25519 wants it: 32 bytes, as new and as unpredictable."""
+        return hmac.digest(self._decoy_nonce, self._nonce, "sha256")
 
     def _more(self, data: bytes) -> Send:
         return Send(self._frame(AuthMoreData(data).encode()))
@@ -543,7 +576,8 @@ class ServerHandshake:
     def _preferred_plugin(self) -> str:
         """A plugin with which the user can prove the password: the better of the client's and the greeting's."""
         claim = self._claimant()
-        wanted = (CACHING_SHA2 if claim.plugin == CACHING_SHA2 else self._default_plugin, NATIVE_PASSWORD)
+        named = claim.plugin if claim.plugin in (CACHING_SHA2, ED25519) else self._default_plugin
+        wanted = (named, self._default_plugin, NATIVE_PASSWORD, ED25519)
         return next((plugin for plugin in wanted if claim.credential.supports(plugin)), CACHING_SHA2)
 
     def _frame(self, payload: bytes) -> bytes:

@@ -456,12 +456,13 @@ class ColumnDefinition:
     """Undecoded bytes behind the fixed part: a length-encoded default value, or 0xFB for NULL."""
 
 
-def encode_column(column: ColumnDefinition) -> bytes:
-    """The payload of a column definition."""
+def encode_column(column: ColumnDefinition, capabilities: int = 0) -> bytes:
+    """The payload of a column definition, as a client with these capabilities expects it."""
     names = (column.catalog, column.schema, column.table, column.org_table, column.name, column.org_name)
     return b"".join(
         (
             *map(push_lenenc_bytes, names),
+            b"\0" if capabilities & Capability.MARIADB_EXTENDED_METADATA else b"",
             push_int(_COLUMN_TAIL_SIZE, 1),
             push_int(column.collation_id, 2),
             push_int(column.length, 4),

@@ -20,7 +20,7 @@ from router.wire.codec import (
     push_lenenc_bytes_or_null,
     push_lenenc_int,
 )
-from router.wire.constants import ColumnFlag, ColumnType
+from router.wire.constants import Capability, ColumnFlag, ColumnType
 from router.wire.framing import frames
 from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, OkPacket, encode_column, encode_ok
 
@@ -120,13 +120,18 @@ def encode_text_result(
     columns: Sequence[ColumnDefinition],
     rows: Iterable[Sequence[bytes | None]],
     *,
-    deprecate_eof: bool,
+    capabilities: int,
     status: int,
     warnings: int = 0,
     sequence: int = 1,
 ) -> bytes:
-    """A whole result set in frames numbered from `sequence`, as one answer to a COM_QUERY."""
-    payloads = [push_lenenc_int(len(columns)), *map(encode_column, columns)]
+    """A whole result set in frames numbered from `sequence`, as one answer to a COM_QUERY.
+
+    `capabilities` are what was agreed on with the client.
+    """
+    deprecate_eof = capabilities & Capability.DEPRECATE_EOF
+    follows = b"\1" if capabilities & Capability.OPTIONAL_RESULTSET_METADATA else b""
+    payloads = [push_lenenc_int(len(columns)) + follows, *(encode_column(column, capabilities) for column in columns)]
     eof = EofPacket(warnings, status).encode()
     if not deprecate_eof:
         payloads.append(eof)

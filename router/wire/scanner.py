@@ -12,6 +12,9 @@ Shapes (MySQL internals manual, "Text Resultset", "COM_STMT_PREPARE Response"; M
     SINGLE    one packet of any content (COM_STATISTICS)
     CURSOR    as QUERY, but a result may end behind its column definitions: the rows are fetched later
 
+With CLIENT_OPTIONAL_RESULTSET_METADATA a byte behind the column count, or at the end of a statement's head, says
+whether the definitions follow; the EOF behind them stays in any case.
+
 We ask servers for more session trackers than clients do. An OK packet with trackers is therefore given back in
 ``splices`` as the client is to get it: without any, or, if it negotiated CLIENT_SESSION_TRACK, with those a server
 sends by default (the schema and five variables); the flag for them is taken out of EOF packets. The only other change
@@ -68,7 +71,8 @@ class ResponseScanner:
     packet was an OK packet (the only kind that carries trackers). ``local_infile`` is true while the server waits
     for a file from the client. ``statement_id`` and ``parameters`` (a number) are those of a successful PREPARE.
 
-    Set from outside: ``tracking`` is whether the client negotiated CLIENT_SESSION_TRACK, ``renumber`` the statement id
+    Set from outside: ``tracking`` and ``optional`` are whether the client negotiated CLIENT_SESSION_TRACK and
+    CLIENT_OPTIONAL_RESULTSET_METADATA, ``renumber`` the statement id
     that the client is to see in place of the server's, 0 for none; ``substitute``, after ``start``, the number that
     stands in the next row, of one column, in place of the server's (None: that stays) – a ``binary`` row or text.
     """
@@ -89,6 +93,7 @@ class ResponseScanner:
         "has_rows",
         "last_insert_id",
         "local_infile",
+        "optional",
         "parameters",
         "renumber",
         "splices",
@@ -123,6 +128,7 @@ class ResponseScanner:
         self.substitute: int | None = None
         self.binary = False
         self.tracking = False
+        self.optional = False
 
     def start(self, kind: int, deprecate_eof: bool) -> None:
         """Expect a response of ``kind``; ``deprecate_eof`` is what both sides negotiated."""
@@ -326,11 +332,14 @@ class ResponseScanner:
     def _column_count(self, data: bytes, pos: int, end: int) -> None:
         first = data[pos + 4]
         width = {0xFC: 2, 0xFD: 3}.get(first, 0)
-        if first > 0xFD or end - pos != 5 + width:
+        if first > 0xFD or end - pos != 5 + width + self.optional:
             raise ProtocolError("a result that begins with neither OK, ERR nor a column count")
-        self._need = int.from_bytes(data[pos + 5 : end], "little") if width else first
+        self._need = int.from_bytes(data[pos + 5 : pos + 5 + width], "little") if width else first
         self._state = _COLUMNS
         self.has_rows = True
+        if self.optional and not data[end - 1]:
+            self._need = 0
+            self._state = _ROWS if self._deprecate_eof else _COLUMNS_EOF
 
     def _end_of_columns(self, data: bytes, pos: int, end: int) -> None:
         if end - pos != 9 or data[pos + 4] != 0xFE:
@@ -394,7 +403,7 @@ class ResponseScanner:
         self.splices.append((pos, end, len(payload).to_bytes(3, "little") + data[pos + 3 : pos + 4] + payload))
 
     def _prepared(self, data: bytes, pos: int, end: int) -> None:
-        if data[pos + 4] != 0 or end - pos < 16:
+        if data[pos + 4] != 0 or end - pos < 16 + self.optional:
             raise ProtocolError("a prepare response that is neither OK nor ERR")
         self.statement_id = _header(data, pos + 5)[0]
         columns, parameters = _two_shorts(data, pos + 9)
@@ -403,7 +412,7 @@ class ResponseScanner:
             self.splices.append((pos + 5, pos + 9, self.renumber.to_bytes(4, "little")))
             self.renumber = 0
         self.warnings = int.from_bytes(data[pos + 14 : pos + 16], "little")
-        self._need = columns + parameters
+        self._need = columns + parameters if not self.optional or data[pos + 16] else 0
         if not self._deprecate_eof:
             self._need += (columns > 0) + (parameters > 0)
         self._state = _COUNTDOWN

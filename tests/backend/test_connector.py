@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from router.backend.connection import BackendConnection, Capture
-from router.backend.connector import BackendUser, Connector, Endpoint
-from router.backend.reset import BASELINE, query
+from router.backend.connector import BackendUser, Connector, Endpoint, _GuardedConnection
+from router.backend.reset import BASELINE
 from router.config.values import Address
 from router.errors import BackendUnavailable
 from router.sandbox import ReplicaSet, Server
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES
 from router.wire.constants import Capability
-from router.wire.packets import decode_session_changes
+from router.wire.ed25519 import check_ed25519, ed25519_key
+from router.wire.packets import HandshakeResponse, decode_session_changes
 from tests.fakes import PROFILE, payloads
 
 PASSWORD = "pässwörd-✓-中"
@@ -52,7 +53,7 @@ async def ask(connection: BackendConnection, sql: str) -> bytes:
     """The framed answer to a statement, errors included."""
     answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     capture = Capture(lambda payload, error: answer.set_result(payload), answer.set_exception)
-    connection.send(capture, query(sql))
+    connection.send(capture, connection.query(sql))
     return await asyncio.wait_for(answer, 10)
 
 
@@ -137,6 +138,69 @@ async def test_every_tracked_variable_can_be_taken_back_to_its_default(server_se
             await ask(connection, sql)
             await ask(connection, f"SET {name} = DEFAULT")
             assert await ask(connection, f"SELECT @@{name}") == before
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_mariadbs_capabilities_are_as_asked(mariadb_set: ReplicaSet, tls: bool) -> None:
+    assert mariadb_set.certificates is not None
+    context = ssl.create_default_context(cafile=str(mariadb_set.certificates.ca)) if tls else None
+    connector = connector_to(mariadb_set.primary, tls=context, tls_required=tls)
+    for shape in (0, int(Capability.MARIADB_EXTENDED_METADATA)):
+        async with opened(connector, app(mariadb_set), shape) as connection:
+            assert (b"\6\1\4json" in await ask(connection, "SELECT JSON_COMPACT('{}')")) is bool(shape)
+    assert connector.profile is not None
+    assert connector.profile.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_connection_attributes(server_set: ReplicaSet, tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server_set.certificates is not None
+    context = ssl.create_default_context(cafile=str(server_set.certificates.ca)) if tls else None
+    sent: list[bytes] = []
+
+    class Watched(_GuardedConnection):
+        def _write_bytes(self, data: bytes) -> None:
+            sent.append(data)
+            super()._write_bytes(data)
+
+    monkeypatch.setattr("router.backend.connector._GuardedConnection", Watched)
+    program = {"program_name": "shöp", "_pid": "7", "long": "x" * 300}
+    user = app(server_set).on_behalf_of(program, "10.0.0.9")
+    async with opened(connector_to(server_set.primary, tls=context), user) as connection:
+        assert b"app@%" in await ask(connection, "SELECT CURRENT_USER()")
+    logins = [HandshakeResponse.decode(data[4:]).attributes for data in sent if len(data) > 300]
+    assert logins
+    expected = {b"_client_ip": b"10.0.0.9", **{name.encode(): value.encode() for name, value in program.items()}}
+    for attributes in logins:
+        assert attributes.items() >= expected.items()
+        assert b"_client_version" in attributes, "what the client does not say of itself is ours"
+
+
+def test_attributes_are_bounded_and_the_address_is_ours() -> None:
+    user = BackendUser("app", "secret")
+    given = {"_client_ip": "forged", **{str(number): "x" * 1000 for number in range(10)}}
+    kept = dict(user.on_behalf_of(given, "10.0.0.9").attributes)
+    assert list(kept) == ["_client_ip", "0", "1", "2", "3"]
+    assert kept["_client_ip"] == "10.0.0.9"
+    assert user.on_behalf_of({}, None) == user
+    assert "xxx" not in repr(user.on_behalf_of(given, None))
+
+
+async def test_a_server_without_mariadbs_capabilities_is_none_for_such_clients(mysql_set: ReplicaSet) -> None:
+    with pytest.raises(BackendUnavailable, match="does not offer MARIADB_STMT_BULK_OPERATIONS"):
+        await connector_to(mysql_set.primary).open(app(mysql_set), int(Capability.MARIADB_STMT_BULK_OPERATIONS))
+
+
+async def test_query_attributes_are_as_asked(mysql_set: ReplicaSet) -> None:
+    shape = int(Capability.QUERY_ATTRIBUTES)
+    async with opened(connector_to(mysql_set.primary), app(mysql_set), shape) as connection:
+        assert b"one" in await ask(connection, "SELECT 'one'")
+        assert connection.scanner.error is None
+
+
+async def test_a_server_without_query_attributes_is_none_for_such_clients(mariadb_set: ReplicaSet) -> None:
+    with pytest.raises(BackendUnavailable, match="does not offer QUERY_ATTRIBUTES"):
+        await connector_to(mariadb_set.primary).open(app(mariadb_set), int(Capability.QUERY_ATTRIBUTES))
 
 
 @pytest.mark.parametrize("wanted", [False, True])
@@ -370,6 +434,21 @@ async def test_a_password_in_clear_is_refused(switch: bool) -> None:
         line.writer.write(packet(b"\xfemysql_clear_password\0", sequence + 1))
 
     assert "clear" in await refused(FakeServer(script))
+
+
+async def test_ed25519() -> None:
+    nonce = NONCE + bytes(12)
+
+    async def script(line: Line) -> None:
+        line.writer.write(greeting(plugin=b"mysql_native_password"))
+        sequence, _ = await line.read()
+        line.writer.write(packet(b"\xfeclient_ed25519\0" + nonce, sequence + 1))
+        sequence, signature = await line.read()
+        right = check_ed25519(ed25519_key(b"TopSecret"), nonce, signature)
+        verdict = b"\xff\x15\x04#28000It was right" if right else b"\xff\x15\x04#28000It was wrong"
+        line.writer.write(packet(verdict, sequence + 1))
+
+    assert "It was right" in await refused(FakeServer(script))
 
 
 @pytest.mark.parametrize("plugin", [b"dialog", b"mysql_old_password", b"client_ed25519", b"\xff\xfe", b""])

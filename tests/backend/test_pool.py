@@ -485,7 +485,7 @@ async def test_a_server_known_to_be_down_fails_all_waiters() -> None:
 
 # --- reset ------------------------------------------------------------------------------------------------------------
 
-RESET = settle_commands(PROFILE, multi_statements=False, reset=True)
+RESET = settle_commands(PROFILE, 0, reset=True)
 
 
 async def dirty(most: int = 2, key: PoolKey = KEY) -> tuple[BackendPool, BackendConnection]:
@@ -547,7 +547,7 @@ async def test_a_connection_lost_during_its_reset_is_forgotten() -> None:
 @virtually
 async def test_multi_statements_stay_as_the_key_says() -> None:
     _, connection = await dirty(key=MULTI)
-    assert wire(connection).written == settle_commands(PROFILE, multi_statements=True, reset=True)
+    assert wire(connection).written == settle_commands(PROFILE, int(Capability.MULTI_STATEMENTS), reset=True)
 
 
 @pytest.mark.parametrize("state", ["closed", "busy", "expired", "interactive"])

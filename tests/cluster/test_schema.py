@@ -25,6 +25,7 @@ def row(name: str, kind: str, full: str | None = None, **more: Any) -> Row:
     values = {
         "nullable": "NO",
         "collation": None,
+        "length": None,
         "precision": 10,
         "scale": 0,
         "fraction": None,

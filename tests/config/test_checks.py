@@ -186,6 +186,7 @@ def test_a_shard_needs_its_group() -> None:
         (NATIVE.lower(), True),
         (SHA2, True),
         ("$A$005$" + "\x01\n" * 10 + "x" * 43, True),
+        ("vubFBzIrapbfHct1/J72dnUryz5VS7lA6XHH8sIx4TI", True),
         (NATIVE[:-1], False),
         (NATIVE[1:], False),
         (NATIVE + "\n", False),

@@ -82,7 +82,8 @@ limits: fast
         "routes.yaml:14:9: users.bob.password_hash: needs backend.password too: "
         "the router cannot log in to the servers with a hash",
         "routes.yaml:14:24: users.bob.password_hash: is neither a native hash (* and 40 hexadecimal digits) nor a "
-        "caching_sha2_password hash ($A$005$ and 63 characters); `router hash-password` makes one",
+        "caching_sha2_password hash ($A$005$ and 63 characters) nor an ed25519 key "
+        "(43 characters); `router hash-password` makes one",
         "routes.yaml:15:17: users.eve.hosts.0: '10.0.0.1/8' has bits set outside its mask; 10.0.0.0/8 is the network",
         "routes.yaml:15:29: users.eve.hosts.1: 'foo' must be an address or a network such as 10.0.0.0/8 "
         "(host names are not looked up)",

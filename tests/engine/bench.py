@@ -7,6 +7,7 @@ from copy import copy
 from router.backend.connection import BackendConnection
 from router.cluster.topology import Group, Server, Topology
 from router.config.models import RouterConfig
+from router.engine.admission import Admission
 from router.engine.executor import Executor
 from router.engine.services import Services
 from router.errors import MySQLError
@@ -88,7 +89,11 @@ class Bench:
         self.suspects: list[str] = []
         self.counters = Counters()
         services = Services(
-            Topology(groups), self.counters, lambda server: self.suspects.append(server.name), catalog.group_of
+            Topology(groups),
+            self.counters,
+            lambda server: self.suspects.append(server.name),
+            catalog.group_of,
+            Admission(dict.fromkeys(groups, most)),
         )
         self.services = services
         self.plans = PlanCache(Planner(catalog))

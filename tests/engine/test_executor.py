@@ -327,7 +327,7 @@ async def test_reset_forgets_and_cleans_up() -> None:
     bench.executor.reset()
     assert not bench.session.holds
     assert not bench.executor.held
-    assert bench.sent(connection) == settle_commands(PROFILE, multi_statements=False, reset=True)
+    assert bench.sent(connection) == settle_commands(PROFILE, 0, reset=True)
     assert bench.pool_of("db1") == (1, 0, 0)
     connection.data_received(ok() * 3)
     assert bench.pool_of("db1") == (0, 1, 0)

@@ -16,7 +16,7 @@ from tests.fakes import AUTOCOMMIT, KEY, PROFILE, changed, err, ok, query, quiet
 
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
 BEGUN = ok(status=IN_TRANSACTION, changes=changed(transaction_characteristics="START TRANSACTION;"))
-RESET = settle_commands(PROFILE, multi_statements=False, reset=True)
+RESET = settle_commands(PROFILE, 0, reset=True)
 
 
 def code(bench: Bench) -> tuple[int, str, str]:
@@ -435,7 +435,7 @@ async def test_found_rows_are_asked_for_when_the_connection_is_wanted() -> None:
 async def test_a_ping_counts_as_a_statement() -> None:
     bench = Bench()
     await bench.do("SELECT a FROM t")
-    bench.executor.pinged()
+    bench.executor.answered_elsewhere(read=False)
     bench.client.data = b""
     await bench.do("SELECT ROW_COUNT()", rows([b"99"]))
     assert bench.client.data == rows([b"0"])

@@ -336,7 +336,7 @@ async def test_a_reset_connection_has_no_statements() -> None:
     assert await bench.do("SET @a = 1", ok(changes=changed(state_changed=True))) is connection
     bench.sent(connection)
     bench.executor.client_lost()
-    assert bench.sent(connection) == settle_commands(PROFILE, multi_statements=False, reset=True)
+    assert bench.sent(connection) == settle_commands(PROFILE, 0, reset=True)
     connection.data_received(ok() * 3)
     assert len(connection.statements) == 0
 

@@ -7,6 +7,7 @@ import asyncio
 from router.backend.connection import BackendConnection
 from router.cluster.topology import Group, Server, Topology
 from router.config.models import Group as GroupConfig
+from router.engine.admission import Admission
 from router.engine.leasing import TRIES, Leasing
 from router.engine.services import Services
 from router.errors import BackendError, BackendUnavailable, PoolTimeout
@@ -38,7 +39,9 @@ class House:
         self.suspects: list[Server] = []
         self.granted: list[tuple[BackendConnection, Server]] = []
         self.errors: list[BackendError] = []
-        services = Services(Topology({"main": self.group}), Counters(), self.suspects.append, lambda schema: "main")
+        services = Services(
+            Topology({"main": self.group}), Counters(), self.suspects.append, lambda schema: "main", Admission({})
+        )
         self.leasing = Leasing(services, USER, lambda c, s: self.granted.append((c, s)), self.errors.append)
 
     def lease(self, facts: StatementFacts, role: Role, *, primary: bool = False) -> None:

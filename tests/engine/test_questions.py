@@ -8,21 +8,28 @@ from hypothesis import strategies as st
 
 from router.engine import questions
 from router.errors import ProtocolError
-from router.wire.constants import ColumnType
+from router.wire.constants import Capability, ColumnType
 from router.wire.framing import frame
 from router.wire.packets import ColumnDefinition
 from router.wire.rows import encode_text_result
 from tests.fakes import err, ok, rows
 
+NO_EOF = int(Capability.DEPRECATE_EOF)
+
 
 def answer(values: list[bytes | None], *, deprecate_eof: bool) -> bytes:
     columns = [ColumnDefinition(b"c%d" % number, ColumnType.VAR_STRING) for number in range(len(values))]
-    return encode_text_result(columns, [values], deprecate_eof=deprecate_eof, status=2)
+    return encode_text_result(columns, [values], capabilities=NO_EOF * deprecate_eof, status=2)
 
 
 @given(st.lists(st.none() | st.binary(max_size=300), min_size=1, max_size=5), st.booleans())
 def test_a_row_is_read_as_it_was_written(values: list[bytes | None], deprecate_eof: bool) -> None:
     assert questions.single_row(answer(values, deprecate_eof=deprecate_eof)) == values
+
+
+@pytest.mark.parametrize("data", [b"\2\0\0\1\1\0\2\0\0\2\0015", b"\2\0\0\1\1\0\5\0\0\2\xfe\0\0\2\0\2\0\0\3\0015"])
+def test_a_row_whose_definitions_are_left_out(data: bytes) -> None:
+    assert questions.single_row(data) == [b"5"]
 
 
 def test_a_row_of_a_server() -> None:
@@ -41,7 +48,7 @@ def test_what_is_no_row(data: bytes) -> None:
 def test_no_row_is_no_row(deprecate_eof: bool) -> None:
     columns = [ColumnDefinition(b"a", ColumnType.VAR_STRING)]
     with pytest.raises(ProtocolError):
-        questions.single_row(encode_text_result(columns, [], deprecate_eof=deprecate_eof, status=2))
+        questions.single_row(encode_text_result(columns, [], capabilities=NO_EOF * deprecate_eof, status=2))
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "utf-16-be", "utf-32-be"])

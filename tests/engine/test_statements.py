@@ -13,6 +13,7 @@ from router.session.profile import ServerProfile
 from router.session.state import SessionState
 from router.session.variables import EMPTY
 from router.sql.facts import PinReason, Reason, StatementFacts, StatementKind
+from router.wire.constants import Capability
 from router.wire.framing import frame
 from router.wire.scanner import ResponseScanner
 from tests.fakes import PROFILE
@@ -117,6 +118,92 @@ def test_types_come_along_where_they_have_not_been(parameters: int) -> None:
     assert statement.command(again, here) == again, "this connection knows them"
     assert statement.command(again, there) == execute(2, *values, types=types, parameters=parameters)
     assert statement.command(again, there) == execute(2, *values, parameters=parameters)
+
+
+def bulk(statement_id: int, *rows: bytes, types: bytes | None = None) -> bytes:
+    """A framed COM_STMT_BULK_EXECUTE."""
+    head = b"\xfa" + statement_id.to_bytes(4, "little") + (b"\0\0" if types is None else b"\x80\0" + types)
+    return frame(head + b"".join(rows), 0)
+
+
+def test_types_of_bulk_executions() -> None:
+    statement = opened(Statements(session()), 2)
+    here, there, used = ServerStatement(1), ServerStatement(2), ServerStatement(3)
+    used.types = STRING + STRING
+    row = b"\0\5\0\0\0\1"
+    untyped = bulk(1, row)
+    assert not statement.fits(used, untyped), "never with types that another session has sent"
+    assert statement.command(bulk(1, row, row, types=LONG + STRING), here) == bulk(1, row, row, types=LONG + STRING)
+    assert statement.command(untyped, here) == untyped
+    assert statement.fits(used, untyped)
+    assert statement.command(untyped, there) == bulk(2, row, types=LONG + STRING)
+    assert statement.command(untyped, used) == bulk(3, row, types=LONG + STRING)
+    single = execute(1, b"\5\0\0\0\1x", parameters=2)
+    assert statement.command(single, there) == execute(2, b"\5\0\0\0\1x", parameters=2), "one memory for both"
+    big = b"\0" * (1 << 24)
+    assert statement.command(bulk(1, big), ServerStatement(4)) == bulk(4, big, types=LONG + STRING)
+
+
+def test_types_of_a_malformed_command_were_never_taken() -> None:
+    ours = Statements(session(MYSQL_PROFILE))
+    statement, server = opened(ours, 1), ServerStatement(1)
+    statement.command(execute(1, b"\5\0\0\0", types=LONG, parameters=1), server)
+    ours.ran(statement, ended(0), cursor=False)
+    before = (server.types, server.derived, statement.derived)
+    statement.command(execute(1, b"\xfe", types=STRING, parameters=1), server)
+    assert server.types == STRING
+    malformed = ended(0)
+    malformed.error = b"\xff\x2b\x07#HY000Malformed communication packet"
+    for _ in range(2):
+        ours.ran(statement, malformed, cursor=False)
+        assert (server.types, server.derived, statement.derived) == before
+        assert statement.types == LONG
+        cut = execute(1, parameters=1)[:15]
+        assert statement.command(cut, server) == cut, "nothing of it can be read: nothing is to be taken back"
+
+
+def named(statement_id: int, given: bytes, flags: int = 8) -> bytes:
+    """A framed COM_STMT_EXECUTE of a client with query attributes."""
+    return frame(b"\x17" + statement_id.to_bytes(4, "little") + bytes([flags]) + b"\1\0\0\0" + given, 0)
+
+
+def test_types_have_names_where_there_are_attributes() -> None:
+    statement = opened(Statements(session(MYSQL_PROFILE), int(Capability.QUERY_ATTRIBUTES)), 2)
+    here, there = ServerStatement(1), ServerStatement(2)
+    with_attribute = b"\3\0\1" + LONG + b"\0" + STRING + b"\2me" + STRING + b"\5trace" + b"\5\0\0\0\1x\2tr"
+    assert statement.command(named(1, with_attribute), here) == named(1, with_attribute)
+    assert statement.types == here.types == LONG + STRING, "an attribute is no parameter"
+    again = b"\2\1\0\1x"
+    assert statement.fits(there, named(1, again))
+    assert statement.command(named(1, again), here) == named(1, again)
+    given = b"\2\1\1" + LONG + b"\0" + STRING + b"\0" + b"\1x"
+    assert statement.command(named(1, again), there) == named(2, given), "names last for one execution"
+    assert there.types == LONG + STRING
+
+
+def test_names_in_a_command_of_several_packets() -> None:
+    statement = opened(Statements(session(MYSQL_PROFILE), int(Capability.QUERY_ATTRIBUTES)), 1)
+    value = b"\xfe" + (1 << 24).to_bytes(8, "little") + b"z" * (1 << 24)
+    name = b"\xfe" + (1 << 24).to_bytes(8, "little") + b"n" * (1 << 24)
+    statement.command(named(1, b"\2\0\1" + LONG + name + STRING + b"\0" + b"\5\0\0\0\1x"), ServerStatement(1))
+    assert statement.types == LONG
+    statement.command(named(1, b"\1\0\1" + STRING + b"\0" + value), ServerStatement(1))
+    there = statement.command(named(1, b"\1\0\0" + value), ServerStatement(2))
+    assert there == named(2, b"\1\0\1" + STRING + b"\0" + value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [b"", b"\2", b"\2\0", b"\1\0\1" + LONG + b"\0", b"\3\0\0\1x", b"\2\0\1" + LONG + b"\5me", b"\xfb\0\1", b"\0"],
+)
+def test_what_the_server_will_refuse_leaves_nothing(given: bytes) -> None:
+    statement = opened(Statements(session(MYSQL_PROFILE), int(Capability.QUERY_ATTRIBUTES)), 2)
+    server = ServerStatement(7)
+    server.types = LONG + LONG
+    assert statement.fits(server, named(1, given))
+    assert statement.command(named(1, given), server) == named(7, given)
+    assert statement.types is None
+    assert server.types == LONG + LONG
 
 
 def test_types_of_another_session_are_replaced() -> None:

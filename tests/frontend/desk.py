@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from router.frontend.auth import Directory
 from router.frontend.connection import ClientConnection
-from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.dispatch import AttributesDispatcher, Dispatcher, Shared
 from router.frontend.login import CAPABILITIES
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
+from router.wire.constants import Capability
 from router.wire.framing import frame
 from tests.engine.bench import Bench
 from tests.fakes import FakeTransport, quiet
@@ -46,16 +47,17 @@ class Desk:
         profile = self.bench.main.profile
         assert profile is not None
         connection_id = self.sessions.next_id()
-        dispatcher = Dispatcher(
+        dispatcher = (AttributesDispatcher if capabilities & Capability.QUERY_ATTRIBUTES else Dispatcher)(
             connection,
             self.shared,
             self.directory.account(user),
             SessionState(profile, 45, schema),
             connection_id=connection_id,
             capabilities=capabilities,
-            shape=0,
+            shape=capabilities & int(Capability.QUERY_ATTRIBUTES),
             host="localhost",
             address="127.0.0.1",
+            attributes={"program_name": "desk"},
         )
         connection.start(dispatcher)
         self.sessions.add(connection_id, dispatcher)

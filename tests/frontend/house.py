@@ -14,8 +14,9 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
+from router.backend.connector import BackendUser
 from router.config.models import RouterConfig
-from router.frontend.auth import Account, Directory, RsaKeyPair
+from router.frontend.auth import Directory, RsaKeyPair
 from router.frontend.connection import ClientConnection
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.metrics import Counters
@@ -130,7 +131,7 @@ class House:
         if not self.inside:
             self.empty.set()
 
-    def _prepared(self, account: Account, schema: str | None, login: Login) -> asyncio.Future[None] | None:
+    def _prepared(self, user: BackendUser, schema: str | None, login: Login) -> asyncio.Future[None] | None:
         if self._prepare is None:
             return None
         return asyncio.get_running_loop().create_task(self._prepare(schema))

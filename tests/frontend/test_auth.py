@@ -12,6 +12,7 @@ from router.backend.connector import BackendUser
 from router.config.models import RouterConfig, User
 from router.errors import AccessDenied, MySQLError
 from router.frontend.auth import Account, Directory, RsaKeyPair, backend_user
+from router.wire.ed25519 import ed25519_key, format_ed25519
 from router.wire.handshake import Credential
 from router.wire.scramble import (
     check_native,
@@ -52,6 +53,7 @@ def test_a_password_can_be_proven_in_every_way() -> None:
     credential = account().credential
     assert credential.supports("caching_sha2_password")
     assert credential.supports("mysql_native_password")
+    assert credential.supports("client_ed25519")
     assert credential.native is not None
     assert credential.digest is not None
     password = PASSWORD.encode()
@@ -70,6 +72,14 @@ def test_a_stored_sha2_string() -> None:
     assert credential.sha2_crypt == CRYPT
     assert check_sha2_crypt(credential.sha2_crypt, PASSWORD.encode())
     assert not credential.supports("mysql_native_password")
+
+
+def test_an_ed25519_key() -> None:
+    key = ed25519_key(PASSWORD.encode())
+    credential = account(**hashed(format_ed25519(key))).credential
+    assert credential == Credential(ed25519_key=key)
+    assert credential.supports("client_ed25519")
+    assert not credential.supports("caching_sha2_password")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from router.backend.connector import BackendUser
 from router.backend.pool import BackendPool
 from router.cluster.topology import Group, Server, Topology
 from router.config.models import RouterConfig
+from router.engine.admission import Admission
 from router.engine.services import Services
 from router.errors import BackendUnavailable
 from router.frontend.dispatch import Dispatcher, Shared
@@ -35,7 +37,7 @@ from router.wire.constants import Capability
 from router.wire.framing import frame
 from router.wire.packets import Greeting, HandshakeResponse
 from router.wire.scramble import sha2_scramble
-from tests.fakes import PROFILE, FakeConnector, WaitingSession, err, ok, payloads, wire
+from tests.fakes import PROFILE, FakeConnector, WaitingSession, err, ok, payloads, until, wire
 from tests.frontend.house import Run
 
 PASSWORD = "secret"
@@ -107,7 +109,7 @@ class House:
         topology = Topology({"main": self.group})
         self.shared = Shared(
             plans=PlanCache(Planner(catalog)),
-            services=Services(topology, self.counters, lambda server: None, catalog.group_of),
+            services=Services(topology, self.counters, lambda server: None, catalog.group_of, Admission({})),
             sessions=self.sessions,
             on_lost=lambda session: self.frontend.session_lost(session),
             change_user=lambda session, payload: self.frontend.change_user(session, payload),
@@ -392,6 +394,33 @@ def test_the_greeting_is_that_of_the_server(run: Run) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
+def test_what_cannot_be_translated_is_offered_where_all_are_known_to_have_it(run: Run, known: bool) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            bit = int(Capability.QUERY_ATTRIBUTES)
+            able = type(PROFILE)(**{**_fields(PROFILE), "flavor": "mysql", "capabilities": bit})
+            house.db.profile = able if known else None
+            assert bool((await greeting(house)).capabilities & bit) is known
+            house.db.profile = PROFILE
+            assert not (await greeting(house)).capabilities & bit
+
+    run(test())
+
+
+def test_mariadbs_capabilities_are_announced_as_mariadb_does(run: Run) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            assert (await greeting(house)).capabilities & Capability.LONG_PASSWORD
+            able = int(Capability.MARIADB_STMT_BULK_OPERATIONS | Capability.MARIADB_CACHE_METADATA)
+            house.db.profile = type(PROFILE)(**{**_fields(PROFILE), "capabilities": able})
+            offered = await greeting(house)
+            assert not offered.capabilities & Capability.LONG_PASSWORD
+            assert offered.mariadb_capabilities == 4, "not what nobody has proven"
+
+    run(test())
+
+
+@pytest.mark.parametrize("known", [False, True])
 def test_only_what_every_server_can_do_is_offered(run: Run, known: bool) -> None:
     async def test() -> None:
         async with House().open() as house:
@@ -598,10 +627,57 @@ def test_a_client_becomes_another_user(run: Run) -> None:
 def test_a_wrong_password_for_the_other_user_is_the_end(run: Run) -> None:
     async def test() -> None:
         async with House().open() as house:
+            house.db.profile = replace(PROFILE, flavor="mysql")
             connection = await house.connect()
             answer = await change_user(house, connection, "other", "wrong")
             assert answer[0] == 0xFF
             assert int.from_bytes(answer[1:3], "little") == 1045
+            await house.empty()
+            await close(await house.connect("other"))
+            connection._force_close()
+
+    run(test())
+
+
+def test_on_mariadb_the_client_stays_who_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.frontend.login._PENANCE", 0.01)
+
+    async def test() -> None:
+        async with House().open() as house:
+            connection = await house.connect("other")
+            connection_id = connection.thread_id()
+            await query(connection, "SET @a = 1")
+            answers = [
+                await change_user(house, connection, user, password)
+                for user, password in (("app", "wrong"), ("other", PASSWORD), ("nobody", "x"), ("other", "wrong"))
+            ]
+            assert [answer[0] for answer in answers] == [0xFF, 0, 0xFF, 0xFF]
+            assert {int.from_bytes(answer[1:3], "little") for answer in answers if answer[0]} == {1045}
+            tired = await change_user(house, connection, "other")
+            assert int.from_bytes(tired[1:3], "little") == 1047, "whatever it says now"
+            await query(connection, "DELETE FROM t")
+            (session,) = house.sessions
+            assert (session.user, session.connection_id) == ("other", connection_id)
+            assert house.frontend.open_connections == 1
+            assert (await house.refused("other"))[0] == 1226, "it has kept its place"
+            await close(connection)
+            await house.empty()
+            await close(await house.connect("other"))
+
+    run(test())
+
+
+def test_who_leaves_while_waiting_for_the_refusal_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.frontend.login._PENANCE", 0.05)
+
+    async def test() -> None:
+        async with House().open() as house:
+            connection = await house.connect("other")
+            task = asyncio.create_task(change_user(house, connection, "app", "wrong"))
+            await until(lambda: not list(house.sessions), rounds=1_000_000)
+            connection._sock.shutdown(2)
+            with contextlib.suppress(AssertionError, OSError):
+                await task
             await house.empty()
             await close(await house.connect("other"))
             connection._force_close()

@@ -45,11 +45,14 @@ FOLDED = KeyType(
 DAY = KeyType(KeyKind.DATE)
 
 
+_TYPES = {KeyKind.INTEGER: "int", KeyKind.TEXT: "varchar", KeyKind.DATE: "date", KeyKind.DECIMAL: "decimal"}
+
+
 def definition(**columns: KeyType | None) -> Definition:
     """Columns of these types; None is a type that cannot be a key."""
     return Definition(
         {
-            name: Column(name, "json" if key is None else key.kind.value, key, nullable=False)
+            name: Column(name, "json" if key is None else _TYPES[key.kind], key, nullable=False, length=40)
             for name, key in columns.items()
         }
     )

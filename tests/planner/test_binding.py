@@ -8,7 +8,7 @@ import pytest
 
 from router.planner.binding import TextValues, bind, literal_value
 from router.planner.keys import Value
-from router.planner.plan import Refused, Relay, Sharded
+from router.planner.plan import Refused, Relay, Scattered, Sharded
 from router.planner.routes import Parameter, Slot, Unplaced
 from router.sql.lexer import LexMode
 from tests.planner.fix_shards import shop_context, shop_planner
@@ -61,7 +61,9 @@ def test_slots() -> None:
 def bound(sql: str) -> Relay | Refused:
     plan = shop_planner().plan(sql.encode(), shop_context())
     assert isinstance(plan, Sharded), plan
-    return bind(plan, TextValues(sql.encode(), PLAIN))
+    found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode())
+    assert not isinstance(found, Scattered)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_one_shard(sql: str, shard: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "code", "words"),
     [
-        ("SELECT * FROM customers WHERE id IN (4, 5)", 1235, "customers.id"),
+        ("SELECT COUNT(DISTINCT id) FROM customers WHERE id IN (4, 5)", 1235, "customers.id"),
         (
             "SELECT * FROM customers c WHERE c.id = 4 AND EXISTS (SELECT 1 FROM items i WHERE i.customer_id = 5)",
             1235,
@@ -107,3 +109,32 @@ def test_the_database_of_a_shard() -> None:
     plan = bound("SELECT * FROM customers WHERE id = 2")
     assert isinstance(plan, Relay)
     assert (plan.group, plan.shard, plan.database) == ("g2", "s2", "shop_2")
+
+
+def scattered(sql: str) -> Scattered:
+    plan = shop_planner().plan(sql.encode(), shop_context())
+    assert isinstance(plan, Sharded), plan
+    found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode())
+    assert isinstance(found, Scattered), found
+    return found
+
+
+def test_several_shards_and_no_more() -> None:
+    found = scattered("SELECT id FROM customers WHERE id IN (4, 5)")
+    assert [leg.shard for leg, _ in found.legs] == ["s1", "s2"]
+    assert (found.limit, found.offset) == (None, 0)
+    assert len(scattered("SELECT id FROM customers").legs) == 3
+
+
+def test_limits_of_the_execution() -> None:
+    found = scattered("SELECT id FROM customers ORDER BY id LIMIT 5 OFFSET 10")
+    assert (found.limit, found.offset) == (5, 10)
+    assert all(text.endswith(b"LIMIT 15") for _, text in found.legs)
+
+
+def test_a_limit_that_is_no_number() -> None:
+    plan = shop_planner().plan(b"SELECT id FROM customers LIMIT ?", shop_context())
+    assert isinstance(plan, Sharded)
+    refused = bind(plan, TextValues(b"SELECT id FROM customers LIMIT ?", PLAIN), b"")
+    assert isinstance(refused, Refused)
+    assert "LIMIT" in refused.error.message

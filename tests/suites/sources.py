@@ -75,18 +75,28 @@ class MariaDBTests:
 
 def mariadb_tests() -> MariaDBTests:
     """MariaDB's tests from the packages of this machine's distribution (about 330 MB unpacked)."""
+    return MariaDBTests(debian_packages("mariadb-test", MARIADB_PACKAGES))
+
+
+def mariadb_plugins() -> Path:
+    """The server's plugins; where only its core is installed, there are none."""
+    return debian_packages("mariadb-server", ("mariadb-server",)) / "usr/lib/mysql/plugin"
+
+
+def debian_packages(name: str, packages: Sequence[str]) -> Path:
+    """Where packages of this machine's distribution are unpacked, kept as ``name``."""
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
-            missing(f"MariaDB's tests come as Debian packages, and there is no {program}")
+            missing(f"{name} comes as Debian packages, and there is no {program}")
 
     def fetch(directory: Path) -> None:
-        _fetch(["apt-get", "-qq", "download", *MARIADB_PACKAGES], "MariaDB's tests", directory)
+        _fetch(["apt-get", "-qq", "download", *packages], name, directory)
         for package in directory.glob("*.deb"):
             run(["dpkg-deb", "-x", str(package), str(directory)], timeout=DOWNLOAD_TIMEOUT, what="dpkg-deb")
             package.unlink()
         directory.chmod(0o755)
 
-    return MariaDBTests(made_once(_cache() / "mariadb-test", fetch))
+    return made_once(_cache() / name, fetch)
 
 
 def _cache() -> Path:

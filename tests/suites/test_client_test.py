@@ -19,34 +19,17 @@ VOLATILE = re.compile(r"Total execution time: \d+ SECS|CURRENT_TIME\(\) .*|threa
 NOT_RUN = frozenset({"test_proxy_header", "test_change_user"})
 
 CACHED = "MariaDB's cached metadata is not offered: the client forgets column widths between executions"
-BULK = "MariaDB's bulk execution is not offered"
 # Differences there to stay; every one is in docs/reference/compatibility.md.
 BY_DESIGN: dict[str, str] = {
     "test_bug1115": CACHED,
+    "test_bug31669": "an account that was made on the server only cannot log in",
     "test_multi": CACHED,
-    "test_bulk_autoinc": BULK,
-    "test_bulk_delete": BULK,
-    "test_bulk_delete_returning": BULK,
-    "test_bulk_insert_returning": BULK,
-    "test_bulk_replace": BULK,
-    "test_mdev35953": BULK,
-    "test_mdev_24411": BULK,
-    "test_mdev_32086": BULK,
-    "test_mdev_34718_ad": BULK,
-    "test_mdev_34718_au": BULK,
-    "test_mdev_34718_bd": BULK,
-    "test_mdev_34718_bu": BULK,
-    "test_mdev_34958": BULK,
     "test_progress_reporting": "MariaDB's progress reports are not offered",
     "test_ps_query_cache": "session_track_transaction_info turns MariaDB's query cache off",
 }
 # Differences to be mended in the router.
 OURS: dict[str, str] = {
-    "test_bug13001491": "COM_REFRESH is refused",
-    "test_bug28075": "COM_DEBUG is refused",
-    "test_bug31669": "a refused COM_CHANGE_USER ends the connection",
     "test_connect_autocommit": "the login does not tell that autocommit is off",
-    "test_wl4284_1": "COM_REFRESH is refused",
 }
 
 

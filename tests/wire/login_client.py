@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from router.wire.constants import Capability
+from router.wire.ed25519 import ED25519, ed25519_sign
 from router.wire.framing import PacketDecoder
 from router.wire.handshake import (
     Accepted,
@@ -125,6 +126,8 @@ class Client:
             return native_scramble(self.password, self.nonce)
         if self.plugin == CACHING_SHA2:
             return sha2_scramble(self.password, self.nonce) or b"\0"
+        if self.plugin == ED25519:
+            return ed25519_sign(self.password, self.nonce)
         return b"proof of another kind"
 
     def response(self) -> bytes:
@@ -187,8 +190,12 @@ class Client:
         if payload[0] == 0xFE:
             switch = AuthSwitchRequest.decode(payload)
             self.plugin = switch.plugin.decode()
-            assert switch.data[-1:] == b"\0"
-            self.nonce = switch.data[:-1]
+            self.nonce = switch.data
+            if self.plugin == ED25519:
+                assert len(self.nonce) == 32
+            else:
+                assert self.nonce[-1:] == b"\0"
+                self.nonce = self.nonce[:-1]
             self.heard.append(f"switch {self.plugin}")
             return self.scramble()
         data = AuthMoreData.decode(payload).data

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from router.errors import PacketTooLarge, ProtocolError
 from router.wire.constants import MAX_PAYLOAD
-from router.wire.framing import Packet, PacketDecoder, frame, frames
+from router.wire.framing import Packet, PacketDecoder, frame, frames, unframed
 
 LIMIT = 64 * 1024 * 1024
 
@@ -135,3 +135,9 @@ def test_take_rest_inside_a_long_packet() -> None:
     assert decoder.next_packet() is None
     with pytest.raises(ProtocolError, match="several frames"):
         decoder.take_rest()
+
+
+@pytest.mark.parametrize("size", [0, 1, MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD])
+def test_unframed(size: int) -> None:
+    payload = b"x" * size
+    assert unframed(frame(payload, 0)) == payload

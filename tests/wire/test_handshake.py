@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from router.errors import AccessDenied, MySQLError, ProtocolError
 from router.wire.commands import ComChangeUser
 from router.wire.constants import Capability
+from router.wire.ed25519 import ED25519, ed25519_key, ed25519_sign
 from router.wire.handshake import (
     Accepted,
     Credential,
@@ -35,12 +37,13 @@ from router.wire.scramble import (
     sha2_digest,
     xor_password,
 )
-from tests.wire.login_client import CLIENT, KEY, NONCE, PASSWORD, SECOND_NONCE, SHA2_CRYPT, Client, server
+from tests.wire.login_client import CLIENT, KEY, NONCE, OFFERED, PASSWORD, SECOND_NONCE, SHA2_CRYPT, Client, server
 
 PLAIN = Credential(password=PASSWORD)
 NATIVE = Credential(native_hash=native_hash(PASSWORD))
 DIGEST = Credential(sha2_digest=sha2_digest(PASSWORD))
 CRYPT = Credential(sha2_crypt=SHA2_CRYPT)
+KEYED = Credential(ed25519_key=ed25519_key(PASSWORD))
 BOTH = Credential(native_hash=native_hash(PASSWORD), sha2_crypt=SHA2_CRYPT)
 
 
@@ -62,6 +65,10 @@ BOTH = Credential(native_hash=native_hash(PASSWORD), sha2_crypt=SHA2_CRYPT)
         (CRYPT, NATIVE_PASSWORD, ["switch caching_sha2_password", "full"]),
         (PLAIN, "mysql_clear_password", ["switch caching_sha2_password", "fast"]),
         (NATIVE, "client_ed25519", ["switch mysql_native_password"]),
+        (PLAIN, "client_ed25519", ["switch client_ed25519"]),
+        (KEYED, "client_ed25519", ["switch client_ed25519"]),
+        (KEYED, CACHING_SHA2, ["switch client_ed25519"]),
+        (KEYED, NATIVE_PASSWORD, ["switch client_ed25519"]),
         (PLAIN, "", ["switch caching_sha2_password", "fast"]),
     ],
 )
@@ -75,15 +82,15 @@ def test_the_right_password(credential: Credential, plugin: str, heard: list[str
     assert client.login.auth_plugin == client.plugin
 
 
-@pytest.mark.parametrize("credential", [PLAIN, NATIVE, DIGEST, CRYPT, BOTH, Credential()])
-@pytest.mark.parametrize("plugin", [CACHING_SHA2, NATIVE_PASSWORD, "dialog"])
+@pytest.mark.parametrize("credential", [PLAIN, NATIVE, DIGEST, CRYPT, BOTH, KEYED, Credential()])
+@pytest.mark.parametrize("plugin", [CACHING_SHA2, NATIVE_PASSWORD, "dialog", ED25519])
 @pytest.mark.parametrize("password", [b"wrong", b"", PASSWORD + b"x"])
 def test_the_wrong_password(credential: Credential, plugin: str, password: bytes) -> None:
     machine = server({"app": credential}, secure_transport=True)
     client = Client(password, plugin, secure=True).log_in(machine)
     assert client.login is None
     assert machine.state is State.REFUSED
-    using = "YES" if password else "NO"
+    using = "YES" if password or client.plugin == ED25519 else "NO"
     assert client.error == ErrPacket(
         1045, "28000", f"Access denied for user 'app'@'10.0.0.9' (using password: {using})".encode()
     )
@@ -112,6 +119,41 @@ def test_both_spellings_of_no_password(answer: bytes, credential: Credential, ac
     effects = machine.receive(1, response.encode())
     assert isinstance(effects[-1], Accepted if accepted else Refused)
     assert (machine.state is State.VERIFIED) is accepted
+
+
+@pytest.mark.parametrize("first", [b"", b"\0", bytes(64), ed25519_sign(PASSWORD, NONCE)])
+def test_the_greeting_has_nothing_to_sign(first: bytes) -> None:
+    machine = server({"app": PLAIN})
+    machine.greeting()
+    [switch] = machine.receive(1, HandshakeResponse(CLIENT, 0, 45, b"app", first, None, ED25519.encode()).encode())
+    assert isinstance(switch, Send)
+    assert switch.data[4:] == b"\xfeclient_ed25519\0" + hmac.digest(b"decoy", NONCE, "sha256")
+    assert isinstance(machine.receive(3, ed25519_sign(PASSWORD, NONCE))[-1], Refused)
+
+
+def test_nobody_signs_in_without_a_secret() -> None:
+    """Not with the signature of the empty password either; with it, who has that."""
+    for credential, accepted in ((Credential(password=b""), True), (Credential(), False), (NATIVE, False)):
+        assert (Client(b"", ED25519).log_in(server({"app": credential})).login is not None) is accepted
+    client = Client(PASSWORD, ED25519).log_in(server({}))
+    assert client.heard == ["switch client_ed25519", "error 1045"]
+
+
+def test_mariadbs_capabilities() -> None:
+    """Offered and agreed on beside the others; those of a client that is MySQL's mean nothing."""
+    ours = OFFERED & ~int(Capability.LONG_PASSWORD) | int(Capability.MARIADB_STMT_BULK_OPERATIONS)
+    for capabilities, agreed in ((CLIENT, CLIENT), (CLIENT & ~1, CLIENT | Capability.MARIADB_STMT_BULK_OPERATIONS)):
+        machine = server({"app": PLAIN}, capabilities=ours)
+        client = Client(PASSWORD, capabilities=int(capabilities))
+        [payload] = client.take(machine.greeting())
+        greeting = Greeting.decode(payload)
+        assert greeting.mariadb_capabilities == 4
+        assert greeting.capabilities == ours & 0xFFFFFFFF
+        client.nonce = greeting.nonce
+        response = replace(HandshakeResponse.decode(client.response()), mariadb_capabilities=0xFF)
+        client.talk(machine, response.encode())
+        assert client.login is not None
+        assert client.login.capabilities == agreed & ~int(Capability.LONG_PASSWORD)
 
 
 def test_a_user_without_any_secret_never_gets_in() -> None:
@@ -492,10 +534,18 @@ def test_change_user_to_a_native_hash_keeps_the_nonce_of_the_greeting() -> None:
     assert client.login is not None
 
 
-@pytest.mark.parametrize("credential", [NATIVE, CRYPT])
+@pytest.mark.parametrize("credential", [NATIVE, CRYPT, KEYED])
 def test_change_user_to_stored_forms(credential: Credential) -> None:
     machine, client = logged_in({"app": PLAIN, "boss": credential})
     assert change(machine, client, "boss", PASSWORD, CACHING_SHA2).login is not None
+
+
+def test_change_user_by_ed25519() -> None:
+    machine, client = logged_in({"app": PLAIN, "boss": Credential(password=b"boss")})
+    change(machine, client, "boss", b"boss", ED25519)
+    assert client.heard == [f"switch {ED25519}"]
+    assert client.nonce == hmac.digest(b"decoy", SECOND_NONCE, "sha256")
+    assert client.login is not None
 
 
 @pytest.mark.parametrize("username", ["app", "nobody"])
@@ -504,6 +554,28 @@ def test_a_refused_change_of_user_is_final(username: str) -> None:
     change(machine, client, username, b"wrong", CACHING_SHA2)
     assert client.heard == ["switch caching_sha2_password", "full", "error 1045"]
     assert machine.state is State.REFUSED
+
+
+def test_a_refusal_can_be_taken_back() -> None:
+    machine, client = logged_in({"app": PLAIN, "boss": Credential(password=b"boss")})
+    with pytest.raises(ProtocolError, match="nothing to go on with"):
+        machine.resume()
+    change(machine, client, "boss", b"wrong", CACHING_SHA2)
+    assert client.login is None
+    machine.resume()
+    assert machine.state is State.COMMANDS
+    assert change(machine, client, "boss", b"boss", CACHING_SHA2).login is not None
+    client.take(machine.welcome(2))
+    client.sequence = 1
+    client.react(machine.change_user(ComChangeUser(b"app").encode(CLIENT), 0, SECOND_NONCE, tired=True))
+    assert client.error == ErrPacket(1047, "08S01", b"Unknown command")
+
+
+def test_a_refused_login_is_never_taken_back() -> None:
+    machine = server({"app": PLAIN})
+    Client(b"wrong").log_in(machine)
+    with pytest.raises(ProtocolError, match="nothing to go on with"):
+        machine.resume()
 
 
 def test_change_user_of_a_client_without_plugins() -> None:

@@ -22,6 +22,8 @@ from router.wire.rows import (
 )
 from tests.wire.vectors import load
 
+NO_EOF = int(Capability.DEPRECATE_EOF)
+
 
 @given(st.lists(st.none() | st.binary(max_size=300), max_size=6))
 def test_text_rows_return(values: list[bytes | None]) -> None:
@@ -197,7 +199,7 @@ COLUMNS = [ColumnDefinition(b"id", ColumnType.LONGLONG), ColumnDefinition(b"name
 @pytest.mark.parametrize("deprecate_eof", [False, True])
 @pytest.mark.parametrize("rows", [[], [[b"1", b"a"], [b"2", None]], [[b"%d" % n, b"x"] for n in range(300)]])
 def test_whole_text_results(deprecate_eof: bool, rows: list[list[bytes | None]]) -> None:
-    data = encode_text_result(COLUMNS, rows, deprecate_eof=deprecate_eof, status=0x22, warnings=3, sequence=4)
+    data = encode_text_result(COLUMNS, rows, capabilities=NO_EOF * deprecate_eof, status=0x22, warnings=3, sequence=4)
     decoder = PacketDecoder(1 << 20)
     decoder.feed(data)
     packets = []
@@ -214,3 +216,15 @@ def test_whole_text_results(deprecate_eof: bool, rows: list[list[bytes | None]])
         end = decode_ok(payloads[-1], int(Capability.DEPRECATE_EOF))
         assert (end.header, end.status, end.warnings) == (0xFE, 0x22, 3)
     assert [decode_text_row(payload, 2) for payload in payloads[3:-1]] == rows
+
+
+def test_a_result_for_a_client_to_which_definitions_are_optional() -> None:
+    shown = encode_text_result(COLUMNS, [], capabilities=int(Capability.OPTIONAL_RESULTSET_METADATA), status=2)
+    plain = encode_text_result(COLUMNS, [], capabilities=0, status=2)
+    assert shown == b"\2\0\0\1" + bytes([len(COLUMNS), 1]) + plain[5:], "they always follow"
+
+
+def test_a_result_for_a_client_with_extended_metadata() -> None:
+    column = ColumnDefinition(b"a", ColumnType.VAR_STRING)
+    shown = encode_text_result([column], [], capabilities=int(Capability.MARIADB_EXTENDED_METADATA), status=2)
+    assert b"\3def\0\0\0\1a\0\0\x0c" in shown

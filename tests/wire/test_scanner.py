@@ -46,10 +46,11 @@ def framed(*payloads: bytes) -> bytes:
 
 
 def scan(
-    data: bytes, kind: int = QUERY, *, deprecate_eof: bool = False, chunk: int = 0
+    data: bytes, kind: int = QUERY, *, deprecate_eof: bool = False, chunk: int = 0, optional: bool = False
 ) -> tuple[ResponseScanner, bytes]:
     """Feed everything in chunks as the relay does; returns the scanner and what was forwarded."""
     scanner = ResponseScanner()
+    scanner.optional = optional
     scanner.start(kind, deprecate_eof)
     forwarded = b""
     rest = b""
@@ -319,3 +320,34 @@ def test_a_number_of_ours_in_the_only_row(row: bytes, binary: bool, expected: by
     assert scanner.done
     assert forwarded == framed(b"\x01", COLUMN, eof(), expected, eof())
     assert scanner.substitute is None
+
+
+@pytest.mark.parametrize("deprecate_eof", [False, True])
+@pytest.mark.parametrize("chunk", [0, 1, 3])
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("columns", [2, 300])
+def test_definitions_may_be_left_out(deprecate_eof: bool, chunk: int, follow: bool, columns: int) -> None:
+    between = [] if deprecate_eof else [eof()]
+    last = ok(header=0xFE) if deprecate_eof else eof()
+    more = ok(AUTOCOMMIT | MORE, header=0xFE) if deprecate_eof else eof(AUTOCOMMIT | MORE)
+    head = push_lenenc_int(columns) + bytes([follow])
+    definitions = [COLUMN] * columns if follow else []
+    result = [head, *definitions, *between, ROW, ROW]
+    data = framed(*result, more, *result, last)
+    scanner, forwarded = scan(data, deprecate_eof=deprecate_eof, chunk=chunk, optional=True)
+    assert scanner.done
+    assert scanner.has_rows
+    assert forwarded == data
+    prepared = b"\0\1\0\0\0" + columns.to_bytes(2, "little") + b"\1\0" + b"\0\0\0" + bytes([follow])
+    definitions = [COLUMN] * (columns + 1) if follow else []
+    data = framed(prepared, *definitions, *between, *between)
+    scanner, forwarded = scan(data, PREPARE, deprecate_eof=deprecate_eof, chunk=chunk, optional=True)
+    assert scanner.done
+    assert forwarded == data
+    assert scanner.parameters == 1
+
+
+@pytest.mark.parametrize(("optional", "head"), [(False, b"\2\1"), (True, b"\2\1\1"), (True, b"\xfc\2\0")])
+def test_a_column_count_is_as_long_as_agreed(optional: bool, head: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        scan(framed(head, COLUMN, COLUMN, eof(), eof()), optional=optional)

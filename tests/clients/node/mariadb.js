@@ -84,8 +84,8 @@ async function logins() {
 
 async function types(connection, label) {
   for (const sql of readFileSync(way.statements, 'utf8').trim().split('\n')) await ask(connection, `${label} setup`, 'query', sql);
-  // Types that only extended metadata tells from others, which the router does not offer; and one the driver does not know.
-  await connection.query(way.flavor === 'mysql' ? 'ALTER TABLE types DROP COLUMN vec' : 'ALTER TABLE types DROP COLUMN uid, DROP COLUMN six, DROP COLUMN place, MODIFY doc LONGTEXT');
+  // A type that the driver does not know.
+  if (way.flavor === 'mysql') await connection.query('ALTER TABLE types DROP COLUMN vec');
   for (const how of ['query', 'execute']) {
     await ask(connection, `${label} ${how}`, how, 'SELECT * FROM types WHERE id > ? ORDER BY id', [0]);
     await ask(connection, `${label} zero ${how}`, how, 'SELECT * FROM zero WHERE id > ? ORDER BY id', [0]);
@@ -109,9 +109,8 @@ async function types(connection, label) {
   await ask(connection, `${label} written`, 'execute', 'SELECT * FROM p WHERE id > ? ORDER BY id', [0]);
 }
 
-// Bulk execution, which the router does not offer, gives one answer for all rows: only the sum is the same.
 async function batch(connection, label, sql, rows) {
-  step(label, await attempt(async () => [await connection.batch(sql, rows)].flat().reduce((sum, one) => sum + one.affectedRows, 0)));
+  step(label, await attempt(() => connection.batch(sql, rows)));
 }
 
 async function batches(connection, label) {
@@ -119,7 +118,6 @@ async function batches(connection, label) {
   const insert = 'INSERT INTO b (k, v) VALUES (?, ?)';
   const rows = Array.from({ length: 300 }, (_, n) => [n, n % 7 ? `🐬${n}` : null]);
   await batch(connection, `${label} many`, insert, rows);
-  // Without bulk execution, rows around a wrong one would stay.
   await connection.beginTransaction();
   step(`${label} duplicate`, (await attempt(() => connection.batch(insert, [[1000, 'a'], [5, 'b'], [1001, 'c']]))).slice(0, 4));
   await connection.rollback();

@@ -18,8 +18,6 @@ const options = {
   database: way.database,
   supportBigNumbers: true,
   bigNumberStrings: false,
-  // MariaDB tells JSON from text only by an extension of the protocol that the router does not offer.
-  jsonStrings: way.flavor === 'mariadb',
 };
 
 const TYPES = `CREATE TABLE types (

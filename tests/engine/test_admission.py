@@ -1,0 +1,71 @@
+"""Statements on several shards get all their connections, or wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from router.engine.admission import Admission
+
+
+class Crowd:
+    def __init__(self, **capacity: int) -> None:
+        self.admission = Admission(capacity)
+        self.inside: list[str] = []
+
+    def come(self, name: str, **needs: int) -> None:
+        def admitted() -> None:
+            self.inside.append(name)
+
+        self.admission.enter(Counter(needs), admitted)
+
+
+def test_who_fits_goes_in() -> None:
+    crowd = Crowd(g=4)
+    crowd.come("a", g=3)
+    crowd.come("b", g=1)
+    crowd.come("c", g=1)
+    assert crowd.inside == ["a", "b"]
+    crowd.admission.leave(Counter(g=1))
+    assert crowd.inside == ["a", "b", "c"]
+
+
+def test_all_groups_must_have_room() -> None:
+    crowd = Crowd(g=2, h=1)
+    crowd.come("a", h=1)
+    crowd.come("b", g=1, h=1)
+    assert crowd.inside == ["a"]
+    crowd.admission.leave(Counter(h=1))
+    assert crowd.inside == ["a", "b"]
+
+
+def test_nobody_overtakes() -> None:
+    crowd = Crowd(g=2)
+    crowd.come("a", g=1)
+    crowd.come("large", g=2)
+    crowd.come("small", g=1)
+    assert crowd.inside == ["a"]
+    crowd.admission.leave(Counter(g=1))
+    assert crowd.inside == ["a", "large"]
+    crowd.admission.leave(Counter(g=2))
+    assert crowd.inside == ["a", "large", "small"]
+
+
+def test_who_gives_up_is_forgotten() -> None:
+    admission = Admission({"g": 1})
+    seen: list[str] = []
+    admission.enter(Counter(g=1), lambda: seen.append("a"))
+
+    def second() -> None:
+        seen.append("b")
+
+    admission.enter(Counter(g=1), second)
+    assert admission.withdraw(second)
+    assert not admission.withdraw(second)
+    admission.leave(Counter(g=1))
+    assert seen == ["a"]
+
+
+def test_what_never_fits() -> None:
+    admission = Admission({"g": 2})
+    assert admission.fits(Counter(g=2))
+    assert not admission.fits(Counter(g=3))
