@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -267,10 +268,13 @@ def create_tables(server: Server, flavor: Flavor, database: str, tables: Iterabl
         server.execute(f"CREATE TABLE {database}.{table} ({DEFINITIONS[table].format(**COLLATIONS[flavor])})")
 
 
-def fill(server: Server, database: str, table: str, rows: list[Row]) -> None:
-    """The table holds these rows, and no others."""
-    server.execute(f"DELETE FROM {database}.{table}")
-    for start in range(0, len(rows), 500):
-        part = rows[start : start + 500]
-        marks = ", ".join("(" + ", ".join(["%s"] * len(part[0])) + ")" for _ in part)
-        server.execute(f"INSERT INTO {database}.{table} VALUES {marks}", [cell for row in part for cell in row])
+def fill(server: Server, content: Iterable[tuple[str, str, list[Row]]]) -> None:
+    """Tables, given as (database, table, rows), hold these rows and no others."""
+    with closing(server.root()) as connection, connection.cursor() as cursor:
+        connection.begin()
+        for database, table, rows in content:
+            cursor.execute(f"DELETE FROM {database}.{table}")
+            if rows:
+                marks = ", ".join("(" + ", ".join(["%s"] * len(rows[0])) + ")" for _ in rows)
+                cursor.execute(f"INSERT INTO {database}.{table} VALUES {marks}", [cell for row in rows for cell in row])
+        connection.commit()

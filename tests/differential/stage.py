@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,6 @@ from tests.fix_router import RunningRouter, settings_for
 
 SHARD_COUNTS = (1, 2, 4)
 TRUTH = "truth"
-# Tables that statements change are filled anew after them.
-_WRITABLE = ("customers", "orders", "items", "regions", "codes", "settings")
 
 
 def schema_of(count: int) -> str:
@@ -79,24 +78,23 @@ class Stage:
 
     def refill(self, count: int) -> None:
         """Put the rows of the one database, and of the schema of ``count`` shards, back to what they were."""
-        fill_truth(self.servers, self.rows, _WRITABLE)
-        fill_shards(self.servers, self.rows, count, _WRITABLE)
+        data.fill(self.servers.primary, chain(truth_contents(self.rows), contents(self.rows, count)))
 
 
-def fill_truth(servers: ReplicaSet, rows: data.Rows, tables: tuple[str, ...]) -> None:
-    """All rows in one database."""
-    for table in tables:
-        data.fill(servers.primary, TRUTH, table, rows.tables[table])
-
-
-def fill_shards(servers: ReplicaSet, rows: data.Rows, count: int, tables: tuple[str, ...]) -> None:
-    """Each shard's rows, and those of the tables that are not sharded."""
-    for table in tables:
+def contents(rows: data.Rows, count: int) -> Iterator[tuple[str, str, list[data.Row]]]:
+    """What the databases of a schema of ``count`` shards hold: databases, tables, rows."""
+    for table, all_rows in rows.tables.items():
         if table == "settings":
-            data.fill(servers.primary, schema_of(count), table, rows.tables[table])
+            yield schema_of(count), table, all_rows
             continue
         for number in range(count):
-            data.fill(servers.primary, shard_of(count, number), table, rows.of_shard(table, number, count))
+            yield shard_of(count, number), table, rows.of_shard(table, number, count)
+
+
+def truth_contents(rows: data.Rows) -> Iterator[tuple[str, str, list[data.Row]]]:
+    """What the one database holds."""
+    for table, all_rows in rows.tables.items():
+        yield TRUTH, table, all_rows
 
 
 def settings(servers: ReplicaSet, directory: Path) -> dict[str, Any]:
@@ -127,7 +125,7 @@ def build(
         for number in range(count):
             data.create_tables(servers.primary, flavor, shard_of(count, number), sharded)
     stage = Stage(flavor, servers, rows, start(settings(servers, directory)))
-    fill_truth(servers, rows, _WRITABLE)
+    data.fill(servers.primary, truth_contents(rows))
     for count in SHARD_COUNTS:
-        fill_shards(servers, rows, count, _WRITABLE)
+        data.fill(servers.primary, contents(rows, count))
     return stage

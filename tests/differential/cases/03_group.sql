@@ -10,7 +10,7 @@ SELECT SUM(score), MIN(score), MAX(score), AVG(score) FROM customers;
 SELECT SUM(points), MIN(points), MAX(points), AVG(points) FROM customers;
 SELECT MIN(born), MAX(born), MIN(joined), MAX(joined), MIN(seen), MAX(seen) FROM customers;
 SELECT MIN(wakes), MAX(wakes) FROM customers;
-SELECT MIN(name), MAX(name) FROM customers WHERE name IN ('Zoë', 'O''Neil', 'c');
+SELECT MIN(name), MAX(name) FROM customers WHERE name IN ('Øre', 'O''Neil', 'c');
 SELECT MIN(HEX(WEIGHT_STRING(city))), MAX(HEX(WEIGHT_STRING(city))) FROM customers;
 SELECT MIN(tag), MAX(tag) FROM customers;
 SELECT MIN(level), MAX(level) FROM customers;
