@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +26,14 @@ log = structlog.get_logger(__name__)
 INTERVAL = 10.0
 
 _INTEGERS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
+_WIDTH = re.compile(r"int\(\d+\)")
 _TEXTS = frozenset({"char", "varchar"})
 _PRINTABLE = range(0x20, 0x7F)
 
 _COLUMNS = (
     "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME, "
     "CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, EXTRA, "
-    "COLUMN_DEFAULT IS NOT NULL FROM information_schema.COLUMNS "
+    "COALESCE(COLUMN_DEFAULT <> 'NULL', 0) FROM information_schema.COLUMNS "
     "WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME IN ({tables}) ORDER BY TABLE_NAME, ORDINAL_POSITION"
 )
 _KEYS = (
@@ -226,13 +228,18 @@ def _difference(one: Found, other: Found, table: str, first: str, second: str) -
     for name in [*mine, *theirs]:
         if name not in mine or name not in theirs:
             return f"column '{name}' is on shard {first if name in mine else second} only"
-        if mine[name] != theirs[name]:
+        if _plain(mine[name]) != _plain(theirs[name]):
             return f"column '{name}' is {mine[name][2]} on shard {first} and {theirs[name][2]} on shard {second}"
     if list(mine) != list(theirs):
         return f"columns stand in another order on shard {second} than on {first}"
     if one.keys.get(table) != other.keys.get(table):
         return f"unique keys on shard {second} are not those on {first}"
     return None
+
+
+def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A column's row without the display width of integers, which not all servers tell."""
+    return (*row[:2], _WIDTH.sub("int", row[2]), *row[3:])
 
 
 def _by_table(rows: Iterable[tuple[Any, ...]]) -> dict[str, tuple[tuple[Any, ...], ...]]:

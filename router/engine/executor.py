@@ -18,7 +18,7 @@ from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.engine import refusals
-from router.engine.failure import after_loss
+from router.engine.failure import verdict_on
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.lookback import AFTER_READ, LookBack
@@ -27,7 +27,7 @@ from router.engine.services import Client, Services
 from router.engine.settling import Settling
 from router.engine.statements import Statement, Statements, wants_cursor
 from router.errors import BackendError, ConnectionLost, MySQLError
-from router.planner.plan import Relay, Role
+from router.planner.plan import Relay, Role, Sharded
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.wire.attributes import without_attributes
@@ -88,7 +88,7 @@ class Executor:
         self.statements = Statements(session, shape)
         # The statement whose EXECUTE, FETCH or RESET is running; the plan of one that is being prepared.
         self._statement: Statement | None = None
-        self._preparing: Relay | None = None
+        self._preparing: tuple[Relay, Sharded | None] | None = None
         self._plan: Relay | None = None
         self._frame = b""
         self._kind = QUERY
@@ -134,6 +134,8 @@ class Executor:
         self._started = perf_counter()
         backend = self._backend
         if backend is not None:
+            if plan.anywhere and self._server is not None:
+                self._plan = plan = replace(plan, group=self._server.group, database=backend.schema)
             if backend.closed:
                 self._lost(None, sent=False)
             elif self._server is not None and self._server.group != plan.group:
@@ -146,13 +148,12 @@ class Executor:
     @property
     def _primary_only(self) -> bool:
         """Whether even a proven read must not go to a replica: a cursor pins, and the session may want to write."""
-        return not self.session.autocommit or self._kind == CURSOR
+        return not self.session.autocommit or self._kind == CURSOR or self.session.opening is not None
 
-    def prepare(self, plan: Relay, frame: bytes) -> None:
-        """COM_STMT_PREPARE of the statement that ``plan`` is for."""
-        self._preparing = plan
-        facts = _ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT
-        self.run(Relay(plan.group, plan.role, plan.reason, facts, plan.rule), frame, PREPARE)
+    def prepare(self, plan: Relay, frame: bytes, sharded: Sharded | None = None) -> None:
+        """COM_STMT_PREPARE of the statement that ``plan`` is for; ``sharded`` if executions may be for other shards."""
+        self._preparing = plan, sharded
+        self.run(replace(plan, facts=_ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT), frame, PREPARE)
 
     def execute(self, statement: Statement, frame: bytes, substitute: int | None = None) -> None:
         """COM_STMT_EXECUTE; ``substitute`` as for ``run``."""
@@ -163,7 +164,7 @@ class Executor:
         """COM_STMT_FETCH or COM_STMT_RESET of a statement with an open cursor."""
         self._statement = statement
         plan = statement.plan
-        self.run(Relay(plan.group, Role.PRIMARY, plan.reason, _ABOUT, plan.rule), frame, kind)
+        self.run(replace(plan, role=Role.PRIMARY, facts=_ABOUT), frame, kind)
 
     @property
     def _text(self) -> bytes:
@@ -195,7 +196,7 @@ class Executor:
             self._look_back(backend)
         elif not facts.read and self._look.untold(backend, facts):
             self._match(backend, self._look.tell(backend))
-        elif backend.variables is session.variables and backend.schema == self._schema:
+        elif backend.variables is session.variables and backend.schema == self._schema and session.opening is None:
             self._send(plan, backend)
         else:
             self._match(backend, [])
@@ -238,6 +239,9 @@ class Executor:
             None if leaves else self._at_home(self._schema), session.wanted(backend.variables, plan.facts)
         )
         commands.extend(map(backend.query, also))
+        if session.opening is not None and not plan.anywhere:
+            commands.append(backend.query(session.opening))
+            session.opening = None
         if not commands:
             self._send(plan, backend)
         elif plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE):
@@ -283,17 +287,18 @@ class Executor:
         self._lost(error, sent=False)
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
-        """The server refused the session's state; the statement did not count."""
+        """The server refused the session's state; the statement did not count, and what was held there is lost."""
+        if self.session.holds:
+            self._lost(ConnectionLost(str(refusals.from_server(error))), sent=False)
+            return
         self._drop_backend(connection)
         self._answer(refusals.from_server(error), origin="backend")
 
     def _look_back(self, backend: BackendConnection) -> None:
         """The statement asks about a past this connection does not know: tell it what can be told."""
         look = self._look
-        told = look.told(backend, self._text)
-        if told is not None and (
-            backend is not look.last_on or self.session.is_set(backend.variables, self._running().facts)
-        ):
+        told = look.told(backend, self._text, self.session.is_set(backend.variables, self._running().facts))
+        if told is not None:
             self._match(backend, told)
             return
         past = look.last_on
@@ -376,14 +381,14 @@ class Executor:
 
     def _prepared(self, connection: BackendConnection) -> None:
         """The client's statement is prepared, or not."""
-        plan, self._preparing = self._preparing, None
+        preparing, self._preparing = self._preparing, None
         scanner = connection.scanner
         scanner.renumber = 0
-        if scanner.error is not None or plan is None:
+        if scanner.error is not None or preparing is None:
             self.statements.failed()
             self._services.server_refused(scanner.error or b"")
             return
-        self._preparer.opened(plan, self._frame, connection)
+        self._preparer.opened(*preparing, self._frame, connection)
 
     def _adopted(self, connection: BackendConnection) -> None:
         """What the session has become, its connection is already."""
@@ -439,10 +444,12 @@ class Executor:
         asks = plan.facts.looks_back or look.outlasts(plan.facts)
         if not asks and not (to_primary and look.is_on(primary)):
             return False
-        taken = look.take()
-        if taken is None:
+        elsewhere = not look.is_in(plan.group)
+        if (elsewhere and not plan.anywhere) or (taken := look.take()) is None:
             return False
         connection, server = taken
+        if elsewhere:
+            self._plan = plan = replace(plan, group=server.group, database=connection.schema)
         self._backend, self._server = connection, server
         self._apply(plan, connection)
         return True
@@ -463,16 +470,7 @@ class Executor:
         """The connection of the statement is gone (without an ``error``: it ended between two statements)."""
         session = self.session
         server = self._server
-        where = f"the connection to server {server.name if server else '?'} was lost{f' ({error})' if error else ''}"
-        verdict = after_loss(
-            self._running().facts,
-            where,
-            error,
-            sent=sent,
-            forwarded=forwarded,
-            transaction=session.transaction,
-            pinned=bool(session.pins),
-        )
+        verdict = verdict_on(self._running().facts, server, session, error, sent=sent, forwarded=forwarded)
         if self._backend is not None:
             self._drop_backend(self._backend)
         if verdict.error is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from router.cluster.topology import Server
 from router.engine import refusals
 from router.errors import BackendError, MySQLError
+from router.session.state import SessionState
 from router.sql.facts import StatementFacts
 
 
@@ -19,6 +21,21 @@ class Verdict:
     retry: bool = False
     error: MySQLError | None = None
     close: bool = False
+
+
+def verdict_on(
+    facts: StatementFacts,
+    server: Server | None,
+    session: SessionState,
+    error: BackendError | None,
+    *,
+    sent: bool,
+    forwarded: bool,
+) -> Verdict:
+    """``after_loss`` of a session's connection to ``server``; no ``error``: it ended between two statements."""
+    where = f"the connection to server {server.name if server else '?'} was lost{f' ({error})' if error else ''}"
+    transaction, pinned = session.transaction and session.opening is None, bool(session.pins)
+    return after_loss(facts, where, error, sent=sent, forwarded=forwarded, transaction=transaction, pinned=pinned)
 
 
 def after_loss(

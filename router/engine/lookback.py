@@ -166,12 +166,16 @@ class LookBack:
         known = connection.insert_id = self._session.last_insert_id
         return [] if known is None else [f"SET last_insert_id = {known}"]
 
-    def told(self, connection: BackendConnection, command: bytes) -> list[str] | None:
-        """The statements after which ``connection`` can answer a look-back; None when there are none."""
+    def told(self, connection: BackendConnection, command: bytes, is_set: bool = True) -> list[str] | None:
+        """The statements after which ``connection`` can answer a look-back; None when there are none.
+
+        Unless ``is_set``, user variables have to be set first, which empties its list of warnings.
+        """
         lost = self._session.last_insert_id is None and self.knows is not connection
         if self._asks_for_counts(command) or (lost and questions.asks_for_insert_id(command)):
             return None
-        if self.past[2] != b"" and questions.asks_for_warnings(command):
+        unknown = self.past[2] != b"" or (connection is self.last_on and not is_set)
+        if unknown and questions.asks_for_warnings(command):
             return None
         tell = self.tell(connection)
         return tell if connection is self.last_on else [*tell, questions.CLEAR_WARNINGS]
@@ -255,6 +259,10 @@ class LookBack:
     def is_on(self, server: Server | None) -> bool:
         """Whether the lingering connection is one to ``server``."""
         return self._server is server
+
+    def is_in(self, group: str) -> bool:
+        """Whether the lingering connection, if there is one, is to a server of the group."""
+        return self._server is None or self._server.group == group
 
     def give_up(self, *, silently: bool = False) -> None:
         """Back to the pool with it; first ask for what only this connection knows.

@@ -8,7 +8,7 @@ from router.backend.connection import BackendConnection, Capture
 from router.backend.statements import StatementText
 from router.engine.statements import Statement, Statements
 from router.errors import ConnectionLost
-from router.planner.plan import Relay
+from router.planner.plan import Relay, Sharded
 from router.session.state import SessionState
 from router.sql.facts import PinReason
 from router.wire.scanner import PREPARE
@@ -37,11 +37,11 @@ class Preparing:
         self._refused = refused
         self._lost = lost
 
-    def opened(self, plan: Relay, frame: bytes, connection: BackendConnection) -> None:
+    def opened(self, plan: Relay, sharded: Sharded | None, frame: bytes, connection: BackendConnection) -> None:
         """The client's PREPARE (``frame``) of a statement that ``plan`` is for has succeeded on ``connection``."""
         session = self._session
-        text = StatementText.of(frame, session.schema, session.variables)
-        self._statements.opened(plan, text, connection.scanner.parameters)
+        text = StatementText.of(frame, plan.database or session.schema, session.variables)
+        self._statements.opened(plan, text, connection.scanner.parameters, sharded)
         if plan.facts.user_variables:
             session.pins.add(PinReason.USER_VARIABLE)
         _keep(connection, text)

@@ -20,10 +20,13 @@ from __future__ import annotations
 
 from router.backend.derivation import Derived, derive
 from router.backend.statements import ServerStatement, StatementText
+from router.engine.parameters import ParameterValues
 from router.errors import ProtocolError
-from router.planner.plan import Relay
+from router.planner.plan import Relay, Sharded
+from router.planner.routes import Values
 from router.session.state import SessionState
 from router.sql.facts import PinReason, StatementKind
+from router.sql.lexer import LexMode
 from router.wire.attributes import parameter_count, pull_named_types
 from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode
@@ -62,8 +65,10 @@ class Statement:
         "id",
         "long_data",
         "long_size",
+        "mode",
         "parameters",
         "plan",
+        "sharded",
         "text",
         "types",
         "warnings",
@@ -75,13 +80,15 @@ class Statement:
         plan: Relay,
         text: StatementText,
         parameters: int,
+        sharded: Sharded | None = None,
         *,
         derives: bool = False,
         named: bool = False,
     ) -> None:
         """``derives``: its server is one where executions leave something behind (``derivation``).
 
-        ``named``: the client and its connections have query attributes.
+        ``named``: the client and its connections have query attributes. ``mode`` is how the text was to be lexed when
+        it was prepared.
         """
         self.id = statement_id
         self._derives = derives
@@ -90,6 +97,8 @@ class Statement:
         self._flag = _BITMAP + (parameters + 7) // 8
         self.derived: Derived = None
         self.plan = plan
+        self.sharded = sharded
+        self.mode = LexMode()
         self.text = text
         self.parameters = parameters
         self.types: bytes | None = None
@@ -209,6 +218,24 @@ class Statement:
         payload = unframed(frame)
         return framed(payload[: at - _HEADER] + given + payload[end - _HEADER :], 0)
 
+    def values(self, frame: bytes, codec: str | None) -> Values:
+        """What an EXECUTE gives for the parameters, as far as it can be told."""
+        if frame[4] != Command.STMT_EXECUTE or (bound := self._bound(frame)) is None:
+            return ParameterValues(b"", b"", b"", (), codec)
+        at, nulls, types = bound
+        start = at + 1 + (0 if types is None else len(types))
+        if self._named and types is not None:
+            count, _ = parameter_count(frame, _BITMAP)
+            start = pull_named_types(frame, at + 1, count)[1]
+        known = types if types is not None else self.types
+        elsewhere = {int.from_bytes(piece[9:11], "little") for piece in self.long_data}
+        return ParameterValues(known or b"", nulls, frame[start:], elsewhere, codec)
+
+    def place(self, plan: Relay) -> None:
+        """This execution is for the shard of ``plan``."""
+        self.plan = plan
+        self.text = StatementText.of(self.text.frame, plan.database or self.text.schema, self.text.variables)
+
     def never_bound(self) -> None:
         """The server has refused the last EXECUTE as malformed, before it looked at types and values."""
         if self._before is not None:
@@ -238,10 +265,11 @@ class Statements:
         """The id that the next statement gets."""
         return self._next
 
-    def opened(self, plan: Relay, text: StatementText, parameters: int) -> Statement:
-        """The client has prepared a statement."""
+    def opened(self, plan: Relay, text: StatementText, parameters: int, sharded: Sharded | None = None) -> Statement:
+        """The client has prepared a statement; ``sharded`` when its shard depends on the values."""
         derives = self._session.profile.flavor == "mysql"
-        statement = Statement(self._next, plan, text, parameters, derives=derives, named=self._named)
+        statement = Statement(self._next, plan, text, parameters, sharded, derives=derives, named=self._named)
+        statement.mode = self._session.mode
         self.by_id[statement.id] = self._last = statement
         self._next = self._next % (LAST_PREPARED - 1) + 1
         while self._next in self.by_id:

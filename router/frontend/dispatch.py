@@ -23,14 +23,13 @@ from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
-from router.planner.binding import TextValues, bind
+from router.planner.binding import Both, TextValues, bind
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
 from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import StatementKind
-from router.wire.attributes import sql_start
 from router.wire.charset import python_codec
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnType, Command, ServerStatus
@@ -46,6 +45,12 @@ _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
+_TRANSACTION = frozenset({StatementKind.BEGIN, StatementKind.COMMIT, StatementKind.ROLLBACK})
+# START TRANSACTION with a comment longer than this goes to a server at once. Bytes.
+_LONGEST_BEGIN = 256
+_NOT_PLAIN = (b"SNAPSHOT", b"CHAIN", b"RELEASE")
+# Where the text of a framed COM_STMT_PREPARE begins.
+_STATEMENT = 5
 # Command byte and statement id; with flags and iterations.
 _STATEMENT_HEAD = 5
 _EXECUTE_HEAD = 10
@@ -137,7 +142,7 @@ class Dispatcher:
             if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
             else:
-                self._special(plan, frames)
+                self._special(plan, frames, sql)
             return
         if payload is None:
             payload = frames[4:]
@@ -151,15 +156,17 @@ class Dispatcher:
         try:
             run(self, frames, payload)
         except ProtocolError:
-            self._malformed()
+            self.malformed()
 
-    def _special(self, plan: Plan | Scattered, frames: bytes) -> None:
+    def _special(self, plan: Plan | Scattered, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
             case Scattered():
                 self._scatter.run(plan, self.executor.key)
             case Relay():
-                if plan.facts.function:
+                if plan.facts.kind in _TRANSACTION:
+                    self._transaction(plan, frames, sql)
+                elif plan.facts.function:
                     self.executor.run(plan, frames, CURSOR, self.connection_id)
                 else:
                     self._kill_statement(plan)
@@ -173,7 +180,25 @@ class Dispatcher:
                 else:
                     self._explain(plan)
 
-    def _malformed(self) -> None:
+    def _transaction(self, plan: Relay, frames: bytes, sql: bytes) -> None:
+        """BEGIN, COMMIT, ROLLBACK over several groups: a transaction is in the group that its first statement names."""
+        session = self.session
+        plain = len(sql) < _LONGEST_BEGIN and not any(word in sql.upper() for word in _NOT_PLAIN)
+        if plan.facts.kind is StatementKind.BEGIN and not self.executor.held and session.autocommit and plain:
+            session.open_later(sql)
+        elif session.opening is not None and plan.facts.kind is not StatementKind.BEGIN:
+            session.never_opened()
+            if not plain:
+                self.executor.run(plan, frames)
+                return
+        else:
+            self.executor.run(plan, frames)
+            return
+        self.executor.answered_elsewhere(read=False)
+        self._ok()
+
+    def malformed(self) -> None:
+        """Answer that the command cannot be read, in the server's words."""
         stop = "." if self.session.profile.flavor == "mysql" else ""
         self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
 
@@ -181,10 +206,9 @@ class Dispatcher:
         """The plan for the values of this statement."""
         session = self.session
         codec = python_codec(session.variables.values["character_set_client"])
-        bound = bind(plan, TextValues(sql, session.mode, codec), sql)
-        if isinstance(bound, Scattered) and (
-            session.holds or not session.autocommit or not _ALONE.isdisjoint(session.variables.values)
-        ):
+        bound = bind(plan, TextValues(sql, session.mode, codec), sql, session.mode)
+        kept = session.transaction or session.pins or not session.autocommit
+        if isinstance(bound, Scattered) and (kept or not _ALONE.isdisjoint(session.variables.values)):
             return plan.refused
         return bound
 
@@ -319,19 +343,23 @@ class Dispatcher:
         plan = self._scope.lookup(payload[1:])
         match plan:
             case Relay() if plan.facts.kind is not StatementKind.KILL:
-                if len(self.executor.statements) < MAX_OPEN:
-                    self.executor.prepare(plan, frames)
-                else:
-                    message = (
-                        "Can't create more than max_prepared_stmt_count statements "
-                        f"(current value: {MAX_OPEN}, for one session)"
-                    )
-                    self._refuse(mysql_error(ErrorCode.MAX_PREPARED_STMT_COUNT_REACHED, message))
+                self._prepare_as(plan, frames, None)
+            case Sharded():
+                self._prepare_as(plan.relays[0], frames, plan)
             case Refused():
                 self._refuse(plan.error)
             case _:
                 message = "This command is not supported in the prepared statement protocol yet"
                 self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
+
+    def _prepare_as(self, plan: Relay, frames: bytes, sharded: Sharded | None) -> None:
+        if len(self.executor.statements) < MAX_OPEN:
+            self.executor.prepare(plan, frames, sharded)
+            return
+        message = (
+            f"Can't create more than max_prepared_stmt_count statements (current value: {MAX_OPEN}, for one session)"
+        )
+        self._refuse(mysql_error(ErrorCode.MAX_PREPARED_STMT_COUNT_REACHED, message))
 
     def _execute(self, frames: bytes, payload: bytes) -> None:
         statement = self._statement(payload, "mysqld_stmt_execute")
@@ -339,7 +367,7 @@ class Dispatcher:
             return
         bulk = payload[0] == Command.STMT_BULK_EXECUTE
         if len(payload) < (_BULK_HEAD if bulk else _EXECUTE_HEAD):
-            self._malformed()
+            self.malformed()
         elif statement.long_size > self._client.max_packet:
             statement.forget_long_data()
             message = (
@@ -347,9 +375,28 @@ class Dispatcher:
                 "'max_allowed_packet' bytes"
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
-        else:
-            special = statement.plan.special and not bulk
+        elif statement.sharded is None or self._place(statement, statement.sharded, frames):
+            special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
             self.executor.execute(statement, frames, self.connection_id if special else None)
+
+    def _place(self, statement: Statement, plan: Sharded, frames: bytes) -> bool:
+        """Find the shard of this execution; False when the client has been told that there is not one."""
+        values = statement.values(frames, python_codec(self.session.variables.values["character_set_client"]))
+        text = statement.text
+        codec = python_codec(text.variables.values["character_set_client"])
+        literals = TextValues(text.frame[_STATEMENT:], statement.mode, codec)
+        bound = bind(plan, Both(values, literals), text.frame[_STATEMENT:], statement.mode)
+        match bound:
+            case Relay():
+                statement.place(bound)
+                return True
+            case Refused():
+                self._refuse(bound.error)
+            case Scattered():
+                message = "router: not supported on sharded tables: a prepared statement that takes several shards"
+                self._refuse(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
+        statement.forget_long_data()
+        return False
 
     def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
         if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:
@@ -363,7 +410,7 @@ class Dispatcher:
     def _statement(self, payload: bytes, caller: str) -> Statement | None:
         """The statement a command is about; None when the client has been told that there is none."""
         if len(payload) < _STATEMENT_HEAD:
-            self._malformed()
+            self.malformed()
             return None
         statement_id = id_of(payload)
         statement = self.executor.statements.find(statement_id)
@@ -515,23 +562,6 @@ class Dispatcher:
     def client(self) -> ClientConnection:
         """The client's connection."""
         return self._client
-
-
-class AttributesDispatcher(Dispatcher):
-    """The commands of a client that sends query attributes: they stand in front of the SQL of a COM_QUERY."""
-
-    __slots__ = ()
-
-    def command(self, frames: bytes, payload: bytes | None) -> None:
-        """Run one command; what is planned is its SQL, what is sent are its ``frames``."""
-        if frames[4] == _QUERY:
-            whole = frames[4:] if payload is None else payload
-            try:
-                payload = whole[:1] + whole[sql_start(whole) :]
-            except ProtocolError:
-                self._malformed()
-                return
-        super().command(frames, payload)
 
 
 _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {

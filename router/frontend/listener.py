@@ -24,10 +24,11 @@ from router.cluster.topology import Group
 from router.config.models import Listener, RouterConfig
 from router.engine import refusals
 from router.errors import BackendError, ConnectionLost
+from router.frontend.attributed import AttributesDispatcher
 from router.frontend.auth import Directory, RsaKeyPair
 from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
-from router.frontend.dispatch import AttributesDispatcher, Dispatcher, Shared
+from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile

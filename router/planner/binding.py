@@ -41,6 +41,20 @@ class TextValues:
         return _negated(value) if reference.negative else value
 
 
+class Both:
+    """The parameters of a prepared statement, and the literals of its text."""
+
+    __slots__ = ("_literals", "_parameters")
+
+    def __init__(self, parameters: Values, text: Values) -> None:
+        self._parameters = parameters
+        self._literals = text
+
+    def value(self, reference: Reference) -> Value:
+        """What stands there. Raises Unplaced."""
+        return (self._literals if isinstance(reference, Slot) else self._parameters).value(reference)
+
+
 def literal_value(raw: bytes, mode: LexMode, codec: str | None) -> Value:
     """What a literal is worth. Raises Unplaced for what is no integer, decimal or plain string."""
     if raw.isdigit() and len(raw) <= _LONGEST:
@@ -74,18 +88,18 @@ def _negated(value: Value) -> Value:
     raise Unplaced
 
 
-def bind(plan: Sharded, values: Values, sql: bytes) -> Relay | Refused | Scattered:
-    """The plan of this execution; ``sql`` is the statement's text."""
+def bind(plan: Sharded, values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Scattered:
+    """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``."""
     try:
         found = _shard(plan, values)
     except Misplaced as error:
         return _misplaced(plan, error)
     if found is not None:
         return plan.relays[found]
-    return plan.refused if plan.scatter is None else _scattered(plan, plan.scatter, values, sql)
+    return plan.refused if plan.scatter is None else _scattered(plan, plan.scatter, values, sql, mode)
 
 
-def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes) -> Refused | Scattered:
+def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode: LexMode) -> Refused | Scattered:
     merge = scatter.merge
     try:
         limit = _count(merge.limit, values)
@@ -95,7 +109,7 @@ def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes) -> R
             ErrorCode.NOT_SUPPORTED_YET, "router: not supported on sharded tables: a LIMIT that is no number"
         )
         return replace(plan.refused, error=error)
-    text = scatter.text(sql, None if limit is None else limit + offset)
+    text = scatter.text(sql, mode, None if limit is None else limit + offset)
     shards = sorted(scatter.route.shards(values))
     return Scattered(tuple((plan.relays[number], text) for number in shards), merge, limit, offset, plan.facts)
 

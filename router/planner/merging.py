@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from router.planner.routes import Reference, Route
+from router.sql.lexer import LexMode, TokenKind, tokenize
 
 Cell = bytes | None
 
@@ -96,20 +97,49 @@ class Scatter:
     """
 
     route: Route
-    places: Places
     extras: str
     order: str | None
     merge: MergeSpec
     pushes_limit: bool
 
-    def text(self, sql: bytes, limit: int | None) -> bytes:
-        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound."""
-        places = self.places
+    def text(self, sql: bytes, mode: LexMode, limit: int | None) -> bytes:
+        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound.
+
+        Clauses are looked for in this very text: others of the same plan have other literals in them.
+        """
+        places = places_of(sql, mode)
         order = sql[places.body : places.order] if self.order is None else self.order.encode()
         pieces = [sql[: places.items], self.extras.encode(), b" ", sql[places.items : places.body], b" ", order]
-        if limit is not None and self.pushes_limit:
+        if limit is not None and limit <= _MOST_ROWS and self.pushes_limit:
             pieces.append(b" LIMIT %d" % limit)
         return b"".join(pieces)
+
+
+# As many rows LIMIT can be asked for.
+_MOST_ROWS = 2**64 - 1
+_MARKS = frozenset({TokenKind.HINT, TokenKind.VERSIONED_OPEN, TokenKind.VERSIONED_CLOSE})
+
+
+def places_of(sql: bytes, mode: LexMode) -> Places:
+    """Where columns and clauses may be put in a SELECT. Raises LookupError for one without FROM."""
+    tokens = [token for token in tokenize(sql, mode) if token.kind not in _MARKS]
+    while tokens and tokens[-1].text == ";":
+        tokens.pop()
+    depth = 0
+    found: dict[str, int] = {}
+    for index, (kind, start, _, word) in enumerate(tokens):
+        if kind is TokenKind.PUNCT:
+            depth += (word == "(") - (word == ")")
+        elif depth or kind is not TokenKind.WORD or (index and tokens[index - 1].text == "."):
+            continue
+        elif (
+            word == "SELECT"
+            or ("SELECT" in found and word in ("FROM", "LIMIT"))
+            or (word == "ORDER" and index + 1 < len(tokens) and tokens[index + 1].text == "BY")
+        ):
+            found.setdefault(word, start)
+    order_end = found.get("LIMIT", tokens[-1].end if tokens else 0)
+    return Places(found["FROM"], found.get("ORDER", order_end), order_end)
 
 
 class _Backwards:

@@ -28,6 +28,7 @@ class Relay:
 
     ``rule`` names the rule that decided, if one did. ``special``: not quite; it is about connection ids, which to the
     client are the router's. ``shard`` is the shard meant, ``database`` the one there that stands for the session's.
+    ``anywhere``: it names no tables, so it follows a transaction to whichever group that is in.
     """
 
     group: str
@@ -38,6 +39,7 @@ class Relay:
     special: bool = False
     shard: str | None = None
     database: str | None = None
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

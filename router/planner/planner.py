@@ -54,7 +54,11 @@ class Planner:
         plan = routing.default_plan(catalog, place, facts, context.schema)
         if rule is not None:
             plan = routing.apply_rule(rule, plan)
-        return routing.apply_hints(plan)
+        plan = routing.apply_hints(plan)
+        if context.schema not in catalog.sharded or not shards.names_nothing(sql, facts, context.mode):
+            return plan
+        begins = facts.kind in (StatementKind.BEGIN, StatementKind.COMMIT, StatementKind.ROLLBACK)
+        return replace(plan, anywhere=True, special=plan.special or begins)
 
     # -- sharded tables ----------------------------------------------------------------------------------------
 

@@ -13,45 +13,14 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from router.planner.blocks import Block, Blocks, Unplannable, Variable, is_aggregate, is_window
-from router.planner.merging import Aggregate, Compare, Fold, MergeSpec, OrderKey, Places, Scatter
+from router.planner.merging import Aggregate, Compare, Fold, MergeSpec, OrderKey, Scatter
 from router.planner.routes import Reference, Route
 from router.planner.tables import Column
-from router.sql.lexer import Token, TokenKind
 
 
-class Words:
-    """The tokens of a SELECT, and where its clauses begin."""
-
-    def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
-
-    def places(self) -> Places:
-        """Where columns and clauses may be put. Raises Unplannable."""
-        depth = 0
-        select = items = order = limit = None
-        for index, (kind, start, _, word) in enumerate(self._tokens):
-            if kind is TokenKind.PUNCT:
-                depth += (word == "(") - (word == ")")
-            elif depth or kind is not TokenKind.WORD or (index and self._tokens[index - 1].text == "."):
-                continue
-            elif word == "SELECT" and select is None:
-                select = index
-            elif word == "FROM" and items is None and select is not None:
-                items = start
-            elif word == "ORDER" and self._tokens[index + 1].text == "BY" and order is None:
-                order = start
-            elif word == "LIMIT" and limit is None:
-                limit = start
-        if items is None:
-            raise Unplannable("a SELECT of this form over several shards")
-        end = self._tokens[-1].end
-        order_end = limit if limit is not None else end
-        return Places(items, order if order is not None else order_end, order_end)
-
-
-def scatter(root: exp.Expr, blocks: Blocks, block: Block, routes: tuple[Route, ...], text: Words) -> Scatter:
+def scatter(root: exp.Expr, blocks: Blocks, block: Block, routes: tuple[Route, ...]) -> Scatter:
     """The plan for several shards. Raises Unplannable."""
-    return _Builder(root, blocks, block, routes, text).build()
+    return _Builder(root, blocks, block, routes).build()
 
 
 @dataclass(slots=True)
@@ -60,7 +29,6 @@ class _Builder:
     blocks: Blocks
     block: Block
     routes: tuple[Route, ...]
-    text: Words
     extras: list[str] = field(default_factory=list)
 
     def build(self) -> Scatter:
@@ -134,6 +102,7 @@ class _Builder:
             self.blocks.find(variable)
             for each in expressions
             if (variable := self.blocks.variable(each, block or self.block)) is not None
+            and not self.blocks.sources[variable[0]].optional  # there it may be NULL on every shard
         }
         return self._key_variables() <= found
 
@@ -178,12 +147,13 @@ class _Builder:
             node = node.this
         if self.blocks.reference(node) is not None:
             raise Unplannable("ORDER BY or GROUP BY a position", node)
-        starred = False
-        for position, item in enumerate(self.root.expressions):
-            starred |= bool(item.find(exp.Star)) and not isinstance(_unaliased(item), exp.Func)
-            named = isinstance(node, exp.Column) and not node.table and item.alias.lower() == node.name.lower()
-            if named or _unaliased(item) == node:
-                return None if starred else position, _unaliased(item)
+        items = self.root.expressions
+        starred = any(_is_star(item) for item in items)
+        # A name means what is selected under it, before it means a column.
+        by_name = isinstance(node, exp.Column) and not node.table
+        named = [item for item in items if by_name and item.alias_or_name.lower() == node.name.lower()]
+        for item in named or [item for item in items if _unaliased(item) == node]:
+            return None if starred else items.index(item), _unaliased(item)
         return None, node
 
     def _column(self, variable: Variable) -> Column:
@@ -304,9 +274,8 @@ class _Builder:
             limit=self._counted(root.args.get("limit")),
             offset=self._counted(root.args.get("offset")),
         )
-        places = self.text.places()
         extras = "".join(f", {expression}" for expression in self.extras)
-        return Scatter(self.routes[0], places, extras, order, merge, pushes_limit)
+        return Scatter(self.routes[0], extras, order, merge, pushes_limit)
 
     def _counted(self, node: exp.Expr | None) -> Reference | None:
         if node is None:
@@ -379,6 +348,10 @@ def _plain_group(group: exp.Expr) -> list[exp.Expr]:
 def _order(root: exp.Expr) -> list[exp.Expr]:
     order = root.args.get("order")
     return [] if order is None else list(order.expressions)
+
+
+def _is_star(item: exp.Expr) -> bool:
+    return isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star))
 
 
 def _unaliased(node: exp.Expr) -> exp.Expr:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from sqlglot import exp
 
 from router.planner.blocks import Block, Blocks, Unplannable
-from router.planner.merging import Scatter
+from router.planner.merging import Scatter, places_of
 from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot, combine
 from router.planner.routing import PlanContext
-from router.planner.scatter import Words, scatter
+from router.planner.scatter import scatter
 from router.planner.tables import ShardedSchema, ShardedTable
 from router.sql import tree
 from router.sql.facts import StatementFacts, StatementKind
@@ -30,6 +30,7 @@ class Text:
 
     def __init__(self, sql: bytes, mode: LexMode) -> None:
         self.sql = sql
+        self.mode = mode
         self.tokens: list[Token] = [
             token
             for token in tokenize(sql, mode)
@@ -95,7 +96,10 @@ def _several(
     if block is None:
         return Unplannable("UNION over several shards")
     try:
-        return scatter(root, blocks, block, placed.routes, Words(text.tokens))
+        places_of(text.sql, text.mode)
+        return scatter(root, blocks, block, placed.routes)
+    except LookupError:
+        return Unplannable("a SELECT of this form over several shards")
     except Unplannable as error:
         return error
 
@@ -113,6 +117,20 @@ def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, conte
         token.kind in (TokenKind.WORD, TokenKind.QUOTED) and schema.find(token.text.strip('`"')) is not None
         for token in tokenize(sql, context.mode)
     )
+
+
+# What these name is the session's, or its transaction's.
+_NAMELESS = frozenset({_K.BEGIN, _K.COMMIT, _K.ROLLBACK, _K.SAVEPOINT, _K.SET, _K.DO, _K.SELECT})
+_ITS_DATABASE = frozenset({"DATABASE", "SCHEMA"})
+
+
+def names_nothing(sql: bytes, facts: StatementFacts, mode: LexMode) -> bool:
+    """Whether a statement is the same in every database: it names no table, and does not ask where it is."""
+    if facts.multi or facts.kind not in _NAMELESS or facts.tables not in ((), None) or facts.qualifiers:
+        return facts.kind is _K.SHOW and facts.looks_back and not facts.multi
+    if facts.tables is None and facts.kind in (_K.SELECT, _K.DO, _K.SET):
+        return False
+    return _ITS_DATABASE.isdisjoint(token.text for token in tokenize(sql, mode))
 
 
 # -- kinds of statement --------------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ class SessionState:
     ``variables`` are its system variables beyond a new connection's, ``schema`` its default database, ``mode`` how
     its SQL is to be lexed, ``pins`` why it must keep its server connection beyond the transaction, ``transaction``
     whether one is open, ``autocommit`` as the server last said (``status``: both, as flags), ``last_insert_id`` what
-    LAST_INSERT_ID() would return (None: only a connection of the session knows).
+    LAST_INSERT_ID() would return (None: only a connection of the session knows), ``opening`` the statement that opens
+    the transaction, while no server has been chosen for it.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class SessionState:
         "initial",
         "last_insert_id",
         "mode",
+        "opening",
         "pins",
         "profile",
         "schema",
@@ -72,6 +74,7 @@ class SessionState:
         self.pins: set[PinReason] = set()
         self._fresh: set[PinReason] = set()
         self._assigned: dict[str, str] | None = None
+        self.opening: bytes | None = None
         self.after_status(_AUTOCOMMIT if self.profile.autocommit else 0)
         self.last_insert_id: int | None = 0
         self.mode = self._lex_mode()
@@ -88,12 +91,23 @@ class SessionState:
     @property
     def holds(self) -> bool:
         """Whether the server connection must stay with this session."""
-        return self.transaction or bool(self.pins)
+        return (self.transaction and self.opening is None) or bool(self.pins)
 
     @property
     def primary_only(self) -> bool:
         """Whether even a proven read must go to the primary: it belongs to a transaction, open or implied."""
         return not self.autocommit
+
+    def open_later(self, sql: bytes) -> None:
+        """BEGIN where it is not known yet which server the transaction is for."""
+        self.opening = sql
+        self.after_status(self.status)
+        self.status |= _IN_TRANSACTION
+
+    def never_opened(self) -> None:
+        """The transaction has ended before it reached a server."""
+        self.opening = None
+        self.after_status(self.status & ~_IN_TRANSACTION)
 
     def before(self, facts: StatementFacts, command: bytes) -> None:
         """A statement is about to be sent: note the state it leaves behind that no tracker reports.
@@ -171,7 +185,7 @@ class SessionState:
     def after_status(self, status: int) -> None:
         """The server's status flags at the end of a response."""
         self.status = status & (_IN_TRANSACTION | _AUTOCOMMIT)
-        self.transaction = bool(status & _IN_TRANSACTION)
+        self.transaction = bool(status & _IN_TRANSACTION) or self.opening is not None
         self.autocommit = bool(status & _AUTOCOMMIT)
 
     def after(self, facts: StatementFacts | None, changes: list[SessionChanges], *, failed: bool) -> bool:

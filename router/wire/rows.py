@@ -110,7 +110,7 @@ def decode_binary_row(payload: bytes, types: Sequence[int]) -> list[BinaryValue]
         if bitmap[number >> 3] >> (number & 7) & 1:
             values.append(None)
         else:
-            value, position = _pull_binary(payload, position, code)
+            value, position = pull_binary(payload, position, code)
             values.append(value)
     _expect_end(payload, position)
     return values
@@ -163,7 +163,11 @@ def _push_binary(value: int | float | bytes, code: int) -> bytes:
     raise ValueError(f"{value!r} is no value for column type {kind}")
 
 
-def _pull_binary(payload: bytes, position: int, code: int) -> tuple[int | float | bytes, int]:
+def pull_binary(payload: bytes, position: int, code: int) -> tuple[int | float | bytes, int]:
+    """One value of the binary protocol, of type ``code`` (see ``binary_type``), and where it ends.
+
+    Raises ProtocolError.
+    """
     kind = code & ~UNSIGNED
     if kind in _INT_SIZES:
         raw, position = pull_bytes(payload, position, _INT_SIZES[ColumnType(kind)])

@@ -466,3 +466,62 @@ async def test_who_has_asked_for_counts_is_given_time_to_ask_again() -> None:
     assert not crowd.granted, "the answer is worth a moment"
     assert await bench.do("SELECT ROW_COUNT() + 0") is kept
     assert bench.client.errors == []
+
+
+# --- transactions that wait for their group ---------------------------------------------------------------------------
+
+
+@virtually
+async def test_the_first_statement_with_a_group_opens_the_transaction() -> None:
+    bench = Bench(P, R)
+    bench.session.open_later(b"START TRANSACTION")
+    nameless = replace(bench.plan("SELECT 1"), anywhere=True)
+    bench.executor.run(nameless, query("SELECT 1"))
+    await quiet()
+    (elsewhere,) = bench.busy()
+    assert b"START" not in bench.sent(elsewhere)
+    elsewhere.data_received(ROW)
+    assert bench.session.transaction
+    assert bench.executor.connection is None
+
+    bench.executor.run(bench.plan("SELECT a FROM blog.t"), query("SELECT a FROM blog.t"))
+    await quiet()
+    (connection,) = bench.busy()
+    assert bench.server_of(connection) == "other"
+    assert query("START TRANSACTION") in bench.sent(connection)
+    connection.data_received(BEGUN + ROW)
+    assert bench.executor.connection is connection
+    assert bench.session.opening is None
+
+    commit = replace(bench.plan("COMMIT"), anywhere=True)
+    bench.executor.run(commit, query("COMMIT"))
+    assert bench.sent(connection) == query("COMMIT"), "it follows the transaction"
+    connection.data_received(ok())
+    assert bench.executor.connection is None
+    assert bench.client.errors == []
+
+
+@virtually
+async def test_a_transaction_that_cannot_be_opened_is_rolled_back() -> None:
+    bench = Bench(P, R)
+    bench.session.open_later(b"BEGIN")
+    connection = await bench.start("UPDATE t SET a = 1")
+    connection.data_received(err(1205, "cannot"))
+    assert bench.error.code == 1213
+    assert connection.closed
+    assert not bench.session.transaction
+
+
+@virtually
+async def test_a_question_about_the_past_goes_to_the_group_that_knows() -> None:
+    bench = Bench(P, R)
+    knows = await bench.do("INSERT INTO blog.t VALUES (NULL)", ok(affected_rows=1, last_insert_id=7))
+    bench.sent(knows)
+    asks = replace(bench.plan("SELECT LAST_INSERT_ID()"), anywhere=True)
+    bench.executor.run(asks, query("SELECT LAST_INSERT_ID()"))
+    await quiet()
+    assert bench.sent(knows) == query("SELECT LAST_INSERT_ID()")
+    knows.data_received(ROW)
+    bench.executor.run(bench.plan("INSERT INTO t VALUES (LAST_INSERT_ID())"), query("INSERT"))
+    await quiet()
+    assert bench.sent(knows) == b"", "never on a server of another group"

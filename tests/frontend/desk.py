@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from router.frontend.attributed import AttributesDispatcher
 from router.frontend.auth import Directory
 from router.frontend.connection import ClientConnection
-from router.frontend.dispatch import AttributesDispatcher, Dispatcher, Shared
+from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.login import CAPABILITIES
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState

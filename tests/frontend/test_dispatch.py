@@ -115,25 +115,6 @@ async def test_a_long_query_goes_out_in_its_frames() -> None:
 
 
 @virtually
-async def test_attributes_go_along_and_are_no_sql() -> None:
-    desk = Desk()
-    client, out = desk.client(capabilities=int(CAPABILITIES | Capability.QUERY_ATTRIBUTES))
-    front = b"\x03\1\1\0\1\xfd\0\1a\6DELETE"
-    for number in range(3):
-        await desk.say(client, front + b"SELECT a FROM t")
-        assert desk.to_servers() == frame(front + b"SELECT a FROM t", 0)
-        await desk.answer(ROW)
-        assert out.take() == ROW
-        assert desk.shared.plans.hits == number
-    await desk.say(client, b"\x03\0\1EXPLAIN ROUTE SELECT a FROM t")
-    assert b"SELECT a FROM t" in out.take()
-    await desk.say(client, b"\x03\1\1SELECT 1")
-    assert desk.to_servers() == b""
-    assert error_of(out.take())[0] == 1835
-    assert client.client.idle
-
-
-@virtually
 async def test_an_empty_query() -> None:
     desk = Desk()
     client, out = desk.client()

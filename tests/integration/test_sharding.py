@@ -13,6 +13,7 @@ from pymysql.connections import Connection
 from router.planner.sharding import Hash
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, direct, settings_for
+from tests.integration.twins import Session
 
 SHARDS = ["market_0", "market_1", "market_2"]
 TABLES = {
@@ -97,6 +98,30 @@ def test_rows_live_where_the_function_says(market: Connection, server_set: Repli
         assert cursor.execute("UPDATE orders SET total = 9 WHERE customer_id = 5") == 2
         assert cursor.execute("DELETE FROM orders WHERE customer_id = 5 AND id = 7") == 1
     assert rows(market, "SELECT id, total FROM orders WHERE customer_id = 5") == [(50, 9)]
+
+
+def test_prepared_statements_go_where_their_values_say(market: Connection, server_set: ReplicaSet) -> None:
+    session = Session(market)
+    session.prepare("insert", "INSERT INTO customers (name, id, region) VALUES (?, ?, 1)")
+    session.prepare("read", "SELECT name FROM customers WHERE id = ? AND region = 1")
+    session.prepare("fixed", "SELECT name FROM customers WHERE id = 7")
+    for key in range(1, 30):
+        assert session.execute("insert", f"c{key}", key)[0][:1] == b"\0"
+    for key in range(1, 30):
+        assert server_set.primary.execute(f"SELECT name FROM {place(key)}.customers WHERE id = {key}") == [(f"c{key}",)]
+        for spelled in (key, str(key)):
+            found = session.execute("read", spelled)
+            assert len(found) == 5
+            assert found[3].endswith(f"c{key}".encode())
+    assert session.execute("read", 1000)[3][:1] == b"\xfe", "no row"
+    assert session.execute("fixed")[3].endswith(b"c7")
+    (refused,) = session.execute("read", "7x")
+    assert b"several shards" in refused
+    (refused,) = session.execute("insert", "x", "7x")
+    assert b"not certain" in refused
+    session.prepare("all", "SELECT COUNT(*) FROM customers")
+    (refused,) = session.execute("all")
+    assert b"1235" in refused
 
 
 def test_text_keys_by_their_collation(market: Connection) -> None:
@@ -209,3 +234,85 @@ SCATTERED = [
     "WITH big AS (SELECT * FROM orders WHERE total > 20) "
     "SELECT customer_id, total FROM big ORDER BY total, customer_id",
 ]
+
+
+@pytest.fixture
+def two_servers(
+    mariadb_set: ReplicaSet,
+    mysql_set: ReplicaSet,
+    tmp_path: Path,
+    start_router: Callable[[dict[str, Any]], RunningRouter],
+) -> Iterator[Connection]:
+    """A session on ``bank``, whose accounts are on MariaDB and on MySQL, and other tables on MariaDB."""
+    for servers in (mariadb_set, mysql_set):
+        servers.primary.execute("DROP DATABASE IF EXISTS bank")
+        servers.primary.execute("CREATE DATABASE bank CHARACTER SET utf8mb4")
+        servers.primary.execute("CREATE TABLE bank.accounts (id INT PRIMARY KEY, amount INT)")
+        servers.primary.execute("CREATE TABLE bank.notes (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(40))")
+        servers.wait_for_replicas()
+    settings = settings_for(mariadb_set, tmp_path, reads={"from": "primary"})
+    settings["groups"]["other"] = settings_for(mysql_set, tmp_path, reads={"from": "primary"})["groups"]["main"]
+    for entry in settings["groups"]["other"]["servers"]:
+        entry["name"] = f"mysql-{entry['name']}"
+    settings["schemas"] = {
+        "bank": {
+            "group": "main",
+            "shards": {"s0": {"group": "main"}, "s1": {"group": "other"}},
+            "transactions": "single",
+            "tables": {"accounts": {"shard_by": "id", "function": "mod"}},
+        }
+    }
+    with start_router(settings).connect(database="bank", autocommit=True) as connection:
+        for key in range(6):
+            rows(connection, f"INSERT INTO accounts VALUES ({key}, 100)")
+        yield connection
+    for servers in (mariadb_set, mysql_set):
+        servers.primary.execute("DROP DATABASE bank")
+
+
+def amounts(connection: Connection) -> dict[int, int]:
+    return dict(rows(connection, "SELECT id, amount FROM accounts ORDER BY id"))
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("begin", ["BEGIN", "START TRANSACTION", "START TRANSACTION READ WRITE;", "SET autocommit = 0"])
+def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, begin: str) -> None:
+    for first in (1, 2):
+        rows(two_servers, begin)
+        assert rows(two_servers, "SELECT 1 + 1") == [(2,)]
+        rows(two_servers, "SET @unused = 1")
+        rows(two_servers, f"UPDATE accounts SET amount = amount - 10 WHERE id = {first}")
+        rows(two_servers, f"UPDATE accounts SET amount = amount + 10 WHERE id = {first + 2}")
+        assert "open transaction" in refused(two_servers, f"SELECT amount FROM accounts WHERE id = {first + 1}")
+        assert "transaction" in refused(two_servers, "SELECT COUNT(*) FROM accounts")
+        assert rows(two_servers, f"SELECT amount FROM accounts WHERE id = {first}") == [(90,)]
+        rows(two_servers, "SAVEPOINT a")
+        rows(two_servers, "ROLLBACK TO a")
+        rows(two_servers, "ROLLBACK" if first == 1 else "COMMIT")
+        rows(two_servers, "SET autocommit = 1")
+    assert amounts(two_servers) == {0: 100, 1: 100, 2: 90, 3: 100, 4: 110, 5: 100}
+
+
+@pytest.mark.mysql
+def test_transactions_that_never_reach_a_server(two_servers: Connection) -> None:
+    for end in ("COMMIT", "ROLLBACK"):
+        rows(two_servers, "BEGIN")
+        rows(two_servers, "SELECT 1")
+        rows(two_servers, end)
+        assert amounts(two_servers)[3] == 100
+    rows(two_servers, "BEGIN")
+    rows(two_servers, "INSERT INTO notes (text) VALUES ('in the default group')")
+    assert "open transaction" in refused(two_servers, "SELECT amount FROM accounts WHERE id = 1")
+    rows(two_servers, "ROLLBACK")
+    assert rows(two_servers, "SELECT COUNT(*) FROM notes") == [(0,)]
+
+
+@pytest.mark.mysql
+def test_the_insert_id_of_one_group_is_not_asked_in_another(two_servers: Connection) -> None:
+    rows(two_servers, "INSERT INTO notes (text) VALUES ('a')")
+    rows(two_servers, "INSERT INTO accounts VALUES (7, 1)")
+    assert rows(two_servers, "SELECT LAST_INSERT_ID()") == [(1,)]
+    rows(two_servers, "UPDATE accounts SET amount = LAST_INSERT_ID(17) WHERE id = 3")
+    rows(two_servers, "INSERT INTO notes (text) VALUES ('b')")
+    assert rows(two_servers, "SELECT LAST_INSERT_ID()") == [(2,)]
+    assert rows(two_servers, "SELECT amount FROM accounts WHERE id = 3") == [(17,)]

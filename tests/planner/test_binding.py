@@ -61,7 +61,7 @@ def test_slots() -> None:
 def bound(sql: str) -> Relay | Refused:
     plan = shop_planner().plan(sql.encode(), shop_context())
     assert isinstance(plan, Sharded), plan
-    found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode())
+    found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode(), PLAIN)
     assert not isinstance(found, Scattered)
     return found
 
@@ -114,7 +114,7 @@ def test_the_database_of_a_shard() -> None:
 def scattered(sql: str) -> Scattered:
     plan = shop_planner().plan(sql.encode(), shop_context())
     assert isinstance(plan, Sharded), plan
-    found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode())
+    found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode(), PLAIN)
     assert isinstance(found, Scattered), found
     return found
 
@@ -135,6 +135,16 @@ def test_limits_of_the_execution() -> None:
 def test_a_limit_that_is_no_number() -> None:
     plan = shop_planner().plan(b"SELECT id FROM customers LIMIT ?", shop_context())
     assert isinstance(plan, Sharded)
-    refused = bind(plan, TextValues(b"SELECT id FROM customers LIMIT ?", PLAIN), b"")
+    refused = bind(plan, TextValues(b"SELECT id FROM customers LIMIT ?", PLAIN), b"", PLAIN)
     assert isinstance(refused, Refused)
     assert "LIMIT" in refused.error.message
+
+
+def test_the_text_of_a_shard_is_that_of_the_execution() -> None:
+    """A plan serves every statement of its shape: literals of other lengths move what stands behind them."""
+    plan = shop_planner().plan(b"SELECT id FROM customers WHERE id BETWEEN 7 AND 7 ORDER BY id LIMIT 3", shop_context())
+    assert isinstance(plan, Sharded)
+    sql = b"SELECT id FROM customers WHERE id BETWEEN 5 AND 2000000 ORDER BY id LIMIT 30"
+    found = bind(plan, TextValues(sql, PLAIN), sql, PLAIN)
+    assert isinstance(found, Scattered)
+    assert found.legs[0][1].split() == sql.split()

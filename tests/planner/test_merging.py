@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from router.planner.merging import Cell, Compare, MergeSpec, OrderKey, Places, Scatter, comparable, sort_key
+from router.planner.merging import Cell, Compare, MergeSpec, OrderKey, Scatter, comparable, places_of, sort_key
 from router.planner.routes import Route
+from router.sql.lexer import LexMode
 from tests.planner.fix_shards import shop_schema
 
 
@@ -49,6 +50,38 @@ SQL = b"SELECT a FROM t WHERE b ORDER BY c LIMIT 5"
     ],
 )
 def test_what_a_shard_is_asked(order: str | None, extras: str, pushes: bool, limit: int | None, text: bytes) -> None:
-    places = Places(SQL.index(b"FROM"), SQL.index(b"ORDER"), SQL.index(b"LIMIT"))
-    scatter = Scatter(Route(shop_schema().tables["customers"]), places, extras, order, MergeSpec(), pushes)
-    assert scatter.text(SQL, limit) == text
+    scatter = Scatter(Route(shop_schema().tables["customers"]), extras, order, MergeSpec(), pushes)
+    assert scatter.text(SQL, LexMode(), limit) == text
+
+
+def test_more_rows_than_there_can_be() -> None:
+    scatter = Scatter(Route(shop_schema().tables["customers"]), "", None, MergeSpec(), pushes_limit=True)
+    assert b"LIMIT" not in scatter.text(SQL, LexMode(), 2**64)
+    assert scatter.text(SQL, LexMode(), 2**64 - 1).endswith(b"LIMIT 18446744073709551615")
+
+
+@pytest.mark.parametrize(
+    ("sql", "items", "body", "order"),
+    [
+        (
+            "WITH x AS (SELECT 1 FROM y LIMIT 2) SELECT a FROM t WHERE b IN (SELECT c FROM d LIMIT 1) ORDER BY a LIMIT 5;",
+            "FROM t",
+            "ORDER BY a",
+            "LIMIT 5",
+        ),
+        ("SELECT 'FROM', `order`, t.limit, EXTRACT(YEAR FROM d) FROM t LIMIT 5", "FROM t", "LIMIT 5", "LIMIT 5"),
+        ('SELECT "LIMIT" /* FROM */ FROM t -- ORDER BY\n ORDER BY x ;', "FROM t", "ORDER BY x", " ;"),
+        ("SELECT a FROM t", "FROM t", "", ""),
+    ],
+)
+def test_where_clauses_begin(sql: str, items: str, body: str, order: str) -> None:
+    def place(text: str) -> int:
+        return sql.index(text) if text else len(sql)
+
+    found = places_of(sql.encode(), LexMode())
+    assert (found.items, found.body, found.order) == (place(items), place(body), place(order))
+
+
+def test_a_select_without_from() -> None:
+    with pytest.raises(LookupError):
+        places_of(b"SELECT 1", LexMode())

@@ -64,6 +64,10 @@ def planned(sql: str) -> Any:
         ),
         ("SELECT id + 1 AS x FROM customers ORDER BY x", {"merge": ["0 by_type"], "pushes_limit": True}),
         ("SELECT region AS id FROM customers ORDER BY id", {"merge": ["0 integer"], "pushes_limit": True}),
+        (
+            "SELECT region AS id, born AS region FROM customers ORDER BY region",
+            {"merge": ["1 bytes"], "pushes_limit": True},
+        ),
         ("SELECT COUNT(*), SUM(id) FROM customers", {"aggregates": ["sum 0", "sum 1"], "groups": None}),
         (
             "SELECT region, COUNT(*) AS n FROM customers GROUP BY region ORDER BY n DESC",
@@ -146,6 +150,17 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("SELECT * FROM (SELECT SUM(id) OVER () FROM customers) x", "a window in a derived table"),
         ("SELECT * FROM (SELECT * FROM (SELECT id FROM customers LIMIT 5) y) x", "LIMIT in a derived table"),
         ("SELECT DATABASE(), id FROM customers", "CURRENT_SCHEMA()"),
+        # The key of the optional side is NULL on every shard.
+        (
+            "SELECT o.customer_id, COUNT(*) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id "
+            "GROUP BY o.customer_id HAVING COUNT(*) > 1",
+            "HAVING",
+        ),
+        (
+            "SELECT RANK() OVER (PARTITION BY o.customer_id ORDER BY c.id) FROM customers c "
+            "LEFT JOIN orders o ON o.customer_id = c.id",
+            "a window",
+        ),
         ("SELECT id FROM customers FOR UPDATE", "locking_read"),
         ("SELECT id FROM customers WHERE id > @a", "user_variable"),
         ("UPDATE customers SET name = 'x'", "UPDATE on several shards"),

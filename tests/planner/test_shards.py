@@ -238,3 +238,32 @@ def test_without_definitions_nothing_is_planned() -> None:
     plan = Planner(shop_catalog({})).plan(b"SELECT * FROM customers WHERE id = 5", shop_context())
     assert isinstance(plan, Refused)
     assert "not known yet" in plan.error.message
+
+
+@pytest.mark.parametrize(
+    ("sql", "anywhere"),
+    [
+        ("BEGIN", True),
+        ("COMMIT", True),
+        ("ROLLBACK TO SAVEPOINT a", True),
+        ("SET sql_mode = ''", True),
+        ("SELECT 1", True),
+        ("SELECT LAST_INSERT_ID()", True),
+        ("SHOW WARNINGS", True),
+        ("DO SLEEP(1)", True),
+        ("SELECT DATABASE()", False),
+        ("SELECT * FROM notes", False),
+        ("SHOW TABLES", False),
+        ("INSERT INTO notes VALUES (1)", False),
+        ("CALL p()", False),
+        ("SELECT 1; SELECT 2", False),
+        ("SET @a = (SELECT COUNT(*) FROM notes)", False),
+    ],
+)
+def test_what_follows_a_transaction_to_its_shard(sql: str, anywhere: bool) -> None:
+    plan = shop_planner().plan(sql.encode(), shop_context())
+    assert isinstance(plan, Relay)
+    assert plan.anywhere is anywhere
+    other = shop_planner().plan(sql.encode(), shop_context("elsewhere"))
+    assert isinstance(other, Relay)
+    assert not other.anywhere

@@ -471,3 +471,30 @@ def test_variables_are_the_sum_of_all_reports(reports: list[dict[str, str]]) -> 
         after(state, changed(report))
         expected.update(report)
     assert state.variables.values == expected
+
+
+# --- transactions without a server ------------------------------------------------------------------------------------
+
+
+def test_a_transaction_that_waits_for_its_server_holds_nothing() -> None:
+    state = session()
+    state.open_later(b"BEGIN")
+    assert state.transaction
+    assert not state.holds
+    assert state.status & int(ServerStatus.IN_TRANS)
+    state.after_status(AUTOCOMMIT)
+    assert state.transaction, "a statement elsewhere does not end it"
+    state.opening = None
+    assert state.holds
+
+
+def test_it_may_end_before_it_began() -> None:
+    state = session()
+    state.open_later(b"BEGIN")
+    state.never_opened()
+    assert not state.transaction
+    assert not state.status & int(ServerStatus.IN_TRANS)
+    state.open_later(b"BEGIN")
+    state.reset()
+    assert state.opening is None
+    assert not state.transaction

@@ -27,7 +27,6 @@ BY_DESIGN = {
     "query_cache_with_views": _QUERY_CACHE,
     "show_profile": "the router's own statements are in the profile",
     "sp-bugs": "KILL of an expression",
-    "type_json": "MariaDB's extended metadata is not offered",
 }
 # Differences to be mended in the router; of one variant only, with its name in front.
 OURS: dict[str, str] = {}
