@@ -77,8 +77,26 @@ DEFINITIONS = {
         name VARCHAR(20) NOT NULL,
         value VARCHAR(20)""",
 }
+# Types of sharding keys: each has a table of its own, ``k_…``.
+KEY_COLUMNS = {
+    "int": "INT",
+    "tiny": "TINYINT UNSIGNED",
+    "big": "BIGINT UNSIGNED",
+    "decimal": "DECIMAL(20,3)",
+    "general": "VARCHAR(20) COLLATE utf8mb4_general_ci",
+    "loose": "VARCHAR(20) COLLATE {loose}",
+    "exact": "VARCHAR(20) COLLATE {exact}",
+    "bin": "VARCHAR(20) COLLATE utf8mb4_bin",
+    "latin": "CHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci",
+    "varbinary": "VARBINARY(20)",
+    "date": "DATE",
+    "datetime": "DATETIME",
+    "datetime3": "DATETIME(3)",
+}
+DEFINITIONS |= {f"k_{name}": f"k {column} PRIMARY KEY, v INT" for name, column in KEY_COLUMNS.items()}
 # How the tables are sharded, as a configuration says it.
 TABLES = {
+    **{f"k_{name}": {"shard_by": "k", "function": "hash"} for name in KEY_COLUMNS},
     "customers": {"shard_by": "id", "function": "hash"},
     "orders": {"shard_by": "customer_id", "with": "customers"},
     "items": {"shard_by": "customer_id", "with": "customers"},
