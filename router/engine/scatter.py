@@ -85,8 +85,8 @@ class Leg:
         relay = self.relay
         commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
         connection.send(self, b"".join((*commands, connection.query(self.sql))), QUERY, len(commands))
-        if self._scatter.paused:
-            connection.transport.pause_reading()
+        self.paused = False
+        self.hold(self._scatter.paused)
 
     def _not_granted(self, error: BackendError) -> None:
         self._scatter.failed(refusals.not_sent(error))
@@ -117,6 +117,7 @@ class Leg:
     def response_ended(self, connection: BackendConnection) -> None:
         """The shard has answered."""
         error, self.warnings = connection.scanner.error, connection.scanner.warnings
+        self.hold(False)  # nobody else would
         self.ended = True
         server = self.server
         self.connection = self.server = None
@@ -158,12 +159,12 @@ class Leg:
 
     def hold(self, paused: bool) -> None:
         """Stop or go on reading from the shard."""
-        if self.connection is None or self.paused is paused:
+        if self.connection is None or self.connection.closed or self.paused is paused:
             return
         self.paused = paused
         if paused:
             self.connection.transport.pause_reading()
-        elif not self.connection.closed:
+        else:
             self.connection.transport.resume_reading()
 
     def abandon(self, killer: Killer) -> None:
@@ -257,7 +258,7 @@ class Scatter:
             leg.rows.clear()
             return
         if self._merge is None and not self._start():
-            leg.hold(len(leg.rows) > AHEAD)
+            leg.hold(self.paused or len(leg.rows) > AHEAD)
             return
         self._feed(leg)
         self._deliver()
@@ -401,6 +402,9 @@ class Scatter:
         self.paused = False
         if self._merge is not None:
             self._deliver()
+            return
+        for leg in self._legs:
+            leg.hold(len(leg.rows) > AHEAD)
 
     def cancel(self) -> None:
         """The client is gone."""

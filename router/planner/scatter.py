@@ -167,6 +167,11 @@ class _Builder:
             self.extras.append(expression)
         return _EXTRA + self.extras.index(expression)
 
+    def _own(self, expression: str) -> int:
+        """As ``_add``, for what is folded: each aggregate has its own."""
+        self.extras.append(expression)
+        return _EXTRA + len(self.extras) - 1
+
     # -- shapes ------------------------------------------------------------------------------------------------
 
     def _distinct(self) -> Scatter:
@@ -234,10 +239,10 @@ class _Builder:
                 compare, expression = weighed(column, f"{node.sql_name()}({_name(argument)})")
                 if column.type in _BY_NUMBER:
                     raise Unplannable(f"{_described(node)} of type {column.type} over several shards", node)
-                return Aggregate(position, fold, compare, by=position if expression is None else self._add(expression))
+                return Aggregate(position, fold, compare, by=position if expression is None else self._own(expression))
             case exp.Avg():
                 name = _name(_column_of(argument))
-                return Aggregate(position, Fold.AVG, total=self._add(f"SUM({name})"), count=self._add(f"COUNT({name})"))
+                return Aggregate(position, Fold.AVG, total=self._own(f"SUM({name})"), count=self._own(f"COUNT({name})"))
         raise Unplannable(f"{_described(node)} over groups of several shards", node)
 
     def _final(self, ordered: exp.Expr) -> OrderKey:

@@ -166,6 +166,34 @@ async def test_who_is_far_ahead_waits() -> None:
 
 
 @virtually
+async def test_a_connection_is_given_back_reading() -> None:
+    """The last bytes of a shard may be what makes it wait for the others."""
+    desk = Desk()
+    await desk.ask()
+    one, other = desk.connection("db1"), desk.connection("other")
+    other.data_received(table(5)[: -len(eof(1))])
+    one.data_received(table(*range(10, 10 + AHEAD + 50)))
+    assert not one.busy
+    assert wire(one).is_reading()
+    other.data_received(eof(6))
+    assert desk.client.data.endswith(eof(6 + AHEAD + 50)) or not desk.scatter.running
+    assert not desk.scatter.running
+
+
+@virtually
+async def test_a_shard_that_is_asked_while_the_client_reads_slowly() -> None:
+    desk = Desk()
+    desk.scatter.client_paused()
+    await desk.ask()
+    assert not wire(desk.connection("db1")).is_reading()
+    desk.scatter.client_resumed()
+    assert wire(desk.connection("db1")).is_reading()
+    desk.connection("db1").data_received(table(1))
+    desk.connection("other").data_received(table(2))
+    assert desk.client.data == table(1, 2)
+
+
+@virtually
 async def test_so_do_all_when_the_client_reads_slowly() -> None:
     desk = Desk()
     await desk.ask()

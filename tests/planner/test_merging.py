@@ -64,7 +64,8 @@ def test_more_rows_than_there_can_be() -> None:
     ("sql", "items", "body", "order"),
     [
         (
-            "WITH x AS (SELECT 1 FROM y LIMIT 2) SELECT a FROM t WHERE b IN (SELECT c FROM d LIMIT 1) ORDER BY a LIMIT 5;",
+            "WITH x AS (SELECT 1 FROM y LIMIT 2) "
+            "SELECT a FROM t WHERE b IN (SELECT c FROM d LIMIT 1) ORDER BY a LIMIT 5;",
             "FROM t",
             "ORDER BY a",
             "LIMIT 5",

@@ -87,6 +87,10 @@ def planned(sql: str) -> Any:
             },
         ),
         (
+            "SELECT AVG(id), AVG(id) FROM customers",
+            {"adds": "SUM(`id`), COUNT(`id`), SUM(`id`), COUNT(`id`)", "aggregates": ["avg 0", "avg 1"]},
+        ),
+        (
             "SELECT DISTINCT region, born FROM customers ORDER BY born DESC",
             {
                 "order_by": "ORDER BY `born` DESC, `region`",
