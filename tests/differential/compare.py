@@ -74,7 +74,15 @@ def ask(connection: Connection, sql: str) -> Answer:
             if cursor.description is None:
                 return Answer(affected=result.affected_rows)
             columns = tuple(
-                Column(each.name, each.type_code, each.charsetnr, each.length, each.scale, each.flags & _FLAGS)
+                Column(
+                    each.name,
+                    each.type_code,
+                    each.charsetnr,
+                    # 22 or 23, as the server happens to run the statement.
+                    0 if each.type_code in _INEXACT else each.length,
+                    each.scale,
+                    each.flags & _FLAGS,
+                )
                 for each in result.fields
             )
             return Answer(columns, tuple(_plain(row, columns) for row in cursor.fetchall()))
