@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from router.planner.keys import KeyKind, KeyType, canonical
 from router.planner.sharding import Hash
@@ -93,10 +94,10 @@ KEY_COLUMNS = {
     "datetime": "DATETIME",
     "datetime3": "DATETIME(3)",
 }
+KEY_TABLES: dict[str, dict[str, Any]] = {f"k_{name}": {"shard_by": "k", "function": "hash"} for name in KEY_COLUMNS}
 DEFINITIONS |= {f"k_{name}": f"k {column} PRIMARY KEY, v INT" for name, column in KEY_COLUMNS.items()}
 # How the tables are sharded, as a configuration says it.
-TABLES = {
-    **{f"k_{name}": {"shard_by": "k", "function": "hash"} for name in KEY_COLUMNS},
+TABLES: dict[str, dict[str, Any]] = {
     "customers": {"shard_by": "id", "function": "hash"},
     "orders": {"shard_by": "customer_id", "with": "customers"},
     "items": {"shard_by": "customer_id", "with": "customers"},
@@ -280,10 +281,11 @@ def _item(chance: random.Random) -> Row:
 
 def create_tables(server: Server, flavor: Flavor, database: str, tables: Iterable[str]) -> None:
     """An empty database with these tables."""
-    server.execute(f"DROP DATABASE IF EXISTS {database}")
-    server.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
-    for table in tables:
-        server.execute(f"CREATE TABLE {database}.{table} ({DEFINITIONS[table].format(**COLLATIONS[flavor])})")
+    with closing(server.root()) as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {database}")
+        cursor.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
+        for table in tables:
+            cursor.execute(f"CREATE TABLE {database}.{table} ({DEFINITIONS[table].format(**COLLATIONS[flavor])})")
 
 
 def fill(server: Server, content: Iterable[tuple[str, str, list[Row]]]) -> None:

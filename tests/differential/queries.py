@@ -161,7 +161,7 @@ def subqueries(draw: st.DrawFn, sources: Sequence[Source], kind: str) -> str:
             f"{left} {draw(st.sampled_from(('IN', 'NOT IN')))} "
             f"(SELECT {right} FROM {inner.table.name} {inner.alias} WHERE {' AND '.join(where)})"
         )
-    if draw(st.sampled_from((True, True, False))):
+    if draw(st.integers(0, 7)) < 7:
         where.append(draw(_ties(outer, inner)))
     body = f"FROM {inner.table.name} {inner.alias} WHERE {' AND '.join(where)}"
     if kind == "exists":
@@ -171,7 +171,9 @@ def subqueries(draw: st.DrawFn, sources: Sequence[Source], kind: str) -> str:
 
 
 def _pair(draw: st.DrawFn, outer: Source, inner: Source) -> tuple[str, str]:
-    if outer.table.key is not None and inner.table.key is not None and draw(st.integers(0, 7)) < 7:
+    if outer.table in TABLES[:3] and inner.table in TABLES[:3] and draw(st.integers(0, 15)) < 15:
+        assert outer.table.key is not None
+        assert inner.table.key is not None
         return outer.column(outer.table.key), inner.column(inner.table.key)
     return draw(columns([outer], "n")), draw(columns([inner], "n"))
 

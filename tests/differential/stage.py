@@ -97,6 +97,11 @@ def truth_contents(rows: data.Rows) -> Iterator[tuple[str, str, list[data.Row]]]
         yield TRUTH, table, all_rows
 
 
+def tables_of(count: int) -> dict[str, dict[str, Any]]:
+    """The sharded tables of a schema; those of the kinds of keys are in the one with the most shards only."""
+    return data.TABLES | (data.KEY_TABLES if count == max(SHARD_COUNTS) else {})
+
+
 def settings(servers: ReplicaSet, directory: Path) -> dict[str, Any]:
     """A configuration with one schema for each number of shards."""
     made = settings_for(servers, directory, reads={"from": "primary"})
@@ -106,7 +111,7 @@ def settings(servers: ReplicaSet, directory: Path) -> dict[str, Any]:
             "group": "main",
             "shards": {f"s{number}": {"group": "main", "database": shard_of(count, number)} for number in range(count)},
             "transactions": "single",
-            "tables": data.TABLES,
+            "tables": tables_of(count),
         }
         for count in SHARD_COUNTS
     }
@@ -118,12 +123,11 @@ def build(
 ) -> Stage:
     """Make the databases, fill them, and start the router."""
     rows = data.make_rows()
-    sharded = [table for table in data.DEFINITIONS if table != "settings"]
     data.create_tables(servers.primary, flavor, TRUTH, data.DEFINITIONS)
     for count in SHARD_COUNTS:
         data.create_tables(servers.primary, flavor, schema_of(count), ["settings"])
         for number in range(count):
-            data.create_tables(servers.primary, flavor, shard_of(count, number), sharded)
+            data.create_tables(servers.primary, flavor, shard_of(count, number), tables_of(count))
     stage = Stage(flavor, servers, rows, start(settings(servers, directory)))
     data.fill(servers.primary, truth_contents(rows))
     for count in SHARD_COUNTS:

@@ -26,7 +26,8 @@ def test_statements(stage: Stage, count: int, path: Path) -> None:
     if any(case.writes for case in cases):
         stage.refill(count)
     print(f"\n{stage.flavor}, {count} shards, {path.stem}: {tally}")
-    assert not tally.wrong, "\n".join(["", *tally.wrong])
+    if tally.wrong:
+        pytest.fail("\n".join(["not the same:", *tally.wrong]), pytrace=False)
 
 
 def _check(case: Case, session: Session, stage: Stage, tally: Tally) -> None:

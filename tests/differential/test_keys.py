@@ -13,9 +13,9 @@ import pytest
 
 from tests.differential import data
 from tests.differential.compare import Order, Tally
-from tests.differential.stage import TRUTH, Stage, shard_of
+from tests.differential.stage import SHARD_COUNTS, TRUTH, Stage, shard_of
 
-_INTEGERS = (0, 1, 5, 7, 100, 127, 255, 2147483647, 9007199254740993, 18446744073709551615)
+_INTEGERS = (0, 5, 100, 255, 2147483647, 9007199254740993, 18446744073709551615)
 _NUMBERS = (
     *("{0}", "'{0}'", "' {0}'", "'{0} '", "'\\t{0}'", "'{0}\\n'", "+{0}", "'+{0}'", "'0{0}'", "00{0}", "{0}.0", "{0}."),
     *("'{0}.0'", "{0}.000", "{0}e0", "'{0}e0'", "{0}E0", "{0}.4", "'{0}.4'", "{0}.5", "'{0}.5'", "'{0}x'", "'0x{0}'"),
@@ -99,17 +99,17 @@ def _spellings(name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", data.KEY_COLUMNS)
 def test_equal_keys_meet(stage: Stage, name: str) -> None:
-    table, count, tally = f"k_{name}", 4, Tally()
+    table, count, tally = f"k_{name}", max(SHARD_COUNTS), Tally()
     spellings = list(dict.fromkeys(_spellings(name)))
     databases = [TRUTH, *(shard_of(count, number) for number in range(count))]
     try:
         with stage.session(count) as session:
             for number, spelling in enumerate(spellings):
                 session.check(f"INSERT INTO {table} VALUES ({spelling}, {number})", Order(), tally)
-            for one, other in zip(spellings, [*spellings[1:], spellings[0]], strict=True):
-                session.check(f"SELECT k, v FROM {table} WHERE k = {one}", Order(), tally)
-                session.check(f"SELECT k, v FROM {table} WHERE k IN ({one}, {other})", Order(), tally)
+            for spelling in spellings:
+                session.check(f"SELECT k, v FROM {table} WHERE k = {spelling}", Order(), tally)
     finally:
         data.fill(stage.servers.primary, ((database, table, []) for database in databases))
     print(f"\n{stage.flavor}, key {data.KEY_COLUMNS[name]}: {tally}")
-    assert not tally.wrong, "\n".join(["", *tally.wrong])
+    if tally.wrong:
+        pytest.fail("\n".join(["not the same:", *tally.wrong]), pytrace=False)
