@@ -28,6 +28,10 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     directory: Path = tmp_path_factory.mktemp("differential")
     with start_or_skip(flavor, replicas=0, tls=False) as servers:
-        yield build(flavor, servers, directory, start)
+        made = build(flavor, servers, directory, start)
+        yield made
+        for count, tally in made.tallies.items():
+            if tally.outcomes:
+                print(f"\n{flavor}, {count} shards, all files: {tally}")
         for router in routers:
             router.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,13 @@ class Session:
 
 @dataclass(slots=True)
 class Stage:
-    """Everything of one kind of server."""
+    """Everything of one kind of server; ``tallies`` count the statements of all files, by the number of shards."""
 
     flavor: Flavor
     servers: ReplicaSet
     rows: data.Rows
     router: RunningRouter
+    tallies: dict[int, Tally] = field(default_factory=lambda: {count: Tally() for count in SHARD_COUNTS})
 
     @contextmanager
     def session(self, count: int) -> Iterator[Session]:

@@ -1,6 +1,6 @@
 """Every statement of ``cases/*.sql`` is answered as by one database, or refused; never wrong.
 
-``pytest tests/differential/test_cases.py -s`` prints the counts and what was refused.
+``pytest tests/differential/test_cases.py -s`` prints the counts and what was refused, of each file and of all.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def test_statements(stage: Stage, count: int, path: Path) -> None:
     if any(case.writes for case in cases):
         stage.refill(count)
     print(f"\n{stage.flavor}, {count} shards, {path.stem}: {tally}")
+    stage.tallies[count].merge(tally)
     if tally.wrong:
         pytest.fail("\n".join(["not the same:", *tally.wrong]), pytrace=False)
 
