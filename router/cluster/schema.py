@@ -171,14 +171,14 @@ class SchemaWatcher:
 def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> Column:
     """A column from its row: name, type, full type, nullable, collation, length, precision, scale, datetime precision,
     extra, has a default."""
-    name, kind, full, nullable, collation, length, precision, scale, fraction, extra, has_default = row
+    name, kind, full, nullable, collation, length, *_, extra, has_default = row
     unsigned = "unsigned" in full
     generated = "GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper()
     increments = "auto_increment" in extra.lower()
     return Column(
         name=name,
         type=kind.lower(),
-        key=_key_type(kind.lower(), unsigned, collation, precision, scale, fraction, folds),
+        key=None if "on update" in extra.lower() else _key_type(row, folds),
         unsigned=unsigned,
         nullable=nullable == "YES",
         collation=collation,
@@ -190,28 +190,24 @@ def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None
     )
 
 
-def _key_type(
-    kind: str,
-    unsigned: bool,
-    collation: str | None,
-    precision: int | None,
-    scale: int | None,
-    fraction: int | None,
-    folds: Mapping[str, Mapping[int, int] | None],
-) -> KeyType | None:
+def _key_type(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> KeyType | None:
+    _, kind, full, _, collation, length, precision, scale, fraction, extra, _ = row
+    kind = kind.lower()
     if kind in _INTEGERS:
         bits = _INTEGERS[kind]
-        low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        return KeyType(KeyKind.INTEGER, low, high)
+        low, high = (0, 2**bits - 1) if "unsigned" in full else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        return KeyType(KeyKind.INTEGER, low, high, generates="auto_increment" in extra.lower())
     if kind == "decimal":
         return KeyType(KeyKind.DECIMAL, high=10 ** ((precision or 10) - (scale or 0)) - 1, scale=scale or 0)
     if kind in _TEXTS and collation is not None:
-        fold = folds.get(collation)
-        if collation.endswith("_bin"):
-            return KeyType(KeyKind.TEXT, ordered=collation.startswith("utf8"), collation=collation)
-        return None if fold is None else KeyType(KeyKind.TEXT, fold=fold, collation=collation)
+        # Other character sets cannot hold all that a client may write; what they cannot is stored as something else.
+        whole = collation.startswith("utf8mb4_") and collation.endswith("_bin")
+        fold = {} if collation.endswith("_bin") else folds.get(collation)
+        if whole:
+            return KeyType(KeyKind.TEXT, high=length or 0, ordered=True, collation=collation)
+        return None if fold is None else KeyType(KeyKind.TEXT, high=length or 0, fold=fold, collation=collation)
     if kind in ("binary", "varbinary"):
-        return KeyType(KeyKind.BINARY)
+        return KeyType(KeyKind.BINARY, high=length or 0)
     if kind == "date":
         return KeyType(KeyKind.DATE)
     if kind == "datetime":

@@ -240,7 +240,7 @@ class Executor:
         )
         commands.extend(map(backend.query, also))
         if session.opening is not None and not plan.anywhere:
-            commands.append(backend.query(session.opening))
+            commands.extend(map(backend.query, session.opening))
             session.opening = None
         if not commands:
             self._send(plan, backend)

@@ -101,9 +101,9 @@ class Leg:
         while (packet := decoder.next_packet()) is not None:
             payload = packet.payload
             if self._header:
-                self._header = False
                 if payload[0] in (0x00, 0xFB, 0xFF):
                     continue  # an error is in the scanner; nothing else answers a SELECT without rows
+                self._header = False
                 self._columns_left = payload[0] if payload[0] < 0xFB else int.from_bytes(payload[1:3], "little")
             elif self._columns_left:
                 self.definitions.append(payload)

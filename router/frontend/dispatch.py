@@ -45,7 +45,7 @@ _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
-_TRANSACTION = frozenset({StatementKind.BEGIN, StatementKind.COMMIT, StatementKind.ROLLBACK})
+_TRANSACTION = frozenset({StatementKind.BEGIN, StatementKind.SAVEPOINT, StatementKind.COMMIT, StatementKind.ROLLBACK})
 # START TRANSACTION with a comment longer than this goes to a server at once. Bytes.
 _LONGEST_BEGIN = 256
 _NOT_PLAIN = (b"SNAPSHOT", b"CHAIN", b"RELEASE")
@@ -186,6 +186,8 @@ class Dispatcher:
         plain = len(sql) < _LONGEST_BEGIN and not any(word in sql.upper() for word in _NOT_PLAIN)
         if plan.facts.kind is StatementKind.BEGIN and not self.executor.held and session.autocommit and plain:
             session.open_later(sql)
+        elif session.opening is not None and plan.facts.kind is StatementKind.SAVEPOINT:
+            session.opening.append(sql)
         elif session.opening is not None and plan.facts.kind is not StatementKind.BEGIN:
             session.never_opened()
             if not plain:

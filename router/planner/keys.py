@@ -38,10 +38,11 @@ class KeyKind(StrEnum):
 class KeyType:
     """The type of a key column.
 
-    ``low`` and ``high`` bound an INTEGER; ``scale`` is the number of digits behind the point of a DECIMAL or of the
-    seconds of a DATETIME; ``fold`` maps each printable ASCII character of a TEXT to one that stands for all its
-    collation calls equal (None: each for itself), ``ordered`` whether the collation orders text by its code points.
-    ``collation`` sets texts apart that must not be compared with each other.
+    ``low`` and ``high`` bound an INTEGER, ``high`` also the whole part of a DECIMAL and the length of TEXT and BINARY;
+    ``generates``: a 0 that is written becomes another number (AUTO_INCREMENT). ``scale`` is the number of digits behind
+    the point of a DECIMAL or of the seconds of a DATETIME. ``fold`` maps printable ASCII characters of a TEXT to those
+    that stand for all its collation calls equal (None: any character, each for itself), ``ordered``: the collation
+    orders text by its code points. ``collation`` sets texts apart that must not be compared with each other.
     """
 
     kind: KeyKind
@@ -51,6 +52,7 @@ class KeyType:
     fold: Mapping[int, int] | None = None
     ordered: bool = False
     collation: str = ""
+    generates: bool = False
 
     def meets(self, other: KeyType) -> bool:
         """Whether equal values of the two become the same, so that tables may be co-located by them."""
@@ -90,12 +92,14 @@ def storable(key: Canonical, of: KeyType) -> bool:
     """Whether a column of this type keeps ``key`` as it is: nothing is rounded, cut off, or out of range."""
     match of.kind:
         case KeyKind.INTEGER:
-            return isinstance(key, int) and of.low <= key <= of.high
+            return isinstance(key, int) and of.low <= key <= of.high and not (of.generates and key == 0)
         case KeyKind.DECIMAL:
             if not isinstance(key, Decimal):
                 return False
             exponent = key.as_tuple().exponent
             return isinstance(exponent, int) and -exponent <= of.scale and abs(key) <= of.high
+        case KeyKind.TEXT | KeyKind.BINARY:
+            return isinstance(key, str | bytes) and len(key) <= of.high
         case _:
             return True
 

@@ -18,6 +18,10 @@ from router.wire.errcodes import ErrorCode, mysql_error
 __all__ = ["PlanContext", "Planner"]
 
 
+# They are kept until it is known which shard the transaction is for.
+_TRANSACTION = frozenset({StatementKind.BEGIN, StatementKind.SAVEPOINT, StatementKind.COMMIT, StatementKind.ROLLBACK})
+
+
 class Planner:
     """Plans statements for one catalog."""
 
@@ -57,8 +61,7 @@ class Planner:
         plan = routing.apply_hints(plan)
         if context.schema not in catalog.sharded or not shards.names_nothing(sql, facts, context.mode):
             return plan
-        begins = facts.kind in (StatementKind.BEGIN, StatementKind.COMMIT, StatementKind.ROLLBACK)
-        return replace(plan, anywhere=True, special=plan.special or begins)
+        return replace(plan, anywhere=True, special=plan.special or facts.kind in _TRANSACTION)
 
     # -- sharded tables ----------------------------------------------------------------------------------------
 

@@ -38,8 +38,8 @@ class SessionState:
     ``variables`` are its system variables beyond a new connection's, ``schema`` its default database, ``mode`` how
     its SQL is to be lexed, ``pins`` why it must keep its server connection beyond the transaction, ``transaction``
     whether one is open, ``autocommit`` as the server last said (``status``: both, as flags), ``last_insert_id`` what
-    LAST_INSERT_ID() would return (None: only a connection of the session knows), ``opening`` the statement that opens
-    the transaction, while no server has been chosen for it.
+    LAST_INSERT_ID() would return (None: only a connection of the session knows), ``opening`` the statements that
+    open the transaction, while no server has been chosen for it.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class SessionState:
         self.pins: set[PinReason] = set()
         self._fresh: set[PinReason] = set()
         self._assigned: dict[str, str] | None = None
-        self.opening: bytes | None = None
+        self.opening: list[bytes] | None = None
         self.after_status(_AUTOCOMMIT if self.profile.autocommit else 0)
         self.last_insert_id: int | None = 0
         self.mode = self._lex_mode()
@@ -100,7 +100,7 @@ class SessionState:
 
     def open_later(self, sql: bytes) -> None:
         """BEGIN where it is not known yet which server the transaction is for."""
-        self.opening = sql
+        self.opening = [sql]
         self.after_status(self.status)
         self.status |= _IN_TRANSACTION
 

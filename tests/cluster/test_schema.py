@@ -44,7 +44,12 @@ def row(name: str, kind: str, full: str | None = None, **more: Any) -> Row:
         (row("a", "tinyint", "tinyint(1)"), KeyType(KeyKind.INTEGER, -128, 127)),
         (row("a", "decimal", precision=10, scale=2), KeyType(KeyKind.DECIMAL, high=10**8 - 1, scale=2)),
         (row("a", "varchar", collation="utf8mb4_bin"), KeyType(KeyKind.TEXT, ordered=True, collation="utf8mb4_bin")),
-        (row("a", "char", collation="latin1_bin"), KeyType(KeyKind.TEXT, collation="latin1_bin")),
+        (
+            row("a", "char", collation="latin1_bin", length=9),
+            KeyType(KeyKind.TEXT, high=9, fold={}, collation="latin1_bin"),
+        ),
+        (row("a", "int", extra="auto_increment"), KeyType(KeyKind.INTEGER, -(2**31), 2**31 - 1, generates=True)),
+        (row("a", "datetime", extra="on update current_timestamp()"), None),
         (
             row("a", "varchar", collation="utf8mb4_general_ci"),
             KeyType(KeyKind.TEXT, fold=FOLDS["utf8mb4_general_ci"], collation="utf8mb4_general_ci"),

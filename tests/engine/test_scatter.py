@@ -89,6 +89,16 @@ async def test_when_one_fails_the_other_is_ended() -> None:
 
 
 @virtually
+async def test_the_error_of_one_is_the_answer_whichever_comes_first() -> None:
+    desk = Desk()
+    await desk.ask()
+    one, other = desk.connection("db1"), desk.connection("other")
+    one.data_received(table(1)[: -len(eof(1))])
+    other.data_received(err(1146, "no such table"))
+    assert desk.client.data == err(1146, "no such table")
+
+
+@virtually
 async def test_an_error_behind_rows_ends_the_answer() -> None:
     desk = Desk()
     await desk.ask(MergeSpec())

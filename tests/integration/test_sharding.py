@@ -20,6 +20,7 @@ TABLES = {
     "customers": "id INT PRIMARY KEY, name VARCHAR(40), region INT",
     "orders": "id BIGINT, customer_id BIGINT NOT NULL, total DECIMAL(10,2), PRIMARY KEY (id, customer_id)",
     "regions": "id INT PRIMARY KEY, name VARCHAR(40)",
+    "counters": "id INT AUTO_INCREMENT PRIMARY KEY, n INT",
     "codes": "code VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, n INT",
 }
 
@@ -69,6 +70,7 @@ def market(
                 "orders": {"shard_by": "customer_id", "with": "customers"},
                 "regions": {"broadcast": True},
                 "codes": {"shard_by": "code", "function": "hash"},
+                "counters": {"shard_by": "id", "function": "hash"},
             },
         }
     }
@@ -134,6 +136,21 @@ def test_text_keys_by_their_collation(market: Connection) -> None:
     with pytest.raises(pymysql.MySQLError, match="not certain") as caught:
         rows(market, "INSERT INTO codes VALUES ('ä', 1)")
     assert caught.value.args[0] == 1526
+
+
+def test_what_a_column_would_store_differently_is_not_placed(market: Connection) -> None:
+    rows(market, "SET sql_mode = ''")
+    for sql in (
+        f"INSERT INTO codes VALUES ('{'x' * 21}', 1)",
+        "INSERT INTO customers (id) VALUES (2147483648)",
+        "INSERT INTO customers (id) VALUES (1.5)",
+        "INSERT INTO customers (id) VALUES ('7 apples')",
+        "INSERT INTO counters VALUES (0, 1)",
+    ):
+        with pytest.raises(pymysql.MySQLError, match="not certain"):
+            rows(market, sql)
+    rows(market, "INSERT INTO counters VALUES (5, 1)")
+    assert rows(market, "SELECT id FROM counters WHERE id = 5") == [(5,)]
 
 
 def test_other_tables_live_in_the_default_group(market: Connection, server_set: ReplicaSet) -> None:
@@ -281,6 +298,7 @@ def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, b
         rows(two_servers, begin)
         assert rows(two_servers, "SELECT 1 + 1") == [(2,)]
         rows(two_servers, "SET @unused = 1")
+        rows(two_servers, "SAVEPOINT begun")
         rows(two_servers, f"UPDATE accounts SET amount = amount - 10 WHERE id = {first}")
         rows(two_servers, f"UPDATE accounts SET amount = amount + 10 WHERE id = {first + 2}")
         assert "open transaction" in refused(two_servers, f"SELECT amount FROM accounts WHERE id = {first + 1}")
@@ -288,6 +306,9 @@ def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, b
         assert rows(two_servers, f"SELECT amount FROM accounts WHERE id = {first}") == [(90,)]
         rows(two_servers, "SAVEPOINT a")
         rows(two_servers, "ROLLBACK TO a")
+        rows(two_servers, f"UPDATE accounts SET amount = 0 WHERE id = {first}")
+        rows(two_servers, "ROLLBACK TO SAVEPOINT a")
+        rows(two_servers, "RELEASE SAVEPOINT begun" if begin != "SET autocommit = 0" else "SELECT 1")
         rows(two_servers, "ROLLBACK" if first == 1 else "COMMIT")
         rows(two_servers, "SET autocommit = 1")
     assert amounts(two_servers) == {0: 100, 1: 100, 2: 90, 3: 100, 4: 110, 5: 100}

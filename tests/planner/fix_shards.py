@@ -36,9 +36,10 @@ schemas:
       strange: {shard_by: data, function: hash}
 """
 INT = KeyType(KeyKind.INTEGER, -(2**31), 2**31 - 1)
-TEXT = KeyType(KeyKind.TEXT, collation="utf8mb4_bin", ordered=True)
+TEXT = KeyType(KeyKind.TEXT, high=40, collation="utf8mb4_bin", ordered=True)
 FOLDED = KeyType(
     KeyKind.TEXT,
+    high=40,
     collation="utf8mb4_general_ci",
     fold={code: ord(chr(code).lower()) for code in range(0x20, 0x7F)},
 )

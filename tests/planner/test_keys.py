@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -81,6 +82,11 @@ def test_values(value: Value, of: KeyType, key: Canonical | None) -> None:
         (Decimal("1.255"), MONEY, False),
         (Decimal(10**8), MONEY, False),
         ("any", TEXT, True),
+        ("x" * 40, TEXT, True),
+        ("x" * 41, TEXT, False),
+        (b"xxx", KeyType(KeyKind.BINARY, high=2), False),
+        (0, INT, True),
+        (0, replace(INT, generates=True), False),
     ],
 )
 def test_what_a_column_stores_as_it_is(key: Canonical, of: KeyType, kept: bool) -> None:
