@@ -74,7 +74,7 @@ def _case(sql: str, place: str, directives: dict[str, str]) -> Case:
 
 def ordered(sql: str) -> bool:
     """Whether the statement itself, not just a query inside it, has an ORDER BY."""
-    flat, text = "", re.sub(r"'(?:[^'\\]|''|\\.)*'", "''", sql)
+    flat, text = "", re.sub(r"""'(?:[^'\\]|''|\\.)*'|"[^"]*"|`[^`]*`""", "x", sql)
     depth = 0
     for character in text:
         depth += (character == "(") - (character == ")")

@@ -54,7 +54,7 @@ def test_the_corpus_is_read_with_its_directives(tmp_path: Path) -> None:
     file = tmp_path / "x.sql"
     file.write_text(
         "-- A comment\nSELECT 1;\n-- only: mysql\n-- ties: 2 1\nSELECT a, b\nFROM t ORDER BY b;\n"
-        "SELECT (SELECT 1 ORDER BY 1);\n-- count\nDELETE FROM t;\nSELECT 'ORDER BY';\n"
+        "SELECT (SELECT 1 ORDER BY 1);\n-- count\nDELETE FROM t;\nSELECT 'ORDER BY', \"order by\";\n"
     )
     one, two, three, four, five = corpus.read(file)
     assert (one.sql, one.order, one.place) == ("SELECT 1", Order(), "x.sql:2")
