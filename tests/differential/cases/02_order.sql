@@ -1,0 +1,142 @@
+-- ORDER BY: NULLs, directions, several keys, collations, types, expressions. Kingshard 339, MyCat 69, 145: the order of one shard only.
+SELECT id FROM customers ORDER BY id;
+SELECT id FROM customers ORDER BY id DESC;
+SELECT id, name FROM customers ORDER BY customers.id;
+SELECT id AS x, name FROM customers ORDER BY x;
+SELECT id, name FROM customers ORDER BY 1;
+SELECT name, id FROM customers ORDER BY 2 DESC;
+SELECT * FROM customers ORDER BY id;
+SELECT c.* FROM customers c ORDER BY c.id DESC;
+SELECT *, id FROM regions ORDER BY id;
+SELECT id, name FROM customers ORDER BY name, id;
+SELECT id, name FROM customers ORDER BY name DESC, id;
+SELECT id, name FROM customers ORDER BY name DESC, id DESC;
+SELECT id FROM customers ORDER BY name, id;
+SELECT id, city FROM customers ORDER BY city, id;
+SELECT id, city FROM customers ORDER BY city DESC, id;
+SELECT id, tag FROM customers ORDER BY tag, id;
+SELECT id, tag FROM customers ORDER BY tag DESC, id DESC;
+SELECT id, region_id FROM customers ORDER BY region_id, id;
+SELECT id, region_id FROM customers ORDER BY region_id DESC, id;
+SELECT id, score FROM customers ORDER BY score, id;
+SELECT id, score FROM customers ORDER BY score DESC, id;
+SELECT id, balance FROM customers ORDER BY balance, id;
+SELECT id, balance FROM customers ORDER BY balance DESC, id;
+SELECT id, points FROM customers ORDER BY points, id;
+SELECT id, points FROM customers ORDER BY points DESC, id DESC;
+SELECT id, born FROM customers ORDER BY born, id;
+SELECT id, joined FROM customers ORDER BY joined DESC, id;
+SELECT id, seen FROM customers ORDER BY seen, id;
+SELECT id, wakes FROM customers ORDER BY wakes, id;
+SELECT id, wakes FROM customers ORDER BY wakes DESC, id;
+-- An ENUM is ordered by its number
+SELECT id, level FROM customers ORDER BY level, id;
+SELECT id, level FROM customers ORDER BY level DESC, id;
+SELECT id, flags FROM customers ORDER BY flags, id;
+SELECT id, note FROM customers ORDER BY note, id;
+SELECT id, photo FROM customers ORDER BY photo, id;
+SELECT id FROM customers ORDER BY region_id, level DESC, born, name, id;
+SELECT region_id, level, born, id FROM customers ORDER BY region_id DESC, level, born DESC, id;
+-- ties: 1
+SELECT region_id FROM customers ORDER BY region_id;
+-- ties: 1
+SELECT name, tag FROM customers WHERE id < 0 ORDER BY name;
+-- ties: 2
+SELECT id, score FROM customers ORDER BY score;
+-- ties: 2
+SELECT id, balance FROM customers ORDER BY balance DESC;
+SELECT id, name FROM customers ORDER BY LOWER(name), id;
+SELECT id, name FROM customers ORDER BY LENGTH(name), id;
+SELECT id FROM customers ORDER BY id % 7, id;
+SELECT id, id % 7 AS rest FROM customers ORDER BY rest, id;
+SELECT id FROM customers ORDER BY -id;
+SELECT id FROM customers ORDER BY id + 0;
+SELECT id FROM customers ORDER BY ABS(id - 150), id;
+SELECT id, region_id FROM customers ORDER BY region_id IS NULL, region_id, id;
+SELECT id, region_id FROM customers ORDER BY ISNULL(region_id), region_id DESC, id;
+SELECT id, level FROM customers ORDER BY CAST(level AS CHAR), id;
+SELECT id, level FROM customers ORDER BY CONCAT(level), id;
+SELECT id FROM customers ORDER BY FIELD(level, 'gold', 'silver'), id;
+SELECT id FROM customers ORDER BY CASE WHEN region_id = 2 THEN 0 ELSE 1 END, id;
+SELECT id, balance * 2 FROM customers ORDER BY balance * 2, id;
+SELECT id, balance * 2 AS twice FROM customers ORDER BY twice DESC, id;
+SELECT id, name FROM customers ORDER BY name COLLATE utf8mb4_bin, id;
+SELECT id, tag FROM customers ORDER BY tag COLLATE utf8mb4_general_ci, id;
+SELECT id FROM customers ORDER BY BINARY name, id;
+SELECT id FROM customers ORDER BY YEAR(born), MONTH(born), id;
+SELECT id FROM customers ORDER BY born + INTERVAL 1 DAY, id;
+SELECT id FROM customers ORDER BY (SELECT 1), id;
+SELECT id FROM customers ORDER BY NULL, id;
+SELECT id FROM customers ORDER BY 'x', id;
+-- A name in ORDER BY is an alias first, then a column
+SELECT id, -region_id AS region_id FROM customers ORDER BY region_id, id;
+SELECT -id AS id, name FROM customers ORDER BY id;
+SELECT -id AS id, name FROM customers ORDER BY customers.id;
+SELECT name AS id, id AS name FROM customers ORDER BY name, id;
+SELECT id, name AS `a b` FROM customers ORDER BY `a b`, id;
+SELECT id x, id y FROM customers ORDER BY x DESC, y;
+SELECT id AS x FROM customers ORDER BY x + 1;
+SELECT id AS x FROM customers ORDER BY -x;
+-- dble 409, MyCat 2821: LIMIT n, m
+SELECT id FROM customers ORDER BY id LIMIT 10;
+SELECT id FROM customers ORDER BY id LIMIT 10, 10;
+SELECT id FROM customers ORDER BY id LIMIT 10 OFFSET 5;
+SELECT id FROM customers ORDER BY id DESC LIMIT 3 OFFSET 297;
+SELECT id FROM customers ORDER BY id LIMIT 290, 100;
+SELECT id FROM customers ORDER BY id LIMIT 1000, 10;
+SELECT id FROM customers ORDER BY id LIMIT 0;
+SELECT id FROM customers ORDER BY id LIMIT 0, 0;
+SELECT id FROM customers ORDER BY id LIMIT 18446744073709551615;
+SELECT id FROM customers ORDER BY id LIMIT 5, 18446744073709551615;
+SELECT id FROM customers ORDER BY id LIMIT 5 OFFSET 18446744073709551615;
+SELECT id, name FROM customers ORDER BY name, id LIMIT 20;
+SELECT id FROM customers ORDER BY name DESC, id LIMIT 20, 20;
+SELECT id FROM customers ORDER BY city, id LIMIT 33;
+SELECT id FROM customers WHERE region_id = 2 ORDER BY born DESC, id LIMIT 5;
+SELECT id FROM customers WHERE name = 'anna' ORDER BY id LIMIT 5;
+SELECT id FROM customers WHERE 0 ORDER BY id LIMIT 5;
+-- count
+SELECT id FROM customers LIMIT 17;
+-- count
+SELECT id FROM customers LIMIT 290, 17;
+-- count
+SELECT name FROM customers WHERE region_id = 1 LIMIT 4;
+SELECT id FROM customers LIMIT 0;
+-- count
+SELECT SQL_NO_CACHE id FROM customers LIMIT 5;
+-- Conditions on other columns
+SELECT id, name FROM customers WHERE name = 'zoe';
+SELECT id, name FROM customers WHERE name LIKE 'zo_';
+SELECT id, name FROM customers WHERE name LIKE 'x|_%' ESCAPE '|';
+SELECT id, city FROM customers WHERE city = 'paris';
+SELECT id, city FROM customers WHERE city IN ('KÖLN', 'z');
+SELECT id, tag FROM customers WHERE tag = 'a';
+SELECT id FROM customers WHERE region_id IS NULL;
+SELECT id FROM customers WHERE region_id <=> NULL AND name IS NOT NULL;
+SELECT id FROM customers WHERE balance > 5000 AND balance <= 6000.5;
+SELECT id FROM customers WHERE born = '1955-03-04' OR born > '1974-01-01';
+SELECT id FROM customers WHERE level > 'bronze';
+SELECT id FROM customers WHERE level = 2;
+SELECT id FROM customers WHERE FIND_IN_SET('blue', flags);
+SELECT id FROM customers WHERE flags & 2;
+SELECT id FROM customers WHERE points > -1;
+SELECT id FROM customers WHERE COALESCE(region_id, 9) = 9;
+SELECT id FROM customers WHERE IF(region_id = 1, 1, NULL) IS NOT NULL;
+SELECT id FROM customers WHERE MD5(id) LIKE '0%';
+SELECT id, CASE region_id WHEN 1 THEN 'one' ELSE name END FROM customers;
+SELECT id, COALESCE(name, city, '-'), CONCAT_WS('/', name, city) FROM customers;
+SELECT id, balance / 3, score / 3, ROUND(balance, 1), id DIV 7, id MOD 7 FROM customers;
+SELECT id, DATE_FORMAT(born, '%Y/%m'), DATEDIFF(joined, born), YEAR(born) FROM customers;
+SELECT id, HEX(photo), LENGTH(note), CHAR_LENGTH(name), UPPER(city) FROM customers;
+SELECT 1 FROM customers;
+SELECT 'x', NULL, id FROM customers;
+SELECT id, name, id, name FROM customers;
+SELECT id AS a, id AS a FROM customers;
+SELECT ALL id FROM customers;
+SELECT STRAIGHT_JOIN id FROM customers;
+SELECT id FROM customers FORCE INDEX (PRIMARY);
+SELECT id FROM customers USE INDEX (name) WHERE name = 'zoe';
+SELECT id FROM customers IGNORE INDEX (name) WHERE name = 'zoe' ORDER BY id;
+SELECT customer_id, id, total FROM orders ORDER BY total DESC, id LIMIT 25;
+SELECT customer_id, order_id, line FROM items ORDER BY price, quantity DESC, customer_id, order_id, line LIMIT 100;
+SELECT id, RANK() OVER (ORDER BY id) FROM customers ORDER BY id;

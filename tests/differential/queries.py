@@ -1,0 +1,296 @@
+"""Random SELECTs over the tables of ``data``, as Hypothesis strategies that shrink towards the simplest.
+
+What they return is fixed by what they say: LIMIT comes with an order of all rows, and where one of several equal texts
+stands for a group, the collation tells them all apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tests.differential.compare import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table to choose from: its sharding key, the columns that make a row unique, and others by kind."""
+
+    name: str
+    key: str | None
+    unique: tuple[str, ...]
+    numbers: tuple[str, ...]
+    exact: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+TABLES = (
+    Table(
+        "customers",
+        "id",
+        ("id",),
+        ("id", "region_id", "balance", "points", "score"),
+        ("level", "born", "tag", "joined", "flags"),
+        ("name", "city"),
+    ),
+    Table(
+        "orders",
+        "customer_id",
+        ("customer_id", "id"),
+        ("customer_id", "id", "total", "ref", "discount"),
+        ("created",),
+        ("status",),
+    ),
+    Table(
+        "items",
+        "customer_id",
+        ("customer_id", "order_id", "line"),
+        ("customer_id", "order_id", "line", "quantity", "price"),
+        ("shipped",),
+        ("product",),
+    ),
+    Table("regions", None, ("id",), ("id",), ("country",), ("name",)),
+    Table("codes", "code", ("code",), ("n", "customer_id"), (), ("code",)),
+)
+_LITERALS = {
+    "id": ("7", "'7'", "8", "0", "-7", "290", "1000", "7.5", "'9x'", "NULL"),
+    "tag": ("'a'", "'A'", "'b'", "''", "'a '", "'é'", "NULL"),
+    "born": ("'1955-03-04'", "'1960-01-01'", "'1974-01-01'"),
+    "joined": ("'2015-01-01'", "'2016-06-01 12:00:00'"),
+    "created": ("'2020-06-01'", "'2021-01-01 00:00:00'"),
+    "shipped": ("'2020-06-01'", "'2021-01-01'"),
+    "level": ("'gold'", "'silver'", "2"),
+    "flags": ("'red'", "'red,blue'", "0", "''"),
+    "country": ("'de'", "'DE'", "'fr'"),
+    "name": ("'anna'", "'Zoe'", "'north'", "''", "'ß'", "'müller '"),
+    "city": ("'paris'", "'Köln'", "''", "'z'"),
+    "status": ("'new'", "'paid'", "''"),
+    "product": ("'pen'", "'PAPER'", "''"),
+    "code": ("'X01'", "'x01 '", "'a00'", "'ä01'", "'b'"),
+}
+# Most are of one family.
+_CHOICE = (*TABLES[:3], *TABLES[:3], *TABLES)
+_IDS = ("id", "customer_id", "ref", "order_id")
+_SMALL = ("1", "2", "0", "3", "NULL", "100", "0.25", "-1", "5000")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table in FROM under an alias; ``optional``: on that side of an outer join."""
+
+    table: Table
+    alias: str
+
+    def column(self, name: str) -> str:
+        """The column's full name."""
+        return f"{self.alias}.{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement, and what is fixed of the order of its rows."""
+
+    sql: str
+    order: Order
+
+
+@st.composite
+def literals(draw: st.DrawFn, column: str) -> str:
+    """A value that may stand beside a column."""
+    name = column.rpartition(".")[2]
+    return draw(st.sampled_from(_LITERALS.get("id" if name in _IDS else name, _SMALL)))
+
+
+@st.composite
+def columns(draw: st.DrawFn, sources: Sequence[Source], kinds: str = "net") -> str:
+    """A column: of (n)umbers, (e)xact values, (t)exts."""
+    source = draw(st.sampled_from(sources))
+    table = source.table
+    names = table.numbers * ("n" in kinds) + table.exact * ("e" in kinds) + table.texts * ("t" in kinds)
+    return source.column(draw(st.sampled_from(names or table.unique)))
+
+
+@st.composite
+def predicates(draw: st.DrawFn, sources: Sequence[Source], depth: int = 2) -> str:
+    """A condition on what the sources hold."""
+    kind = draw(st.sampled_from(("key", "key", "plain", "plain", "and", "or", "not", "in", "exists", "scalar")))
+    if depth == 0 and kind not in ("key", "plain"):
+        kind = "plain"
+    if kind in ("and", "or"):
+        pair = (draw(predicates(sources, depth - 1)), draw(predicates(sources, depth - 1)))
+        return f"({f' {kind.upper()} '.join(pair)})"
+    if kind == "not":
+        return f"NOT ({draw(predicates(sources, depth - 1))})"
+    if kind in ("in", "exists", "scalar"):
+        return draw(subqueries(sources, kind))
+    keyed = [source.column(source.table.key) for source in sources if source.table.key is not None]
+    column = draw(st.sampled_from(keyed)) if kind == "key" and keyed else draw(columns(sources))
+    return draw(comparisons(column))
+
+
+@st.composite
+def comparisons(draw: st.DrawFn, column: str) -> str:
+    """A condition on one column."""
+    values = literals(column)
+    match draw(st.sampled_from(("=", "<", ">=", "<>", "<=>", "IN", "BETWEEN", "NULL"))):
+        case "IN":
+            listed = ", ".join(draw(st.lists(values, min_size=1, max_size=4)))
+            return f"{column} {draw(st.sampled_from(('IN', 'NOT IN')))} ({listed})"
+        case "BETWEEN":
+            return f"{column} {draw(st.sampled_from(('', 'NOT ')))}BETWEEN {draw(values)} AND {draw(values)}"
+        case "NULL":
+            return f"{column} {draw(st.sampled_from(('IS NULL', 'IS NOT NULL')))}"
+        case operator:
+            return f"{column} {operator} {draw(values)}"
+
+
+@st.composite
+def subqueries(draw: st.DrawFn, sources: Sequence[Source], kind: str) -> str:
+    """A condition with a query inside, tied to the outer row or not."""
+    outer = draw(st.sampled_from(sources))
+    inner = Source(draw(st.sampled_from(_CHOICE)), f"s{draw(st.integers(0, 99))}")
+    held = draw(st.sampled_from(("1 = 1", "", "")))
+    where = [held or draw(comparisons(draw(columns([inner]))))]
+    if kind == "in":
+        left, right = _pair(draw, outer, inner)
+        if draw(st.booleans()):
+            where.append(draw(_ties(outer, inner)))
+        return (
+            f"{left} {draw(st.sampled_from(('IN', 'NOT IN')))} "
+            f"(SELECT {right} FROM {inner.table.name} {inner.alias} WHERE {' AND '.join(where)})"
+        )
+    if draw(st.integers(0, 7)) < 7:
+        where.append(draw(_ties(outer, inner)))
+    body = f"FROM {inner.table.name} {inner.alias} WHERE {' AND '.join(where)}"
+    if kind == "exists":
+        return f"{draw(st.sampled_from(('EXISTS', 'NOT EXISTS')))} (SELECT 1 {body})"
+    value = draw(st.sampled_from(("COUNT(*)", f"MAX({inner.column(inner.table.unique[-1])})")))
+    return f"(SELECT {value} {body}) {draw(st.sampled_from(('>', '=', '<')))} {draw(st.sampled_from(('2', '0', '50')))}"
+
+
+def _pair(draw: st.DrawFn, outer: Source, inner: Source) -> tuple[str, str]:
+    if outer.table in TABLES[:3] and inner.table in TABLES[:3] and draw(st.integers(0, 15)) < 15:
+        assert outer.table.key is not None
+        assert inner.table.key is not None
+        return outer.column(outer.table.key), inner.column(inner.table.key)
+    return draw(columns([outer], "n")), draw(columns([inner], "n"))
+
+
+@st.composite
+def _ties(draw: st.DrawFn, left: Source, right: Source) -> str:
+    """What ties two sources together."""
+    one, other = _pair(draw, left, right)
+    return f"{other} {draw(st.sampled_from(('=', '=', '=', '<=>')))} {one}"
+
+
+@st.composite
+def sources_of(draw: st.DrawFn) -> tuple[list[Source], str]:
+    """FROM: one to three tables, most of them joined by their keys."""
+    found = [Source(draw(st.sampled_from(_CHOICE)), "a")]
+    text = f"{found[0].table.name} a"
+    for alias in "bc"[: draw(st.sampled_from((0, 0, 1, 1, 2)))]:
+        source = Source(draw(st.sampled_from(_CHOICE)), alias)
+        tie = draw(_ties(draw(st.sampled_from(found)), source))
+        if draw(st.sampled_from((False, False, True))):
+            tie += f" AND {draw(comparisons(draw(columns([*found, source]))))}"
+        name = draw(st.sampled_from((source.table.name, source.table.name, "derived")))
+        if name == "derived":
+            held = draw(comparisons(draw(columns([Source(source.table, "d")]))))
+            name = f"(SELECT * FROM {source.table.name} d WHERE {held})"
+        text += f" {draw(st.sampled_from(('JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN')))} {name} {alias} ON {tie}"
+        found.append(source)
+    return found, text
+
+
+@st.composite
+def aggregates(draw: st.DrawFn, sources: Sequence[Source]) -> str:
+    """An aggregate whose value is the same in any order of the rows."""
+    number, exact = draw(columns(sources, "n")), draw(columns(sources, "ne"))
+    return draw(
+        st.sampled_from(
+            (
+                "COUNT(*)",
+                f"COUNT({exact})",
+                f"SUM({number})",
+                f"MIN({exact})",
+                f"MAX({exact})",
+                f"AVG({number})",
+                f"COUNT(DISTINCT {exact})",
+                f"SUM(DISTINCT {number})",
+                f"SUM({number}) + COUNT(*)",
+                f"BIT_XOR({number})",
+            )
+        )
+    )
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> Query:
+    """A SELECT."""
+    sources, tables = draw(sources_of())
+    where = f" WHERE {draw(predicates(sources))}" if draw(st.booleans()) else ""
+    body = f"FROM {tables}{where}"
+    kind = draw(st.sampled_from(("rows", "rows", "distinct", "total", "groups", "groups", "window", "derived")))
+    if kind == "derived":
+        inner, tie = draw(st.sampled_from(sources)), draw(aggregates(sources))
+        columns_ = ", ".join(f"{inner.column(name)} AS {name}" for name in inner.table.unique)
+        grouped = ", ".join(inner.column(name) for name in inner.table.unique)
+        having = draw(st.sampled_from(("", " WHERE t.v > 1", f" WHERE t.{inner.table.unique[0]} = 7")))
+        outer = draw(st.sampled_from(("COUNT(*), SUM(t.v)", "t.*", f"t.{inner.table.unique[0]}, COUNT(*)")))
+        last = f" GROUP BY t.{inner.table.unique[0]}" if outer.endswith(", COUNT(*)") else ""
+        inside = f"SELECT {columns_}, {tie} AS v {body} GROUP BY {grouped}"
+        return Query(f"SELECT {outer} FROM ({inside}) t{having}{last}", Order())
+    if kind == "total":
+        return Query(f"SELECT {_listed(draw(st.lists(aggregates(sources), min_size=1, max_size=3)))} {body}", Order())
+    if kind == "groups":
+        return draw(_groups(sources, body))
+    return draw(_plain(sources, body, kind))
+
+
+def _listed(items: Sequence[str], first: int = 0) -> str:
+    return ", ".join(f"{item} AS v{number}" for number, item in enumerate(items, start=first))
+
+
+@st.composite
+def _groups(draw: st.DrawFn, sources: Sequence[Source], body: str) -> Query:
+    keys = draw(st.lists(columns(sources, "ne"), min_size=1, max_size=2, unique=True))
+    if draw(st.sampled_from((False, False, True))):
+        keys[0] = f"{draw(columns(sources, 'n'))} % 3"
+    values = draw(st.lists(aggregates(sources), min_size=1, max_size=2))
+    having = draw(st.sampled_from(("", "", " HAVING COUNT(*) > 2", f" HAVING {values[0]} > 1")))
+    text = f"SELECT {_listed([*keys, *values])} {body} GROUP BY {', '.join(keys)}{having}"
+    if draw(st.booleans()):
+        return Query(text, Order())
+    terms = [f"{each}{draw(st.sampled_from(('', ' DESC')))}" for each in keys]
+    if draw(st.booleans()):
+        terms.insert(0, f"v{len(keys)}{draw(st.sampled_from(('', ' DESC')))}")
+    return Query(f"{text} ORDER BY {', '.join(terms)}{draw(_limits())}", Order(total=True))
+
+
+@st.composite
+def _limits(draw: st.DrawFn) -> str:
+    return draw(st.sampled_from(("", " LIMIT 3", " LIMIT 10 OFFSET 4", " LIMIT 2, 5", " LIMIT 0")))
+
+
+@st.composite
+def _plain(draw: st.DrawFn, sources: Sequence[Source], body: str, kind: str) -> Query:
+    distinct = kind == "distinct"
+    items = draw(st.lists(columns(sources, "ne" if distinct else "net"), min_size=1, max_size=3, unique=True))
+    texts = list(items)
+    if draw(st.sampled_from((False, False, False, True))):
+        texts.append(f"COALESCE({draw(columns(sources, 'n'))}, 0) + 1")
+    if kind == "window":
+        part = draw(columns(sources, "ne"))
+        texts.append(draw(st.sampled_from((f"COUNT(*) OVER (PARTITION BY {part})", "COUNT(*) OVER ()"))))
+    text = f"SELECT {'DISTINCT ' * distinct}{_listed(texts)} {body}"
+    if draw(st.booleans()):
+        return Query(text, Order())
+    if distinct:
+        terms = [f"v{number}" for number in range(len(texts))]
+    else:
+        terms = [draw(columns(sources)) for _ in range(draw(st.integers(0, 2)))]
+        terms += [source.column(name) for source in sources for name in source.table.unique]
+    ordered = ", ".join(f"{each}{draw(st.sampled_from(('', '', ' DESC')))}" for each in terms)
+    return Query(f"{text} ORDER BY {ordered}{draw(_limits())}", Order(total=True))

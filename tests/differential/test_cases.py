@@ -1,0 +1,48 @@
+"""Every statement of ``cases/*.sql`` is answered as by one database, or refused; never wrong.
+
+``pytest tests/differential/test_cases.py -s`` prints the counts and what was refused, of each file and of all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.differential import corpus
+from tests.differential.compare import Outcome, Tally
+from tests.differential.corpus import Case
+from tests.differential.stage import SHARD_COUNTS, Session, Stage
+
+
+@pytest.mark.parametrize("path", corpus.files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("count", SHARD_COUNTS)
+def test_statements(stage: Stage, count: int, path: Path) -> None:
+    cases = [case for case in corpus.read(path) if case.only in (None, stage.flavor)]
+    tally = Tally()
+    with stage.session(count) as session:
+        for case in cases:
+            _check(case, session, stage, tally)
+    if any(case.writes for case in cases):
+        stage.refill(count)
+    print(f"\n{stage.flavor}, {count} shards, {path.stem}: {tally}")
+    stage.tallies[count].merge(tally)
+    if tally.wrong:
+        pytest.fail("\n".join(["not the same:", *tally.wrong]), pytrace=False)
+
+
+def _check(case: Case, session: Session, stage: Stage, tally: Tally) -> None:
+    before = len(tally.wrong)
+    if session.check(case.sql, case.order, tally, count_only=case.count_only) is Outcome.WRONG:
+        tally.wrong[before] = f"{case.place}: {tally.wrong[before]}"
+        if case.writes:
+            # The two sides differ now; what follows would only say so again.
+            session.ours.rollback()
+            session.truth.rollback()
+            stage.refill(session.count)
+
+
+def test_the_corpus_is_large() -> None:
+    cases = [case for path in corpus.files() for case in corpus.read(path)]
+    assert len(cases) >= 400
+    assert len({case.sql for case in cases if not case.writes}) >= 300
