@@ -43,11 +43,11 @@ class _Builder:
         for inner in self.block.inside:
             self._check_inner(inner)
         self._check_functions()
-        windows = list(_own(root, is_window))
+        windows = list(_nodes(root, is_window))
         if any(not self._covers(window.args.get("partition_by") or []) for window in windows):
             raise Unplannable("a window over rows of several shards", windows[0])
         group = root.args.get("group")
-        grouped = group is not None or root.args.get("having") is not None or any(_own(root, is_aggregate, windows))
+        grouped = group is not None or root.args.get("having") is not None or any(_nodes(root, is_aggregate, windows))
         if grouped and not (group is not None and self._covers(_plain_group(group))):
             return self._split(group, windows)
         if root.args.get("distinct") is not None and not self._covers([_unaliased(item) for item in root.expressions]):
@@ -77,13 +77,13 @@ class _Builder:
             return  # tied to its outer row by the key, or the same everywhere
         if node.args.get("limit") is not None or node.args.get("offset") is not None:
             raise Unplannable("LIMIT in a derived table over several shards", node)
-        windows = list(_own(node, is_window))
+        windows = list(_nodes(node, is_window))
         if any(not self._covers(window.args.get("partition_by") or [], block) for window in windows):
             raise Unplannable("a window in a derived table over several shards", node)
         group = node.args.get("group")
         if group is not None and not self._covers(_plain_group(group), block):
             raise Unplannable("GROUP BY in a derived table, without the sharding key", node)
-        if group is None and (node.args.get("having") is not None or any(_own(node, is_aggregate, windows))):
+        if group is None and (node.args.get("having") is not None or any(_nodes(node, is_aggregate, windows))):
             raise Unplannable("an aggregate in a derived table over several shards", node)
         if node.args.get("distinct") is not None and not self._covers(
             [_unaliased(item) for item in node.expressions], block
@@ -323,7 +323,7 @@ def weighed(column: Column, name: str) -> tuple[Compare, str | None]:
     raise Unplannable(f"order or groups by column '{column.name}' of type {column.type}")
 
 
-def _own(
+def _nodes(
     node: exp.Expr, wanted: Callable[[exp.Expr], bool], windows: list[exp.Expr] | None = None
 ) -> Iterator[exp.Expr]:
     """Nodes of a kind in the expressions of a SELECT, not in queries inside; not those that are windows themselves."""
