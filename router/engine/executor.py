@@ -263,9 +263,11 @@ class Executor:
     @property
     def _schema(self) -> str | None:
         """Where the command is to run."""
+        plan = self._plan
+        if plan is not None and plan.database is not None:
+            return plan.database
         current = self.session.schema
-        own = current if self._statement is None else self._statement.schema(current)
-        return self._running().database or own
+        return current if self._statement is None else self._statement.schema(current)
 
     def _at_home(self, schema: str | None) -> str | None:
         """The schema, if it lives in the group of the statement; if not, the statement names its own."""

@@ -137,7 +137,7 @@ class Dispatcher:
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
             plan: Plan | Scattered = self._scope.lookup(sql)
-            if isinstance(plan, Sharded):
+            if not isinstance(plan, Relay) and isinstance(plan, Sharded):
                 plan = self._bound(plan, sql)
             if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
