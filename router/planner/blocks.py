@@ -187,10 +187,8 @@ class Blocks:
         if table is None:
             if name.upper() != "DUAL":
                 self.unsharded.append(node)
-        elif table.definition is None:
-            raise Unplannable(f"table '{table.name}', whose columns are not known yet", node)
-        elif table.problem is not None:
-            raise Unplannable(f"table '{table.name}': {table.problem}", node)
+        else:
+            known(table, node)
         return self._add(Source(len(self.sources), alias, level, table), block)
 
     def _derived(self, node: exp.Expr, alias: str, block: Block, level: int, ctes: dict[str, exp.Expr]) -> Source:
@@ -214,9 +212,9 @@ class Blocks:
         through = self._through(block)
         outputs: dict[str, Variable | None] = {}
         for item in block.node.expressions:
-            if isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
+            if is_star(item):
                 return None
-            inner = item.this if isinstance(item, exp.Alias) else item
+            inner = unaliased(item)
             variable = self.variable(inner, block) if isinstance(inner, exp.Column) else None
             outputs[item.alias_or_name.lower()] = variable if through is None or variable in through else None
         return outputs
@@ -225,16 +223,13 @@ class Blocks:
         """The variables that conditions may be pushed through; None means all."""
         node = block.node
         counted = any(node.args.get(name) is not None for name in ("limit", "offset", "windows", "qualify"))
-        if counted or any(_outside_subqueries(item, is_window) for item in node.expressions):
+        if counted or _selects(node, is_window):
             return set()
         group = node.args.get("group")
         if group is None:
-            grouped = node.args.get("having") is not None or any(
-                _outside_subqueries(item, is_aggregate) for item in node.expressions
-            )
-            return set() if grouped else None
-        if any(value for name, value in group.args.items() if name != "expressions"):
-            return set()  # WITH ROLLUP
+            return set() if node.args.get("having") is not None or _selects(node, is_aggregate) else None
+        if has_rollup(group):
+            return set()
         return {self.variable(each, block) for each in group.expressions} - {None}
 
     # -- names -------------------------------------------------------------------------------------------------
@@ -342,19 +337,13 @@ class Blocks:
                 left, right = self._implied(node.this, block), self._implied(node.expression, block)
                 return {each: [Either((left[each][0], right[each][0]))] for each in left.keys() & right.keys()}
             case exp.EQ() | exp.NullSafeEQ():
-                return dict(
-                    self._equal(one, other, block) for one, other in _sides(node) if self._is_equal(one, other, block)
+                pairs = (
+                    self._value_of(one, other, block) or self._value_of(other, one, block)
+                    for one, other in _sides(node)
                 )
+                return {pair[0]: [OneOf(((pair[1],),))] for pair in pairs if pair is not None}
         found = self._range(node, block) or self._in(node, block)
         return {} if found is None else {found[0]: [found[1]]}
-
-    def _is_equal(self, one: exp.Expr, other: exp.Expr, block: Block) -> bool:
-        return self._value_of(one, other, block) is not None or self._value_of(other, one, block) is not None
-
-    def _equal(self, one: exp.Expr, other: exp.Expr, block: Block) -> tuple[Variable, list[Condition]]:
-        found = self._value_of(one, other, block) or self._value_of(other, one, block)
-        assert found is not None
-        return found[0], [OneOf(((found[1],),))]
 
     def _value_of(self, column: exp.Expr, value: exp.Expr, block: Block) -> tuple[Variable, Reference] | None:
         variable, reference = self.variable(column, block), self.reference(value)
@@ -407,7 +396,7 @@ class Blocks:
         if _is_whole(inner.node) or len(inner.node.expressions) != 1:
             return
         outside = self.variable(node.this, block)
-        inside = self.variable(_unaliased(inner.node.expressions[0]), inner)
+        inside = self.variable(unaliased(inner.node.expressions[0]), inner)
         if outside is not None and inside is not None and self._certain(outside) and self._certain(inside):
             self.unite(outside, inside, inner.level)
 
@@ -480,17 +469,35 @@ def _sides(node: exp.Expr) -> Iterator[tuple[exp.Expr, exp.Expr]]:
         yield one, other
 
 
-def _unaliased(node: exp.Expr) -> exp.Expr:
+def known(table: ShardedTable, node: exp.Expr) -> Definition:
+    """The definition of a table that may be used. Raises Unplannable for ``node``."""
+    if table.definition is None:
+        raise Unplannable(f"table '{table.name}', whose columns are not known yet", node)
+    if table.problem is not None:
+        raise Unplannable(f"table '{table.name}': {table.problem}", node)
+    return table.definition
+
+
+def unaliased(node: exp.Expr) -> exp.Expr:
+    """A selected expression without its name."""
     return node.this if isinstance(node, exp.Alias) else node
+
+
+def is_star(item: exp.Expr) -> bool:
+    """Whether a selected item is ``*`` or ``t.*``."""
+    return isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star))
+
+
+def has_rollup(group: exp.Expr) -> bool:
+    """Whether a GROUP BY is more than a list of expressions."""
+    return any(value for name, value in group.args.items() if name != "expressions")
 
 
 def _is_whole(node: exp.Expr) -> bool:
     """Whether a query's rows depend on more than one row each: grouped, limited, or with a window."""
     if any(node.args.get(name) is not None for name in ("group", "having", "limit", "offset", "distinct", "windows")):
         return True
-    return any(
-        _outside_subqueries(item, is_aggregate) or _outside_subqueries(item, is_window) for item in node.expressions
-    )
+    return _selects(node, is_aggregate) or _selects(node, is_window)
 
 
 # Aggregates that the parser knows by name only.
@@ -507,12 +514,18 @@ def is_window(node: exp.Expr) -> bool:
     return isinstance(node, exp.Window)
 
 
-def _outside_subqueries(node: exp.Expr, wanted: Callable[[exp.Expr], bool]) -> bool:
-    if wanted(node):
-        return True
+def _selects(node: exp.Expr, wanted: Callable[[exp.Expr], bool]) -> bool:
+    return any(True for item in node.expressions for _ in nodes_of(item, wanted))
+
+
+def nodes_of(node: exp.Expr, wanted: Callable[[exp.Expr], bool]) -> Iterator[exp.Expr]:
+    """The wanted nodes of an expression, without those of queries inside it."""
     if isinstance(node, exp.Select | exp.SetOperation | exp.Subquery):
-        return False
-    return any(_outside_subqueries(child, wanted) for child in node.iter_expressions())
+        return
+    if wanted(node):
+        yield node
+    for child in node.iter_expressions():
+        yield from nodes_of(child, wanted)
 
 
 def _columns(source: Source) -> Iterable[str] | None:

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from router.planner.blocks import Block, Blocks, Unplannable, Variable, is_aggregate, is_window
+from router.planner.blocks import (
+    Block,
+    Blocks,
+    Unplannable,
+    Variable,
+    has_rollup,
+    is_aggregate,
+    is_star,
+    is_window,
+    nodes_of,
+    unaliased,
+)
 from router.planner.merging import Aggregate, Compare, Fold, MergeSpec, OrderKey, Scatter
 from router.planner.routes import Reference, Route
 from router.planner.tables import Column
@@ -50,7 +61,7 @@ class _Builder:
         grouped = group is not None or root.args.get("having") is not None or any(_nodes(root, is_aggregate, windows))
         if grouped and not (group is not None and self._covers(_plain_group(group))):
             return self._split(group, windows)
-        if root.args.get("distinct") is not None and not self._covers([_unaliased(item) for item in root.expressions]):
+        if root.args.get("distinct") is not None and not self._covers([unaliased(item) for item in root.expressions]):
             return self._distinct()
         order = tuple(self._key(ordered) for ordered in _order(root))
         return self._made(MergeSpec(order=order), None, pushes_limit=True)
@@ -86,7 +97,7 @@ class _Builder:
         if group is None and (node.args.get("having") is not None or any(_nodes(node, is_aggregate, windows))):
             raise Unplannable("an aggregate in a derived table over several shards", node)
         if node.args.get("distinct") is not None and not self._covers(
-            [_unaliased(item) for item in node.expressions], block
+            [unaliased(item) for item in node.expressions], block
         ):
             raise Unplannable("DISTINCT in a derived table, without the sharding key", node)
 
@@ -148,12 +159,12 @@ class _Builder:
         if self.blocks.reference(node) is not None:
             raise Unplannable("ORDER BY or GROUP BY a position", node)
         items = self.root.expressions
-        starred = any(_is_star(item) for item in items)
+        starred = any(is_star(item) for item in items)
         # A name means what is selected under it, before it means a column.
         by_name = isinstance(node, exp.Column) and not node.table
         named = [item for item in items if by_name and item.alias_or_name.lower() == node.name.lower()]
-        for item in named or [item for item in items if _unaliased(item) == node]:
-            return None if starred else items.index(item), _unaliased(item)
+        for item in named or [item for item in items if unaliased(item) == node]:
+            return None if starred else items.index(item), unaliased(item)
         return None, node
 
     def _column(self, variable: Variable) -> Column:
@@ -179,7 +190,7 @@ class _Builder:
         root = self.root
         if any(item.find(exp.Star) for item in root.expressions):
             raise Unplannable("DISTINCT * over several shards", root)
-        wanted = [_column_of(_unaliased(item)) for item in root.expressions]
+        wanted = [_column_of(unaliased(item)) for item in root.expressions]
         keys: list[OrderKey] = [self._key(ordered) for ordered in _order(root)]
         terms = [
             _name(_column_of(self._resolve(each.this)[1])) + " DESC" * bool(each.args.get("desc"))
@@ -212,7 +223,7 @@ class _Builder:
         aggregates = tuple(
             aggregate
             for position, item in enumerate(root.expressions)
-            if (aggregate := self._aggregate(position, _unaliased(item), names)) is not None
+            if (aggregate := self._aggregate(position, unaliased(item), names)) is not None
         )
         final = tuple(self._final(ordered) for ordered in _order(root))
         order = f" ORDER BY {', '.join(_name(_column_of(name)) for name in names)}" if names else ""
@@ -332,20 +343,11 @@ def _nodes(
         value = node.args.get(name)
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, exp.Expr):
-                yield from (found for found in _walk(each, wanted) if id(found) not in inside)
-
-
-def _walk(node: exp.Expr, wanted: Callable[[exp.Expr], bool]) -> Iterator[exp.Expr]:
-    if isinstance(node, exp.Select | exp.SetOperation | exp.Subquery):
-        return
-    if wanted(node):
-        yield node
-    for child in node.iter_expressions():
-        yield from _walk(child, wanted)
+                yield from (found for found in nodes_of(each, wanted) if id(found) not in inside)
 
 
 def _plain_group(group: exp.Expr) -> list[exp.Expr]:
-    if any(value for name, value in group.args.items() if name != "expressions"):
+    if has_rollup(group):
         raise Unplannable("GROUP BY … WITH ROLLUP over several shards", group)
     return list(group.expressions)
 
@@ -353,14 +355,6 @@ def _plain_group(group: exp.Expr) -> list[exp.Expr]:
 def _order(root: exp.Expr) -> list[exp.Expr]:
     order = root.args.get("order")
     return [] if order is None else list(order.expressions)
-
-
-def _is_star(item: exp.Expr) -> bool:
-    return isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star))
-
-
-def _unaliased(node: exp.Expr) -> exp.Expr:
-    return node.this if isinstance(node, exp.Alias) else node
 
 
 def _column_of(node: exp.Expr) -> exp.Column:

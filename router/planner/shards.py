@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from sqlglot import exp
 
-from router.planner.blocks import Block, Blocks, Unplannable
+from router.planner.blocks import Block, Blocks, Unplannable, known
 from router.planner.merging import Scatter, places_of
 from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot, combine
 from router.planner.routing import PlanContext
@@ -165,14 +165,13 @@ def _insert(root: exp.Expr, blocks: Blocks) -> Placed:
     table = blocks.schema.find(named.name)
     if table is None or table.broadcast:
         raise Unplannable("an INSERT into a broadcast table" if table is not None else "an INSERT of this form", named)
-    if table.definition is None or table.problem is not None:
-        raise Unplannable(f"table '{table.name}': {table.problem or 'its columns are not known yet'}", named)
+    definition = known(table, named)
     if not isinstance(root.expression, exp.Values):
         raise Unplannable("INSERT … SELECT", root.expression)
     if isinstance(target, exp.Schema):
         columns = [each.name.lower() for each in target.expressions]
     else:
-        columns = [name for name, column in table.definition.columns.items() if not column.generated]
+        columns = [name for name, column in definition.columns.items() if not column.generated]
     _check_duplicates(root, table)
     return Placement((), Rows(table, tuple(_keys(root.expression, columns, table, blocks)))), None
 
