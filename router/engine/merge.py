@@ -16,6 +16,7 @@ from router.errors import Unsupported
 from router.planner.merging import Aggregate, Cell, Compare, Fold, MergeSpec, OrderKey, comparable, sort_key
 from router.wire.constants import ColumnType
 from router.wire.packets import ColumnDefinition
+from router.wire.rows import INTEGERS
 
 Row = list[Cell]
 
@@ -23,11 +24,8 @@ MAX_GROUPS = 1_000_000
 # Decimals have at most 65 digits in MySQL.
 _EXACT = Context(prec=200, rounding=ROUND_HALF_UP)
 
-_INTEGERS = frozenset(
-    {ColumnType.TINY, ColumnType.SHORT, ColumnType.INT24, ColumnType.LONG, ColumnType.LONGLONG, ColumnType.YEAR}
-)
 _BY_TYPE: dict[int, Compare] = {
-    **dict.fromkeys(_INTEGERS, Compare.INTEGER),
+    **dict.fromkeys(INTEGERS, Compare.INTEGER),
     ColumnType.NEWDECIMAL: Compare.DECIMAL,
     ColumnType.DOUBLE: Compare.FLOAT,
     ColumnType.DATE: Compare.BYTES,
@@ -266,7 +264,7 @@ def _compare_of(compare: Compare, column: ColumnDefinition) -> Compare:
 
 
 def _check_exact(column: ColumnDefinition) -> None:
-    if column.type not in _INTEGERS and column.type != ColumnType.NEWDECIMAL:
+    if column.type not in INTEGERS and column.type != ColumnType.NEWDECIMAL:
         raise _inexact(column, "summed")
 
 

@@ -9,11 +9,8 @@ from router.errors import ProtocolError
 from router.planner.keys import Value
 from router.planner.routes import Parameter, Reference, Unplaced
 from router.wire.constants import ColumnType
-from router.wire.rows import UNSIGNED, pull_binary
+from router.wire.rows import INTEGERS, UNSIGNED, pull_binary
 
-_NUMBERS = frozenset(
-    {ColumnType.TINY, ColumnType.SHORT, ColumnType.INT24, ColumnType.LONG, ColumnType.LONGLONG, ColumnType.YEAR}
-)
 _DATES = frozenset({ColumnType.DATE, ColumnType.DATETIME, ColumnType.TIMESTAMP})
 _DECIMALS = frozenset({ColumnType.DECIMAL, ColumnType.NEWDECIMAL})
 _TEXTS = frozenset(
@@ -27,8 +24,6 @@ _TEXTS = frozenset(
         ColumnType.BLOB,
     }
 )
-# What a type code says besides the type: it is unsigned.
-_UNSIGNED_FLAG = 0x8000
 
 
 class ParameterValues:
@@ -77,14 +72,14 @@ class ParameterValues:
             else:
                 kind = code & 0xFF
                 try:
-                    raw, position = pull_binary(self._data, position, kind | (UNSIGNED if code & _UNSIGNED_FLAG else 0))
+                    raw, position = pull_binary(self._data, position, code & (UNSIGNED | 0xFF))
                 except ProtocolError:
                     break  # malformed: the server says how
                 values.append(self._worth(raw, kind))
         return values
 
     def _worth(self, raw: int | float | bytes, kind: int) -> Value | Unplaced:
-        if kind in _NUMBERS and isinstance(raw, int):
+        if kind in INTEGERS and isinstance(raw, int):
             return raw
         if not isinstance(raw, bytes):
             return Unplaced()

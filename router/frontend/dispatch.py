@@ -29,7 +29,7 @@ from router.planner.explain import explain_rows
 from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
-from router.sql.facts import StatementKind
+from router.sql.facts import TRANSACTIONAL, StatementKind
 from router.wire.charset import python_codec
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnType, Command, ServerStatus
@@ -45,7 +45,6 @@ _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
-_TRANSACTION = frozenset({StatementKind.BEGIN, StatementKind.SAVEPOINT, StatementKind.COMMIT, StatementKind.ROLLBACK})
 # START TRANSACTION with a comment longer than this goes to a server at once. Bytes.
 _LONGEST_BEGIN = 256
 _NOT_PLAIN = (b"SNAPSHOT", b"CHAIN", b"RELEASE")
@@ -164,7 +163,7 @@ class Dispatcher:
             case Scattered():
                 self._scatter.run(plan, self.executor.key)
             case Relay():
-                if plan.facts.kind in _TRANSACTION:
+                if plan.facts.kind in TRANSACTIONAL:
                     self._transaction(plan, frames, sql)
                 elif plan.facts.function:
                     self.executor.run(plan, frames, CURSOR, self.connection_id)

@@ -63,12 +63,6 @@ class Block:
     sources: list[Source] = field(default_factory=list)
     inside: list[Block] = field(default_factory=list)
 
-    def walk(self) -> Iterator[Block]:
-        """This block and all inside it."""
-        yield self
-        for block in self.inside:
-            yield from block.walk()
-
 
 class Blocks:
     """The blocks of one statement over a schema; ``reference`` tells what literal or parameter a node is."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from router.planner.routes import Reference, Route
-from router.sql.lexer import LexMode, TokenKind, tokenize
+from router.sql.lexer import LexMode, TokenKind, tokens_of
 
 Cell = bytes | None
 
@@ -117,14 +117,11 @@ class Scatter:
 
 # As many rows LIMIT can be asked for.
 _MOST_ROWS = 2**64 - 1
-_MARKS = frozenset({TokenKind.HINT, TokenKind.VERSIONED_OPEN, TokenKind.VERSIONED_CLOSE})
 
 
 def places_of(sql: bytes, mode: LexMode) -> Places:
     """Where columns and clauses may be put in a SELECT. Raises LookupError for one without FROM."""
-    tokens = [token for token in tokenize(sql, mode) if token.kind not in _MARKS]
-    while tokens and tokens[-1].text == ";":
-        tokens.pop()
+    tokens = tokens_of(sql, mode)
     depth = 0
     found: dict[str, int] = {}
     for index, (kind, start, _, word) in enumerate(tokens):

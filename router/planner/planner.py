@@ -12,14 +12,10 @@ from router.planner.routes import Placement
 from router.planner.routing import PlanContext
 from router.planner.tables import Shard, ShardedSchema
 from router.sql.analyze import analyze
-from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.sql.facts import TRANSACTIONAL, Reason, StatementFacts, StatementKind
 from router.wire.errcodes import ErrorCode, mysql_error
 
 __all__ = ["PlanContext", "Planner"]
-
-
-# They are kept until it is known which shard the transaction is for.
-_TRANSACTION = frozenset({StatementKind.BEGIN, StatementKind.SAVEPOINT, StatementKind.COMMIT, StatementKind.ROLLBACK})
 
 
 class Planner:
@@ -61,7 +57,8 @@ class Planner:
         plan = routing.apply_hints(plan)
         if context.schema not in catalog.sharded or not shards.names_nothing(sql, facts, context.mode):
             return plan
-        return replace(plan, anywhere=True, special=plan.special or facts.kind in _TRANSACTION)
+        # Transactions are kept until it is known which shard they are for.
+        return replace(plan, anywhere=True, special=plan.special or facts.kind in TRANSACTIONAL)
 
     # -- sharded tables ----------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from router.planner.tables import ShardedSchema, ShardedTable
 from router.sql import tree
 from router.sql.facts import StatementFacts, StatementKind
 from router.sql.fingerprint import literal_spans
-from router.sql.lexer import LexMode, Token, TokenKind, tokenize
+from router.sql.lexer import LexMode, TokenKind, tokenize, tokens_of
 
 _K = StatementKind
 # Where a statement belongs, and its outermost block (None for an INSERT or a set operation).
@@ -31,13 +31,7 @@ class Text:
     def __init__(self, sql: bytes, mode: LexMode) -> None:
         self.sql = sql
         self.mode = mode
-        self.tokens: list[Token] = [
-            token
-            for token in tokenize(sql, mode)
-            if token.kind not in (TokenKind.HINT, TokenKind.VERSIONED_OPEN, TokenKind.VERSIONED_CLOSE)
-        ]
-        while self.tokens and self.tokens[-1].text == ";":
-            self.tokens.pop()
+        self.tokens = tokens_of(sql, mode)
         self._slots = {span: number for number, span in enumerate(literal_spans(sql, mode))}
         self._parameters: dict[int, int] = {}
         for index, token in enumerate(self.tokens):

@@ -18,7 +18,7 @@ from router.sql.classify import Classification, classify_tokens
 from router.sql.facts import PinReason, Reason, StatementFacts, StatementKind, TableRef
 from router.sql.fingerprint import shrink
 from router.sql.hints import NO_HINTS, Hints, parse_hints
-from router.sql.lexer import LexMode, Token, TokenKind, tokenize
+from router.sql.lexer import MARKS, LexMode, Token, TokenKind, tokenize
 from router.sql.scan import Scan, name_of, scan
 
 # Longer statements are shrunk first; what is longer even then is searched, not analysed. Bytes.
@@ -26,7 +26,6 @@ SHRINK_ABOVE = 8 * 1024
 TOO_LARGE = 64 * 1024
 
 _K = StatementKind
-_MARKS = frozenset({TokenKind.HINT, TokenKind.VERSIONED_OPEN, TokenKind.VERSIONED_CLOSE})
 _UNKNOWN = frozenset({PinReason.UNKNOWN})
 # The parser is asked about these; of the others tokens say enough.
 _PARSED = frozenset({_K.SELECT, _K.INSERT, _K.REPLACE, _K.UPDATE, _K.DELETE, _K.DDL})
@@ -42,7 +41,7 @@ def analyze(sql: bytes, mode: LexMode) -> StatementFacts:
         if len(text) > TOO_LARGE:
             return _too_large(text, mode)
     tokens = tokenize(text, mode)
-    plain = [token for token in tokens if token.kind not in _MARKS]
+    plain = [token for token in tokens if token.kind not in MARKS]
     facts = _analyze_tokens(text, plain, mode)
     if len(plain) == len(tokens):
         return facts
@@ -443,7 +442,7 @@ _HEAD = 2048
 
 def _too_large(text: bytes, mode: LexMode) -> StatementFacts:
     """Searched at C speed only: primary; pinned when anything in it could leave state behind."""
-    head = [token for token in tokenize(text[:_HEAD], mode) if token.kind not in _MARKS]
+    head = [token for token in tokenize(text[:_HEAD], mode) if token.kind not in MARKS]
     found = classify_tokens(head)
     names = {token.text for token in head[:8]}  # the table of INSERT INTO t (columns) is no call
     calls = {name.decode("latin-1").upper() for name in set(_CALLS.findall(text))}

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from router.sql.facts import PinReason, Reason, StatementKind
-from router.sql.lexer import LexMode, Token, TokenKind, tokenize
+from router.sql.lexer import MARKS, LexMode, Token, TokenKind, tokenize
 
 _K = StatementKind
-_MARKS = frozenset({TokenKind.HINT, TokenKind.VERSIONED_OPEN, TokenKind.VERSIONED_CLOSE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ OPAQUE = Classification(_K.OTHER, Reason.OPAQUE, frozenset({PinReason.UNKNOWN}))
 
 def classify(sql: bytes, mode: LexMode) -> Classification:
     """The kind of ``sql``, of its first statement if there are several."""
-    return classify_tokens([token for token in tokenize(sql, mode) if token.kind not in _MARKS])
+    return classify_tokens([token for token in tokenize(sql, mode) if token.kind not in MARKS])
 
 
 def classify_tokens(tokens: list[Token]) -> Classification:

@@ -135,6 +135,10 @@ class Reason(StrEnum):
     LOCAL = "local"
 
 
+# What opens and ends a transaction, and marks places in it.
+TRANSACTIONAL = frozenset({StatementKind.BEGIN, StatementKind.SAVEPOINT, StatementKind.COMMIT, StatementKind.ROLLBACK})
+
+
 @dataclass(frozen=True, slots=True)
 class TableRef:
     """A table as the statement names it; ``schema`` is None when unqualified."""

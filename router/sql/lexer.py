@@ -48,6 +48,10 @@ class TokenKind(IntEnum):
     VERSIONED_CLOSE = 12
 
 
+# They surround or accompany a statement's tokens, and are none of them.
+MARKS = frozenset({TokenKind.HINT, TokenKind.VERSIONED_OPEN, TokenKind.VERSIONED_CLOSE})
+
+
 class Token(NamedTuple):
     """A piece of ``sql[start:end]``; ``text`` is it as latin-1, WORDs in upper case."""
 
@@ -133,6 +137,14 @@ def tokenize(sql: bytes, mode: LexMode) -> list[Token]:
     position: int | None = 0
     while position is not None:
         position = _lex(sql, position, mode, tokens)
+    return tokens
+
+
+def tokens_of(sql: bytes, mode: LexMode) -> list[Token]:
+    """The tokens of a statement, without marks and without semicolons at its end."""
+    tokens = [token for token in tokenize(sql, mode) if token.kind not in MARKS]
+    while tokens and tokens[-1].text == ";":
+        tokens.pop()
     return tokens
 
 

@@ -37,6 +37,7 @@ _INT_SIZES: Final = {
     ColumnType.INT24: 4,
     ColumnType.LONGLONG: 8,
 }
+INTEGERS: Final = frozenset(_INT_SIZES)
 _DATES: Final = frozenset({ColumnType.DATE, ColumnType.DATETIME, ColumnType.TIMESTAMP, ColumnType.NEWDATE})
 _STRINGS: Final = frozenset(
     {
