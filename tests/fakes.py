@@ -307,6 +307,8 @@ class FakeConnector(Connector):
         self.attempts: list[Attempt] = []
         self.opened: list[BackendConnection] = []
         self.killed: list[tuple[int, bool]] = []
+        self.reachable = asyncio.Event()  # a KILL waits for it
+        self.reachable.set()
 
     @property
     def pending(self) -> list[Attempt]:
@@ -323,6 +325,7 @@ class FakeConnector(Connector):
         return connection
 
     async def kill(self, user: BackendUser, thread_id: int, *, query_only: bool) -> None:
+        await self.reachable.wait()
         self.killed.append((thread_id, query_only))
 
 

@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 _RETRY_AFTER = 0.2
 # Timers fire within a millisecond of their time; a waiter so close to its end is at its end.
 _TICK = 0.001
+# A generation that no pool ever has.
+_CONDEMNED = -1
 
 # Capabilities of a login that act by setting session variables, which COM_RESET_CONNECTION takes back.
 _LOST_BY_RESET = int(Capability.IGNORE_SPACE | Capability.INTERACTIVE)
@@ -206,6 +208,10 @@ class BackendPool:
         self.in_use -= 1
         self._close(connection)
         self._serve()
+
+    def condemn(self, connection: BackendConnection) -> None:
+        """A KILL QUERY is on its way to ``connection``, in use now: nobody else may have it, whenever it comes back."""
+        connection.generation = _CONDEMNED
 
     def linger(self, connection: BackendConnection, reclaim: Callable[[], None]) -> None:
         """The session keeps ``connection`` for the time being, but gives it up when ``reclaim`` is called."""

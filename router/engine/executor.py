@@ -357,7 +357,6 @@ class Executor:
             or session.pins
             or look.knows is connection
             or look.firm
-            or self._killer.pending
             or self._paused
             or connection.variables.personal
         ):
@@ -412,7 +411,7 @@ class Executor:
     def _conclude(self, connection: BackendConnection, *, keep: bool) -> None:
         """Hold, linger or release; ``keep`` False when there is nothing to look back at."""
         if self._killer.pending:
-            # A KILL for this connection is on its way; nobody else may get it.
+            # A KILL for this connection is on its way: not even the session itself should meet it again.
             self._look.last_on = None
             if not self.session.holds:
                 self._drop_backend(connection)
@@ -542,14 +541,20 @@ class Executor:
         else:
             self.leave()
 
-    def kill_query(self) -> None:
-        """KILL QUERY for this session: the statement that runs now, and never the next owner of its connection."""
+    def kill_query(self, done: Callable[[], None]) -> None:
+        """KILL QUERY for this session: the statement that runs now, and never the next owner of its connection.
+
+        ``done`` is called when the server has done it: the session's next statement must not feel it.
+        """
         backend, server = self._backend, self._server
         if backend is not None and server is not None and backend.busy:
-            self._killer.kill_query(server, backend.thread_id)
-        elif backend is None and self._plan is not None:
+            server.pool.condemn(backend)
+            self._killer.kill_query(server, backend.thread_id, done)
+            return
+        if backend is None and self._plan is not None:
             self._leasing.cancel()
             self._answer(refusals.killed())
+        done()
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""

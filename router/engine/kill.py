@@ -1,10 +1,13 @@
 """Ends a session's statement on its server, by KILL over a connection of its own.
 
-The danger is the next owner: a KILL QUERY that arrives after the statement has ended hits whatever runs then. So while
-one is ``pending`` the executor lets nobody else have the connection, and afterwards closes it.
+The danger is the next owner: a KILL QUERY that arrives after the statement has ended hits whatever runs then. So the
+connection is condemned to serve nobody else (``BackendPool.condemn``), and while a KILL is ``pending`` the executor
+keeps it only for a session that cannot do without.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from router.backend.connector import BackendUser
 from router.cluster.topology import Server
@@ -25,21 +28,24 @@ class Killer:
         self._counters = counters
         self.pending = False
 
-    def kill_query(self, server: Server, thread_id: int) -> None:
-        """End the statement that ``thread_id`` runs; once at a time."""
-        if not self.pending:
-            self.pending = True
-            spawn(self._kill_query(server, thread_id), "kill query")
+    def kill_query(self, server: Server, thread_id: int, done: Callable[[], None]) -> None:
+        """End the statement that ``thread_id`` runs, once at a time, and then call ``done``."""
+        if self.pending:
+            done()
+            return
+        self.pending = True
+        spawn(self._kill_query(server, thread_id, done), "kill query")
 
     def kill_connection(self, server: Server, thread_id: int) -> None:
         """End the connection, and with it statement and transaction."""
         spawn(self._kill(server, thread_id, query_only=False), "kill for a lost client")
 
-    async def _kill_query(self, server: Server, thread_id: int) -> None:
+    async def _kill_query(self, server: Server, thread_id: int, done: Callable[[], None]) -> None:
         try:
             await self._kill(server, thread_id, query_only=True)
         finally:
             self.pending = False
+            done()
 
     async def _kill(self, server: Server, thread_id: int, *, query_only: bool) -> None:
         try:

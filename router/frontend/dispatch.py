@@ -504,21 +504,21 @@ class Dispatcher:
         elif target is self:
             self._kill_self(query_only=query_only)
         else:
-            target.kill(query_only=query_only)
-            self._ok()
+            target.kill(self._ok, query_only=query_only)
 
     def _kill_self(self, *, query_only: bool) -> None:
         self._client.fail(
             mysql_error(ErrorCode.QUERY_INTERRUPTED, "Query execution was interrupted"), close=not query_only
         )
 
-    def kill(self, *, query_only: bool) -> None:
-        """KILL of this session by another."""
+    def kill(self, done: Callable[[], None], *, query_only: bool) -> None:
+        """KILL of this session by another, who is told by ``done``."""
         if query_only:
-            self.executor.kill_query()
             self._scatter.kill()
+            self.executor.kill_query(done)
         else:
             self._client.abort()
+            done()
 
     def pin_reasons(self) -> list[str]:
         """Why this session keeps a server connection beyond the transaction."""

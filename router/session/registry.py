@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 
@@ -14,8 +14,8 @@ class Registered(Protocol):
     def user(self) -> str:
         """Name of the router's user."""
 
-    def kill(self, *, query_only: bool) -> None:
-        """End the running statement, or the whole session."""
+    def kill(self, done: Callable[[], None], *, query_only: bool) -> None:
+        """End the running statement, or the whole session, and then call ``done``."""
 
     def pin_reasons(self) -> list[str]:
         """Why it keeps a server connection beyond the transaction, if it does."""

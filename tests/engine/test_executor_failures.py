@@ -308,7 +308,7 @@ async def test_kill_query_ends_what_runs_now() -> None:
     bench = Bench()
     connection = await bench.start("SELECT SLEEP(1000)")
     name = bench.server_of(connection)
-    bench.executor.kill_query()
+    bench.executor.kill_query(lambda: None)
     await quiet()
     assert bench.connectors[name].killed == [(connection.thread_id, True)]
     connection.data_received(err(1317, "Query execution was interrupted", "70100"))
@@ -319,11 +319,48 @@ async def test_kill_query_ends_what_runs_now() -> None:
 async def test_a_kill_under_way_hits_nobody_else() -> None:
     bench = Bench()
     connection = await bench.start("SELECT SLEEP(1000)")
-    bench.executor.kill_query()
+    bench.executor.kill_query(lambda: None)
     connection.data_received(ROW)
     assert bench.finished
     assert connection.closed, "the KILL may still come"
     assert bench.pool_of(bench.server_of(connection)) == (0, 0, 0)
+
+
+@virtually
+async def test_a_kill_under_way_hits_not_even_the_session() -> None:
+    bench = Bench(P)
+    connection = await bench.start("UPDATE t SET a = 1")
+    bench.executor.kill_query(lambda: None)
+    connection.data_received(ok(affected_rows=1))
+    assert bench.finished
+    assert connection.closed, "otherwise kept for a while, should the session ask for what it affected"
+
+
+@virtually
+async def test_a_kill_that_comes_late_hits_nobody_else() -> None:
+    bench = Bench()
+    connection = await bench.start("SELECT SLEEP(1000)")
+    bench.executor.kill_query(lambda: None)
+    await quiet()
+    connection.data_received(ROW)
+    assert bench.finished, "the server had ended the statement before it knew of the KILL"
+    assert connection.closed
+    assert bench.pool_of(bench.server_of(connection)) == (0, 0, 0)
+
+
+@virtually
+async def test_a_killed_transaction_leaves_no_connection_to_others() -> None:
+    bench = Bench()
+    await bench.do("BEGIN", BEGUN)
+    connection = await bench.start("SELECT SLEEP(1000)")
+    bench.executor.kill_query(lambda: None)
+    connection.data_received(rows([b"1"], status=IN_TRANSACTION))
+    assert bench.finished
+    assert not connection.closed, "the transaction goes on"
+    bench.executor.leave()
+    await quiet()
+    assert connection.closed
+    assert bench.pool_of("db1") == (0, 0, 0)
 
 
 @virtually
@@ -333,7 +370,7 @@ async def test_kill_query_of_a_statement_that_still_waits() -> None:
     await quiet()
     bench.executor.run(bench.plan("UPDATE t SET a = 1"), query("UPDATE t SET a = 1"))
     assert bench.client.events == []
-    bench.executor.kill_query()
+    bench.executor.kill_query(lambda: None)
     assert bench.error.code == 1317
     crowd.pool.release(crowd.connection)
     assert bench.pool_of("db1") == (0, 1, 0)
@@ -345,7 +382,7 @@ async def test_kill_query_of_a_statement_that_still_waits() -> None:
 async def test_kill_query_of_who_runs_nothing() -> None:
     bench = Bench()
     await bench.do("BEGIN", BEGUN)
-    bench.executor.kill_query()
+    bench.executor.kill_query(lambda: None)
     await quiet()
     assert bench.connectors["db1"].killed == []
 

@@ -155,7 +155,7 @@ class Random:
         if step.event == "pause":
             bench.executor.client_paused()
         if step.event == "kill":
-            bench.executor.kill_query()
+            bench.executor.kill_query(lambda: None)
         if step.event == "leave":
             self.over = True
             return

@@ -28,10 +28,13 @@ async def test_a_query_is_killed_once() -> None:
     connector = FakeConnector()
     server = server_with(connector)
     killer = Killer(USER, Counters())
-    killer.kill_query(server, 7)
-    killer.kill_query(server, 7)
+    told: list[str] = []
+    killer.kill_query(server, 7, lambda: told.append("first"))
+    killer.kill_query(server, 7, lambda: told.append("second"))
     assert killer.pending
+    assert told == ["second"], "the first only when it is done"
     await quiet()
+    assert told == ["second", "first"]
     assert connector.killed == [(7, True)]
     assert not killer.pending
 
@@ -50,7 +53,9 @@ async def test_a_connection_is_killed() -> None:
 async def test_a_kill_that_fails_is_counted_and_over() -> None:
     counters = Counters()
     killer = Killer(USER, counters)
-    killer.kill_query(server_with(RefusingConnector()), 7)
+    told: list[str] = []
+    killer.kill_query(server_with(RefusingConnector()), 7, lambda: told.append("done"))
     await quiet()
+    assert told == ["done"]
     assert not killer.pending
     assert counters.errors["router", 1094] == 1

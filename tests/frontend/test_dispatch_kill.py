@@ -7,7 +7,7 @@ import pytest
 from router.wire.constants import ServerStatus
 from router.wire.framing import frame
 from tests.engine.bench import ROW
-from tests.fakes import AUTOCOMMIT, eof, error_of, ok, prepared, rows, virtually
+from tests.fakes import AUTOCOMMIT, eof, error_of, ok, prepared, quiet, rows, virtually
 from tests.frontend.desk import Desk
 
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
@@ -49,6 +49,23 @@ async def test_kill_query() -> None:
     assert out.take() == ok()
     assert not gone.closed
     assert (connection.thread_id, True) in desk.bench.connectors[desk.bench.server_of(connection)].killed
+
+
+@virtually
+async def test_kill_query_is_answered_when_the_server_has_done_it() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    target, _ = desk.client()
+    await desk.say(target, b"\x03SELECT SLEEP(1000)")
+    connection = target.executor.connection
+    assert connection is not None
+    connector = desk.bench.connectors[desk.bench.server_of(connection)]
+    connector.reachable.clear()
+    await desk.say(client, b"\x03KILL QUERY %d" % target.connection_id)
+    assert out.take() == b""
+    connector.reachable.set()
+    await quiet()
+    assert out.take() == ok()
 
 
 @pytest.mark.parametrize("way", [0, 1, 2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,8 +22,9 @@ class Client:
     def user(self) -> str:
         return self._user
 
-    def kill(self, *, query_only: bool) -> None:
+    def kill(self, done: Callable[[], None], *, query_only: bool) -> None:
         self.killed.append(query_only)
+        done()
 
     def pin_reasons(self) -> list[str]:
         return self._reasons
