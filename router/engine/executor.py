@@ -54,7 +54,6 @@ class Executor:
         "_look",
         "_paused",
         "_plan",
-        "_preparer",
         "_preparing",
         "_server",
         "_services",
@@ -86,16 +85,15 @@ class Executor:
         self.shape = shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
         self.statements = Statements(session, shape)
-        # The statement whose EXECUTE, FETCH or RESET is running; the plan of one that is being prepared.
+        # The statement whose EXECUTE, FETCH or RESET is running.
         self._statement: Statement | None = None
-        self._preparing: tuple[Relay, Sharded | None] | None = None
         self._plan: Relay | None = None
         self._frame = b""
         self._kind = QUERY
         self._started = 0.0
         self._backend: BackendConnection | None = None
         self._server: Server | None = None
-        self._preparer = Preparing(
+        self._preparing = Preparing(
             session, self.statements, lambda it: self._apply(self._running(), it), self._not_prepared, self._lost_unsent
         )
         self._look = LookBack(session, self._unblocked)
@@ -126,7 +124,8 @@ class Executor:
     def run(self, plan: Relay, frame: bytes, kind: int = QUERY, substitute: int | None = None) -> None:
         """Send ``frame`` (a whole command) where ``plan`` says; its response of ``kind`` goes to the client.
 
-        ``substitute``: a number to stand in the only row, for ``kind`` CURSOR."""
+        ``substitute``: a number to stand in the only row, for ``kind`` CURSOR.
+        """
         self._plan = plan
         self._substitute = substitute
         self._frame = frame
@@ -152,7 +151,7 @@ class Executor:
 
     def prepare(self, plan: Relay, frame: bytes, sharded: Sharded | None = None) -> None:
         """COM_STMT_PREPARE of the statement that ``plan`` is for; ``sharded`` if executions may be for other shards."""
-        self._preparing = plan, sharded
+        self._preparing.begin(plan, sharded)
         self.run(replace(plan, facts=_ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT), frame, PREPARE)
 
     def execute(self, statement: Statement, frame: bytes, substitute: int | None = None) -> None:
@@ -188,7 +187,7 @@ class Executor:
         if statement is not None:
             prepared = backend.statements.get(statement.text)
             if prepared is None or not statement.fits(prepared, self._frame):
-                self._preparer.again(statement, backend, self._at_home(statement.text.schema))
+                self._preparing.again(statement, backend, self._at_home(statement.text.schema))
                 return
         facts = plan.facts
         session = self.session
@@ -370,7 +369,8 @@ class Executor:
     def _settle(self, connection: BackendConnection) -> None:
         plan = self._running()
         if self._kind == PREPARE:
-            self._prepared(connection)
+            if (error := self._preparing.ended(self._frame, connection)) is not None:
+                self._services.server_refused(error)
             self._settled(connection)
             return
         self._look.ran(connection, plan.facts, self._text)
@@ -379,17 +379,6 @@ class Executor:
     def _settled(self, connection: BackendConnection) -> None:
         self._conclude(connection, keep=True)
         self._finish()
-
-    def _prepared(self, connection: BackendConnection) -> None:
-        """The client's statement is prepared, or not."""
-        preparing, self._preparing = self._preparing, None
-        scanner = connection.scanner
-        scanner.renumber = 0
-        if scanner.error is not None or preparing is None:
-            self.statements.failed()
-            self._services.server_refused(scanner.error or b"")
-            return
-        self._preparer.opened(*preparing, self._frame, connection)
 
     def _adopted(self, connection: BackendConnection) -> None:
         """What the session has become, its connection is already."""
@@ -426,9 +415,8 @@ class Executor:
         self._backend = None
         if server is None:
             return
-        plan = self._plan
         scanner = connection.scanner
-        firm = keep and self._look.matters(scanner, plan.facts if plan is not None else None)
+        firm = keep and self._look.matters(scanner, self._plan.facts if self._plan is not None else None)
         soft = keep and (self._look.knows is connection or scanner.affected_rows > 0 or connection.variables.personal)
         if firm or soft:
             self._look.keep(connection, server, firm=firm)
@@ -542,19 +530,16 @@ class Executor:
             self.leave()
 
     def kill_query(self, done: Callable[[], None]) -> None:
-        """KILL QUERY for this session: the statement that runs now, and never the next owner of its connection.
-
-        ``done`` is called when the server has done it: the session's next statement must not feel it.
-        """
+        """KILL QUERY for this session: the statement that runs now; ``done`` is called when the server has done it."""
         backend, server = self._backend, self._server
         if backend is not None and server is not None and backend.busy:
             server.pool.condemn(backend)
             self._killer.kill_query(server, backend.thread_id, done)
-            return
-        if backend is None and self._plan is not None:
-            self._leasing.cancel()
-            self._answer(refusals.killed())
-        done()
+        else:
+            if backend is None and self._plan is not None:
+                self._leasing.cancel()
+                self._answer(refusals.killed())
+            done()
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""

@@ -21,7 +21,7 @@ class Preparing:
     ``refused(connection, error)`` when its server does not take it, ``lost`` when the connection broke meanwhile.
     """
 
-    __slots__ = ("_lost", "_ready", "_refused", "_session", "_statements")
+    __slots__ = ("_clients", "_lost", "_ready", "_refused", "_session", "_statements")
 
     def __init__(
         self,
@@ -36,15 +36,28 @@ class Preparing:
         self._ready = ready
         self._refused = refused
         self._lost = lost
+        self._clients: tuple[Relay, Sharded | None] | None = None
 
-    def opened(self, plan: Relay, sharded: Sharded | None, frame: bytes, connection: BackendConnection) -> None:
-        """The client's PREPARE (``frame``) of a statement that ``plan`` is for has succeeded on ``connection``."""
+    def begin(self, plan: Relay, sharded: Sharded | None) -> None:
+        """The client prepares a statement that ``plan`` is for."""
+        self._clients = plan, sharded
+
+    def ended(self, frame: bytes, connection: BackendConnection) -> bytes | None:
+        """The client's PREPARE (``frame``) has been answered on ``connection``; returns the error, if it was one."""
+        clients, self._clients = self._clients, None
         session = self._session
+        scanner = connection.scanner
+        scanner.renumber = 0
+        if scanner.error is not None or clients is None:
+            self._statements.failed()
+            return scanner.error or b""
+        plan, sharded = clients
         text = StatementText.of(frame, plan.database or session.schema, session.variables)
-        self._statements.opened(plan, text, connection.scanner.parameters, sharded)
+        self._statements.opened(plan, text, scanner.parameters, sharded)
         if plan.facts.user_variables:
             session.pins.add(PinReason.USER_VARIABLE)
         _keep(connection, text)
+        return None
 
     def again(self, statement: Statement, connection: BackendConnection, schema: str | None) -> None:
         """This connection does not know the statement: prepare it there, in ``schema``, as it was prepared first."""
