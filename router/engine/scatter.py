@@ -20,7 +20,7 @@ from router.engine.leasing import Leasing
 from router.engine.merge import Merge
 from router.engine.services import Client, Services
 from router.errors import BackendError, ConnectionLost, MySQLError, ProtocolError
-from router.planner.plan import Relay, Scattered
+from router.planner.plan import Part, Scattered
 from router.session.state import SessionState
 from router.wire.codec import push_lenenc_int
 from router.wire.constants import MAX_PAYLOAD, Capability, Command
@@ -55,11 +55,11 @@ class Leg:
         "warnings",
     )
 
-    def __init__(self, scatter: Scatter, number: int, relay: Relay, sql: bytes) -> None:
+    def __init__(self, scatter: Scatter, number: int, part: Part) -> None:
         self._scatter = scatter
         self.number = number
-        self.relay = relay
-        self.sql = sql
+        self.relay = part.relay
+        self.sql = part.sql
         self.leasing = Leasing(scatter.services, scatter.user, self._granted, self._not_granted)
         self.connection: BackendConnection | None = None
         self.server: Server | None = None
@@ -232,7 +232,7 @@ class Scatter:
         self._merge = None
         self._sequence = 1
         self.answering = False
-        needs = Counter(relay.group for relay, _ in plan.legs)
+        needs = Counter(part.relay.group for part in plan.parts)
         if self.services.admission.fits(needs):
             self.services.admission.enter(needs, self._admitted)
         else:
@@ -245,7 +245,7 @@ class Scatter:
     def _admitted(self) -> None:
         plan, key = self._plan, self._key
         assert plan is not None
-        self._legs = [Leg(self, number, relay, sql) for number, (relay, sql) in enumerate(plan.legs)]
+        self._legs = [Leg(self, number, part) for number, part in enumerate(plan.parts)]
         self._running = set(self._legs)
         for leg in list(self._legs):
             if self._plan is plan:

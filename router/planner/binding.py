@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from router.planner.keys import Value
 from router.planner.merging import Scatter
-from router.planner.plan import Refused, Relay, Scattered, Sharded
+from router.planner.plan import Part, Refused, Relay, Scattered, Sharded
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Values
 from router.sql.facts import Reason
 from router.sql.fingerprint import literals
@@ -111,7 +111,7 @@ def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode
         return replace(plan.refused, error=error)
     text = scatter.text(sql, mode, None if limit is None else limit + offset)
     shards = sorted(scatter.route.shards(values))
-    return Scattered(tuple((plan.relays[number], text) for number in shards), merge, limit, offset, plan.facts)
+    return Scattered(tuple(Part(plan.relays[number], text) for number in shards), merge, limit, offset, plan.facts)
 
 
 def _count(reference: Reference | None, values: Values) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.planner.plan import Local, Plan, Refused, Relay, Scattered, Sharded, placement_json
+from router.planner.plan import Local, Plan, Refused, Relay, Scattered, Sharded, Spread, placement_json
 from router.sql.facts import Reason, StatementFacts
 
 Row = tuple[int, str | None, str | None, str | None, str | None, str]
@@ -23,22 +23,22 @@ _NAMED = frozenset(
 )
 
 
-def explain_rows(plan: Plan | Scattered, server: str | None, sql: str | None = None) -> list[Row]:
+def explain_rows(plan: Plan | Scattered | Spread, server: str | None, sql: str | None = None) -> list[Row]:
     """One row per server the statement would reach; ``server`` is the one that would be chosen now, if known."""
     match plan:
         case Relay():
             return [(1, server or f"group {plan.group}", plan.role.value, plan.shard, sql, _reason(plan))]
-        case Scattered():
+        case Scattered() | Spread():
             return [
                 (
                     number,
-                    f"group {relay.group}",
-                    relay.role.value,
-                    relay.shard,
-                    text.decode("utf-8", "replace"),
-                    _reason(relay),
+                    f"group {part.relay.group}",
+                    part.relay.role.value,
+                    part.relay.shard,
+                    part.sql.decode("utf-8", "replace"),
+                    _reason(part.relay),
                 )
-                for number, (relay, text) in enumerate(plan.legs, start=1)
+                for number, part in enumerate(plan.parts, start=1)
             ]
         case Sharded():
             return [(1, None, plan.relays[0].role.value, None, sql, "; ".join(placement_json(plan.placement)))]

@@ -83,13 +83,25 @@ class Sharded:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one shard is asked: ``sql``, at the place that ``relay`` says.
+
+    ``parameters`` are the numbers of the statement's parameters that stand in ``sql``, in their order; None: all.
+    """
+
+    relay: Relay
+    sql: bytes
+    parameters: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scattered:
     """One execution of a statement on several shards: what each is asked, and how the rows become one result.
 
     ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound.
     """
 
-    legs: tuple[tuple[Relay, bytes], ...]
+    parts: tuple[Part, ...]
     merge: MergeSpec
     limit: int | None
     offset: int
@@ -97,8 +109,27 @@ class Scattered:
 
     @property
     def reason(self) -> Reason:
-        """As of its legs."""
-        return self.legs[0][0].reason
+        """As of its parts."""
+        return self.parts[0].relay.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One execution of a statement that writes on several shards: what each is asked, in the order of the shards.
+
+    ``copies``: the shards hold the same rows, so that their counts must agree and stand for one another; otherwise
+    they are added up. ``clock``: all shards must see the same time.
+    """
+
+    parts: tuple[Part, ...]
+    facts: StatementFacts
+    copies: bool = False
+    clock: bool = False
+
+    @property
+    def reason(self) -> Reason:
+        """As of its parts."""
+        return self.parts[0].relay.reason
 
 
 Plan = Relay | Local | Refused | Sharded

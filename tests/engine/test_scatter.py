@@ -10,7 +10,7 @@ from router.backend.connection import BackendConnection
 from router.engine.admission import Admission
 from router.engine.scatter import AHEAD, Scatter
 from router.planner.merging import Compare, MergeSpec, OrderKey
-from router.planner.plan import Relay, Role, Scattered
+from router.planner.plan import Part, Relay, Role, Scattered
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from tests.engine.bench import Bench
 from tests.fakes import USER, eof, err, quiet, rows, virtually, wire
@@ -30,8 +30,8 @@ class Desk:
 
     async def ask(self, merge: MergeSpec = BY_NUMBER, *, limit: int | None = None, twice: bool = False) -> None:
         groups = ["main", "main"] if twice else ["main", "other"]
-        legs = tuple((Relay(group, Role.PRIMARY, Reason.READ, READ), b"SELECT n") for group in groups)
-        self.scatter.run(Scattered(legs, merge, limit, 0, READ), self.bench.executor.key)
+        parts = tuple(Part(Relay(group, Role.PRIMARY, Reason.READ, READ), b"SELECT n") for group in groups)
+        self.scatter.run(Scattered(parts, merge, limit, 0, READ), self.bench.executor.key)
         await quiet()
 
     def connection(self, name: str) -> BackendConnection:
@@ -234,8 +234,8 @@ async def test_two_that_do_not_fit_together() -> None:
     await desk.ask(twice=True)
     first = [it for it in desk.bench.connectors["db1"].opened if it.busy]
     assert len(first) == 2
-    legs = tuple((Relay("main", Role.PRIMARY, Reason.READ, READ), b"SELECT n") for _ in range(2))
-    scatter.run(Scattered(legs, BY_NUMBER, None, 0, READ), desk.bench.executor.key)
+    parts = tuple(Part(Relay("main", Role.PRIMARY, Reason.READ, READ), b"SELECT n") for _ in range(2))
+    scatter.run(Scattered(parts, BY_NUMBER, None, 0, READ), desk.bench.executor.key)
     await quiet()
     assert desk.bench.pool_of("db1") == (2, 0, 0), "the second has not even asked"
     for connection in first:

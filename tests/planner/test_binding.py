@@ -121,15 +121,15 @@ def scattered(sql: str) -> Scattered:
 
 def test_several_shards_and_no_more() -> None:
     found = scattered("SELECT id FROM customers WHERE id IN (4, 5)")
-    assert [leg.shard for leg, _ in found.legs] == ["s1", "s2"]
+    assert [part.relay.shard for part in found.parts] == ["s1", "s2"]
     assert (found.limit, found.offset) == (None, 0)
-    assert len(scattered("SELECT id FROM customers").legs) == 3
+    assert len(scattered("SELECT id FROM customers").parts) == 3
 
 
 def test_limits_of_the_execution() -> None:
     found = scattered("SELECT id FROM customers ORDER BY id LIMIT 5 OFFSET 10")
     assert (found.limit, found.offset) == (5, 10)
-    assert all(text.endswith(b"LIMIT 15") for _, text in found.legs)
+    assert all(part.sql.endswith(b"LIMIT 15") for part in found.parts)
 
 
 def test_a_limit_that_is_no_number() -> None:
@@ -147,4 +147,4 @@ def test_the_text_of_a_shard_is_that_of_the_execution() -> None:
     sql = b"SELECT id FROM customers WHERE id BETWEEN 5 AND 2000000 ORDER BY id LIMIT 30"
     found = bind(plan, TextValues(sql, PLAIN), sql, PLAIN)
     assert isinstance(found, Scattered)
-    assert found.legs[0][1].split() == sql.split()
+    assert found.parts[0].sql.split() == sql.split()
