@@ -33,7 +33,7 @@ _PRINTABLE = range(0x20, 0x7F)
 _COLUMNS = (
     "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME, "
     "CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, EXTRA, "
-    "COALESCE(COLUMN_DEFAULT <> 'NULL', 0) FROM information_schema.COLUMNS "
+    "COALESCE(COLUMN_DEFAULT <> 'NULL', 0), COLUMN_DEFAULT FROM information_schema.COLUMNS "
     "WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME IN ({tables}) ORDER BY TABLE_NAME, ORDINAL_POSITION"
 )
 _KEYS = (
@@ -153,7 +153,7 @@ class SchemaWatcher:
         for index, column in found.keys.get(table, ()):
             unique.setdefault(index, []).append(column.lower())
         certain = [frozenset(each) for each in unique.values() if not any(columns[name].nullable for name in each)]
-        return Definition(columns, tuple(certain), difference)
+        return Definition(columns, tuple(certain), difference, len(unique) > 1)
 
     async def _fold(self, account: BackendUser, group: str, collation: str) -> Mapping[int, int] | None:
         """Each printable ASCII character → the first that the collation calls equal; None where it ignores some."""
@@ -170,8 +170,8 @@ class SchemaWatcher:
 
 def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> Column:
     """A column from its row: name, type, full type, nullable, collation, length, precision, scale, datetime precision,
-    extra, has a default."""
-    name, kind, full, nullable, collation, length, *_, extra, has_default = row
+    extra, has a default, the default."""
+    name, kind, full, nullable, collation, length, *_, extra, has_default, default = row
     unsigned = "unsigned" in full
     generated = "GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper()
     increments = "auto_increment" in extra.lower()
@@ -187,11 +187,26 @@ def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None
         auto_increment=increments,
         generated=generated,
         optional=bool(has_default) or nullable == "YES" or increments,
+        unsteady=_is_unsteady(default, extra),
     )
 
 
+# What tells the time of the statement, in the words of either server.
+_TIMES = re.compile(r"(current_timestamp|now|localtime|localtimestamp|curdate|current_date)(\(\d*\))?", re.IGNORECASE)
+_CALL = re.compile(r"[A-Za-z_`]\s*\(|\bnext value\b|\bcurrent_(user|role)\b", re.IGNORECASE)
+
+
+def _is_unsteady(default: str | None, extra: str) -> bool:
+    """Whether a default may be another value on each server. MySQL marks expressions; MariaDB quotes what is text."""
+    if default is None or _TIMES.fullmatch(default.strip("()")) or _TIMES.fullmatch(default):
+        return False
+    if "DEFAULT_GENERATED" in extra.upper():
+        return True
+    return not default.startswith("'") and _CALL.search(default) is not None
+
+
 def _key_type(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> KeyType | None:
-    _, kind, full, _, collation, length, precision, scale, fraction, extra, _ = row
+    _, kind, full, _, collation, length, precision, scale, fraction, extra, *_ = row
     kind = kind.lower()
     if kind in _INTEGERS:
         bits = _INTEGERS[kind]
@@ -224,6 +239,8 @@ def _difference(one: Found, other: Found, table: str, first: str, second: str) -
     for name in [*mine, *theirs]:
         if name not in mine or name not in theirs:
             return f"column '{name}' is on shard {first if name in mine else second} only"
+        if mine[name][-1] != theirs[name][-1]:
+            return f"column '{name}' has another default on shard {second} than on {first}"
         if _plain(mine[name]) != _plain(theirs[name]):
             return f"column '{name}' is {mine[name][2]} on shard {first} and {theirs[name][2]} on shard {second}"
     if list(mine) != list(theirs):

@@ -89,5 +89,6 @@ class Schema(Mapping):
     ids: dict[Name, IdGenerator] = Field(default={}, description="Generated keys, by `table.column`.")
     transactions: Literal["xa", "best_effort", "single"] = Field(
         default="xa",
-        description="Transactions that touch several shards. In this version all of them are refused.",
+        description="What writes may do on several shards. `single`: nothing, all that is written at once is on one "
+        "shard. `best_effort`: committed on one shard after the other. `xa` is taken for `single` in this version.",
     )

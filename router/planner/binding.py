@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from router.planner.keys import Value
 from router.planner.merging import Scatter
-from router.planner.plan import Part, Refused, Relay, Scattered, Sharded
+from router.planner.plan import Part, Refused, Relay, Scattered, Sharded, Spread
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Values
+from router.planner.spreading import Given, Spreading, pieces_of
 from router.sql.facts import Reason
 from router.sql.fingerprint import literals
 from router.sql.lexer import LexMode
@@ -88,15 +89,55 @@ def _negated(value: Value) -> Value:
     raise Unplaced
 
 
-def bind(plan: Sharded, values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Scattered:
+def bind(plan: Sharded, values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Scattered | Spread:
     """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``."""
+    rows, spread = plan.placement.rows, plan.spread
     try:
-        found = _shard(plan, values)
+        if rows is not None:
+            return _inserted(plan, rows.shards(values), values, sql, mode)
     except Misplaced as error:
         return _misplaced(plan, error)
+    if spread is not None and spread.copies:
+        return _copied(plan, spread, values, sql)
+    found = _shard(plan, values)
     if found is not None:
         return plan.relays[found]
+    if spread is not None:
+        shards = sorted(plan.placement.routes[0].shards(values))
+        return Spread(tuple(Part(plan.relays[number], sql) for number in shards), plan.facts, clock=spread.clock)
     return plan.refused if plan.scatter is None else _scattered(plan, plan.scatter, values, sql, mode)
+
+
+def _inserted(plan: Sharded, shards: list[int], values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Spread:
+    """Rows, each of which belongs to one of ``shards``."""
+    spread = plan.spread
+    if len(set(shards)) == 1:
+        return plan.relays[shards[0]]
+    if spread is None:
+        return plan.refused
+    if spread.given is not None and not spread.given.hold(values):
+        return _not_given(plan, spread.given, "rows for several shards")
+    try:
+        pieces = pieces_of(sql, mode, shards)
+    except LookupError:
+        return plan.refused
+    parts = tuple(Part(plan.relays[shard], piece.sql, piece.parameters) for shard, piece in pieces.items())
+    return Spread(parts, plan.facts, clock=spread.clock, last=list(pieces).index(shards[-1]))
+
+
+def _copied(plan: Sharded, spread: Spreading, values: Values, sql: bytes) -> Refused | Spread:
+    if spread.given is not None and not spread.given.hold(values):
+        return _not_given(plan, spread.given, "rows of a broadcast table")
+    parts = tuple(Part(plan.relays[number], sql) for number in spread.shards)
+    return Spread(parts, plan.facts, copies=True, clock=spread.clock)
+
+
+def _not_given(plan: Sharded, given: Given, rows: str) -> Refused:
+    message = (
+        f"router: not supported on sharded tables: {rows} without a value for '{given.column}', which each shard would"
+        " count for itself (AUTO_INCREMENT)"
+    )
+    return replace(plan.refused, error=mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
 
 
 def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode: LexMode) -> Refused | Scattered:
@@ -126,9 +167,6 @@ def _count(reference: Reference | None, values: Values) -> int | None:
 def _shard(plan: Sharded, values: Values) -> int | None:
     """The only shard that is meant; None when there are several."""
     placement = plan.placement
-    if placement.rows is not None:
-        numbers = set(placement.rows.shards(values))
-        return numbers.pop() if len(numbers) == 1 else None
     meant: int | None = None
     for route in placement.routes:
         shards = route.shards(values)

@@ -12,6 +12,7 @@ from typing import Any
 from router.errors import MySQLError
 from router.planner.merging import MergeSpec, OrderKey, Scatter
 from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
+from router.planner.spreading import Spreading
 from router.sql.facts import Reason, StatementFacts
 
 
@@ -65,8 +66,8 @@ class Refused:
 class Sharded:
     """About sharded tables: which shard is meant is known when the values are (``planner/binding``).
 
-    ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` says how to ask
-    them all; without it, or where that is not possible, ``refused`` is the answer.
+    ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` (a read) or
+    ``spread`` (a write) says how to ask them all; without, or where that is not possible, ``refused`` is the answer.
     """
 
     schema: str
@@ -75,6 +76,7 @@ class Sharded:
     refused: Refused
     facts: StatementFacts
     scatter: Scatter | None = None
+    spread: Spreading | None = None
 
     @property
     def reason(self) -> Reason:
@@ -118,13 +120,15 @@ class Spread:
     """One execution of a statement that writes on several shards: what each is asked, in the order of the shards.
 
     ``copies``: the shards hold the same rows, so that their counts must agree and stand for one another; otherwise
-    they are added up. ``clock``: all shards must see the same time.
+    they are added up. ``clock``: all shards must see the same time. ``last`` is the number of the part with the last
+    row of an INSERT: the id in its answer is the statement's, as a server's is that of the last row it wrote.
     """
 
     parts: tuple[Part, ...]
     facts: StatementFacts
     copies: bool = False
     clock: bool = False
+    last: int = 0
 
     @property
     def reason(self) -> Reason:
@@ -156,7 +160,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "reason": plan.reason.value,
                 "rule": plan.relays[0].rule,
                 "placement": placement_json(plan.placement),
-                "several": plan.refused.error.message if plan.scatter is None else _scatter_json(plan.scatter),
+                "several": _several_json(plan),
             }
         case Refused():
             head = {
@@ -176,6 +180,21 @@ def placement_json(placement: Placement) -> list[str]:
         rows = placement.rows
         return [f"rows of {rows.table.name}: {', '.join(_key_text(key) for key in rows.keys)}"]
     return [f"{route.table.name}: {_condition_text(route.condition)}" for route in placement.routes]
+
+
+def _several_json(plan: Sharded) -> dict[str, Any] | str:
+    if plan.spread is not None:
+        return _spread_json(plan.spread)
+    return plan.refused.error.message if plan.scatter is None else _scatter_json(plan.scatter)
+
+
+def _spread_json(spread: Spreading) -> dict[str, Any]:
+    given = spread.given
+    return {
+        "writes": "every copy" if spread.copies else "its own rows" if spread.split else "the statement",
+        **({"clock": True} if spread.clock else {}),
+        **({} if given is None else {"must_give": given.column}),
+    }
 
 
 def _scatter_json(scatter: Scatter) -> dict[str, Any]:

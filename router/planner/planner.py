@@ -10,6 +10,7 @@ from router.planner.catalog import Catalog, RuleEntry
 from router.planner.plan import Local, Plan, Refused, Relay, Sharded
 from router.planner.routes import Placement
 from router.planner.routing import PlanContext
+from router.planner.spreading import Spreading
 from router.planner.tables import Shard, ShardedSchema
 from router.sql.analyze import analyze
 from router.sql.facts import TRANSACTIONAL, Reason, StatementFacts, StatementKind
@@ -82,6 +83,8 @@ class Planner:
             return _refused(f"not supported on sharded tables: {error.construct}", facts)
         if isinstance(several, Unplannable):
             return Sharded(schema.name, placement, relays, _several(placement, several, facts), facts)
+        if isinstance(several, Spreading):
+            return _written(schema, placement, relays, several, facts)
         return Sharded(schema.name, placement, relays, _not_now(facts), facts, several)
 
     def _on_shard(
@@ -112,9 +115,44 @@ def _named(schema: ShardedSchema, name: str) -> Shard:
 def _several(placement: Placement, error: Unplannable, facts: StatementFacts) -> Refused:
     if placement.rows is not None:
         return _refused(f"{error.construct}; insert them one shard at a time", facts)
-    keys = {f"{route.table.name}.{', '.join(route.table.columns)}" for route in placement.routes}
-    advice = f"compare {' and '.join(sorted(keys))} with a value"
+    advice = f"compare {_keys(placement)} with a value"
     return _refused(f"this statement takes several shards, and not supported there: {error.construct}; {advice}", facts)
+
+
+def _keys(placement: Placement) -> str:
+    keys = {f"{route.table.name}.{', '.join(route.table.columns)}" for route in placement.routes}
+    return " and ".join(sorted(keys))
+
+
+def _written(
+    schema: ShardedSchema,
+    placement: Placement,
+    relays: tuple[Relay, ...],
+    spread: Spreading,
+    facts: StatementFacts,
+) -> Sharded | Refused:
+    """A write that may take several shards, if the schema's ``transactions`` let it."""
+    if len(relays) == 1:
+        return Sharded(schema.name, placement, relays, _not_now(facts), facts)
+    if schema.transactions == "best_effort":
+        return Sharded(schema.name, placement, relays, _not_now(facts), facts, spread=spread)
+    refused = _one_shard_only(schema, placement, spread, facts)
+    # There is no one shard that a write of all copies could turn out to be for.
+    return refused if spread.copies else Sharded(schema.name, placement, relays, refused, facts)
+
+
+def _one_shard_only(schema: ShardedSchema, placement: Placement, spread: Spreading, facts: StatementFacts) -> Refused:
+    """``single`` was chosen; ``xa`` is not there yet."""
+    if spread.copies:
+        what, advice = f"this {facts.kind.value.upper()} writes every copy of a broadcast table", ""
+    elif spread.split:
+        what, advice = "rows for several shards in one statement", "insert them one shard at a time, or "
+    else:
+        what = f"{facts.kind.value.upper()} on several shards"
+        advice = f"compare {_keys(placement)} with a value, or "
+    setting = f"`transactions: {schema.transactions}` of schema '{schema.name}'"
+    taken = ", which is taken for `single` in this version" if schema.transactions == "xa" else ""
+    return _refused(f"{what}: not with {setting}{taken}; {advice}set `transactions: best_effort`", facts)
 
 
 def _not_now(facts: StatementFacts) -> Refused:

@@ -5,57 +5,41 @@ Whatever is not certain is refused with the construct that stands in the way; no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlglot import exp
 
-from router.planner.blocks import Block, Blocks, Unplannable, known
+from router.planner import writes
+from router.planner.blocks import Block, Blocks, Unplannable
+from router.planner.inserts import insert
 from router.planner.merging import Scatter, places_of
-from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot, combine
+from router.planner.routes import Placement, Route, combine
 from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
+from router.planner.spreading import Spreading
 from router.planner.tables import ShardedSchema, ShardedTable
+from router.planner.text import Text
 from router.sql import tree
 from router.sql.facts import StatementFacts, StatementKind
-from router.sql.fingerprint import literal_spans
-from router.sql.lexer import LexMode, TokenKind, tokenize, tokens_of
+from router.sql.lexer import LexMode, TokenKind, tokenize
 
 _K = StatementKind
-# Where a statement belongs, and its outermost block (None for an INSERT or a set operation).
-Placed = tuple[Placement, Block | None]
+_INSERTS = frozenset({_K.INSERT, _K.REPLACE})
 
 
-class Text:
-    """A statement's tokens, and where the literals and parameters stand in it."""
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a statement belongs, its outermost block (None for a set operation), and the broadcast table it writes."""
 
-    def __init__(self, sql: bytes, mode: LexMode) -> None:
-        self.sql = sql
-        self.mode = mode
-        self.tokens = tokens_of(sql, mode)
-        self._slots = {span: number for number, span in enumerate(literal_spans(sql, mode))}
-        self._parameters: dict[int, int] = {}
-        for index, token in enumerate(self.tokens):
-            if token.kind is TokenKind.PARAM:
-                self._parameters[index] = len(self._parameters)
-
-    def reference(self, node: exp.Expr) -> Reference | None:
-        """The literal or parameter that a node is, perhaps behind a minus sign."""
-        if isinstance(node, exp.Neg):
-            inner = self.reference(node.this)
-            return None if inner is None or inner.negative else type(inner)(inner.number, negative=True)
-        index = tree.mark_of(node)
-        if index is None or not 0 <= index < len(self.tokens):
-            return None
-        token = self.tokens[index]
-        if token.kind is TokenKind.PARAM:
-            return Parameter(self._parameters[index])
-        number = self._slots.get((token.start, token.end))
-        return None if number is None else Slot(number)
+    routes: tuple[Route, ...]
+    block: Block | None
+    copied: ShardedTable | None = None
 
 
 def place(
     schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode
-) -> tuple[Placement, Scatter | Unplannable]:
+) -> tuple[Placement, Scatter | Spreading | Unplannable]:
     """The placement of a statement that names tables of ``schema``, and what to do when it takes several shards.
 
     Raises Unplannable.
@@ -65,37 +49,44 @@ def place(
     if facts.has_versioned_comment:
         raise Unplannable("a versioned comment")
     text = Text(sql, mode)
-    if facts.kind not in _PLACED:
+    if facts.kind in _INSERTS:
+        inserted = insert(schema, text, facts)
+        if inserted is not None:
+            return inserted
+    elif facts.kind not in _PLACED:
         raise Unplannable(f"a {facts.kind.value} statement")
     root = tree.parse_marked(sql, text.tokens, facts.kind)
     if root is None:
         raise Unplannable("syntax that the router does not know")
     blocks = Blocks(schema, text.reference)
-    placed, block = _PLACED[facts.kind](root, blocks)
+    placed = _PLACED[facts.kind](root, blocks)
     if blocks.unsharded:
         names = ", ".join(sorted({f"'{table.name}'" for table in blocks.unsharded}))
         raise Unplannable(f"tables of the shards and others ({names}) in one statement", blocks.unsharded[0])
-    return placed, _several(root, blocks, block, placed, facts, text)
+    routes = placed.routes
+    placement = Placement(routes)
+    if placed.copied is not None:
+        assert placed.block is not None
+        return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text)
+    try:
+        if facts.kind is _K.SELECT:
+            return placement, _scattered(root, blocks, placed, facts, text)
+        assert placed.block is not None
+        return placement, writes.spread(placed.block, blocks, routes, facts, text)
+    except Unplannable as error:
+        return placement, error
 
 
-def _several(
-    root: exp.Expr, blocks: Blocks, block: Block | None, placed: Placement, facts: StatementFacts, text: Text
-) -> Scatter | Unplannable:
-    if placed.rows is not None:
-        return Unplannable("rows for several shards in one statement")
-    if facts.kind is not _K.SELECT:
-        return Unplannable(f"{facts.kind.value.upper()} on several shards")
+def _scattered(root: exp.Expr, blocks: Blocks, placed: Placed, facts: StatementFacts, text: Text) -> Scatter:
     if not facts.read:
-        return Unplannable(f"a SELECT over several shards that is not proven to be a read ({facts.reason.value})")
-    if block is None:
-        return Unplannable("UNION over several shards")
+        raise Unplannable(f"a SELECT over several shards that is not proven to be a read ({facts.reason.value})")
+    if placed.block is None:
+        raise Unplannable("UNION over several shards")
     try:
         places_of(text.sql, text.mode)
-        return scatter(root, blocks, block, placed.routes)
+        return scatter(root, blocks, placed.block, placed.routes)
     except LookupError:
-        return Unplannable("a SELECT of this form over several shards")
-    except Unplannable as error:
-        return error
+        raise Unplannable("a SELECT of this form over several shards") from None
 
 
 def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, context: PlanContext) -> bool:
@@ -132,86 +123,41 @@ def names_nothing(sql: bytes, facts: StatementFacts, mode: LexMode) -> bool:
 
 def _select(root: exp.Expr, blocks: Blocks) -> Placed:
     found = blocks.read(root)
-    return Placement(_routes(blocks)), found[0] if len(found) == 1 else None
+    return Placed(_routes(blocks), found[0] if len(found) == 1 else None)
 
 
 def _update(root: exp.Expr, blocks: Blocks) -> Placed:
     assert isinstance(root, exp.Update)
     block = blocks.block(root)
-    for assignment in root.expressions:
-        _check_assigned(assignment.this, block, blocks)
-    return Placement(_routes(blocks)), block
+    written = [_assigned(assignment.this, block, blocks) for assignment in root.expressions]
+    copied = next((table for table in written if table is not None and table.broadcast), None)
+    if copied is not None and any(table is not copied for table in written):
+        raise Unplannable(f"an UPDATE of broadcast table '{copied.name}' and of others", root)
+    return Placed(_routes(blocks), block, copied)
 
 
 def _delete(root: exp.Expr, blocks: Blocks) -> Placed:
     if root.args.get("tables") or root.args.get("using"):
         raise Unplannable("DELETE from several tables", root)
     block = blocks.block(root)
-    return Placement(_routes(blocks)), block
+    table = block.sources[0].table
+    return Placed(_routes(blocks), block, table if table is not None and table.broadcast else None)
 
 
 def _insert(root: exp.Expr, blocks: Blocks) -> Placed:
-    assert isinstance(root, exp.Insert)
-    target = root.this
-    named = target.this if isinstance(target, exp.Schema) else target
-    if not isinstance(named, exp.Table):
-        raise Unplannable("an INSERT of this form", root)
-    table = blocks.schema.find(named.name)
-    if table is None or table.broadcast:
-        raise Unplannable("an INSERT into a broadcast table" if table is not None else "an INSERT of this form", named)
-    definition = known(table, named)
-    if not isinstance(root.expression, exp.Values):
-        raise Unplannable("INSERT … SELECT", root.expression)
-    if isinstance(target, exp.Schema):
-        columns = [each.name.lower() for each in target.expressions]
-    else:
-        columns = [name for name, column in definition.columns.items() if not column.generated]
-    _check_duplicates(root, table)
-    return Placement((), Rows(table, tuple(_keys(root.expression, columns, table, blocks)))), None
+    raise Unplannable("INSERT … SELECT", root)
 
 
-def _check_duplicates(root: exp.Insert, table: ShardedTable) -> None:
-    conflict = root.args.get("conflict")
-    for assignment in conflict.expressions if conflict is not None else ():
-        name = assignment.this.name.lower()
-        if name in table.columns:
-            raise Unplannable(f"ON DUPLICATE KEY UPDATE of '{name}', which decides the shard", assignment)
-
-
-def _keys(
-    values: exp.Values, columns: list[str], table: ShardedTable, blocks: Blocks
-) -> Iterable[tuple[Reference, ...]]:
-    for row in values.expressions:
-        if not isinstance(row, exp.Tuple) or len(row.expressions) != len(columns):
-            raise Unplannable("rows that do not fit the columns", row)
-        if any(_has_query(each) for each in row.expressions):
-            raise Unplannable("a subquery among the values", row)
-        key: list[Reference] = []
-        for name in table.columns:
-            if name not in columns:
-                raise Unplannable(f"an INSERT without a value for '{name}', which decides the shard", row)
-            reference = blocks.reference(row.expressions[columns.index(name)])
-            if reference is None:
-                raise Unplannable(f"a value for '{name}', which decides the shard, that is no plain one", row)
-            key.append(reference)
-        yield tuple(key)
-
-
-def _has_query(node: exp.Expr) -> bool:
-    return node.find(exp.Select) is not None
-
-
-def _check_assigned(target: exp.Expr, block: Block, blocks: Blocks) -> None:
-    """UPDATE must not change where a row lives."""
-    variable = blocks.variable(target, block)
+def _assigned(column: exp.Expr, block: Block, blocks: Blocks) -> ShardedTable | None:
+    """The table of a column that UPDATE assigns. It must not change where a row lives."""
+    variable = blocks.variable(column, block)
     if variable is None:
-        raise Unplannable("an assignment to a column that cannot be told for certain", target)
+        raise Unplannable("an assignment to a column that cannot be told for certain", column)
     number, name = variable
     table = blocks.sources[number].table
-    if table is not None and table.broadcast:
-        raise Unplannable(f"an UPDATE of broadcast table '{table.name}'", target)
     if table is not None and name in table.columns:
-        raise Unplannable(f"an UPDATE of '{name}', which decides the shard", target)
+        raise Unplannable(f"an UPDATE of '{name}', which decides the shard", column)
+    return table
 
 
 _PLACED: dict[StatementKind, Callable[[exp.Expr, Blocks], Placed]] = {

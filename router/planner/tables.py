@@ -15,7 +15,7 @@ class Column:
 
     ``type`` is DATA_TYPE (``int``, ``varchar`` …), ``key`` what it is as a sharding key (None: it cannot be one),
     ``collation`` and ``length`` (characters) of text, ``pads`` whether that ignores spaces at the end. ``optional``: an
-    INSERT may leave it out.
+    INSERT may leave it out; ``unsteady``: its default is an expression whose value may differ from server to server.
     """
 
     name: str
@@ -29,16 +29,19 @@ class Column:
     auto_increment: bool = False
     generated: bool = False
     optional: bool = True
+    unsteady: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
     """Columns by their name in lower case, in the table's order; ``unique`` holds the columns of every unique key that
-    cannot be NULL, the primary key first; ``difference`` says in what the shards do not agree."""
+    cannot be NULL, the primary key first; ``ambiguous``: there are several, counting those that can be NULL, so that a
+    row can be a duplicate of two others. ``difference`` says in what the shards do not agree."""
 
     columns: Mapping[str, Column]
     unique: tuple[frozenset[str], ...] = ()
     difference: str | None = None
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ def row(name: str, kind: str, full: str | None = None, **more: Any) -> Row:
         "scale": 0,
         "fraction": None,
         "extra": "",
-        "default": 0,
+        "has_default": 0,
+        "default": None,
     }
     values.update(more)
     return (name, kind, full or kind, *values.values())
@@ -78,6 +79,28 @@ def test_other_properties() -> None:
     assert not column_of(row("a", "varchar", collation="utf8mb4_0900_ai_ci"), {}).pads
 
 
+@pytest.mark.parametrize(
+    ("default", "extra", "unsteady"),
+    [
+        (None, "", False),
+        ("5", "", False),
+        ("NULL", "", False),
+        ("'uuid()'", "", False),
+        ("CURRENT_TIMESTAMP", "DEFAULT_GENERATED", False),
+        ("CURRENT_TIMESTAMP(6)", "DEFAULT_GENERATED on update CURRENT_TIMESTAMP(6)", False),
+        ("current_timestamp()", "on update current_timestamp()", False),
+        ("(now())", "DEFAULT_GENERATED", False),
+        ("uuid()", "DEFAULT_GENERATED", True),
+        ("uuid()", "", True),
+        ("concat('x', rand())", "", True),
+        ("nextval(`shop`.`s`)", "", True),
+        ("(now() + interval 1 day)", "DEFAULT_GENERATED", True),
+    ],
+)
+def test_defaults_that_servers_do_not_agree_about(default: str | None, extra: str, unsteady: bool) -> None:
+    assert column_of(row("a", "varchar", default=default, extra=extra), {}).unsteady is unsteady
+
+
 CONFIG = """
 groups: {g0: {servers: ["h:1"]}, g1: {servers: ["h:2"]}}
 users: {app: {password: x}}
@@ -122,6 +145,16 @@ class Shards:
         return ask
 
 
+async def test_unique_keys_that_can_be_null_count_as_well() -> None:
+    shards = Shards()
+    for columns in shards.columns.values():
+        columns.append(("t", *row("code", "varchar", nullable="YES")))
+    shards.keys.append(("t", "code", "code"))
+    await shards.watcher.refresh()
+    table = shards.seen[0]["shop"]["t"]
+    assert (table.unique, table.ambiguous) == ((frozenset({"id"}),), True)
+
+
 async def test_definitions_are_those_of_all_shards() -> None:
     shards = Shards()
     await shards.watcher.refresh()
@@ -130,6 +163,7 @@ async def test_definitions_are_those_of_all_shards() -> None:
     assert table.columns["id"].key is not None
     assert table.unique == (frozenset({"id"}),)
     assert table.difference is None
+    assert not table.ambiguous
     assert set(definitions["shop"]) == {"t", "r"}
     assert any(b"shop_1".hex() in query for address, query in shards.asked if address == "h:2")
 
@@ -153,6 +187,10 @@ async def test_only_changes_are_told() -> None:
             "column 'id' is int on shard s0 and bigint on shard s1",
         ),
         (lambda columns: columns.append(("t", *row("more", "int"))), "column 'more' is on shard s1 only"),
+        (
+            lambda columns: columns.__setitem__(0, ("t", *row("id", "int", default="5"))),
+            "column 'id' has another default on shard s1 than on s0",
+        ),
         (lambda columns: columns.pop(0), "there is none on shard s1"),
     ],
 )

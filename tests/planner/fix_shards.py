@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from router.config.loader import loads
+from router.planner.binding import Both, TextValues, bind
 from router.planner.catalog import Catalog
 from router.planner.keys import KeyKind, KeyType
+from router.planner.plan import Plan, Scattered, Sharded, Spread
 from router.planner.planner import PlanContext, Planner
+from router.planner.routes import Values
 from router.planner.tables import Column, Definition, ShardedSchema
 from router.sql.lexer import LexMode
 
@@ -32,7 +36,10 @@ schemas:
       events: {shard_by: day, function: month, start: 2024-01}
       levels: {shard_by: n, function: range, ranges: {s0: [null, 0], s1: [0, 100], s2: [100, null]}}
       places: {shard_by: code, function: list, values: {s0: [DE, FR], s1: [US]}}
+      logs: {shard_by: customer_id, with: customers}
       regions: {broadcast: true}
+      tags: {broadcast: true}
+      tokens: {broadcast: true}
       strange: {shard_by: data, function: hash}
 """
 INT = KeyType(KeyKind.INTEGER, -(2**31), 2**31 - 1)
@@ -59,6 +66,18 @@ def definition(**columns: KeyType | None) -> Definition:
     )
 
 
+def counted(table: Definition, name: str) -> Definition:
+    """The table with an AUTO_INCREMENT column of this name, which is its primary key."""
+    column = replace(table.columns[name], auto_increment=True)
+    return replace(table, columns={**table.columns, name: column}, unique=(frozenset({name}),))
+
+
+def unsteady(table: Definition, name: str) -> Definition:
+    """The table with a column whose default is an expression, and several unique keys."""
+    column = replace(table.columns[name], unsteady=True)
+    return replace(table, columns={**table.columns, name: column}, ambiguous=True)
+
+
 DEFINITIONS = {
     "shop": {
         "customers": definition(id=INT, name=TEXT, region=INT),
@@ -68,15 +87,19 @@ DEFINITIONS = {
         "events": definition(id=INT, day=DAY),
         "levels": definition(n=INT),
         "places": definition(code=FOLDED, name=TEXT),
-        "regions": definition(id=INT, name=TEXT),
+        "logs": counted(definition(id=INT, customer_id=INT, text=TEXT), "id"),
+        "regions": replace(definition(id=INT, name=TEXT), unique=(frozenset({"id"}),)),
+        "tags": counted(definition(id=INT, name=TEXT), "id"),
+        "tokens": unsteady(definition(id=INT, token=TEXT), "token"),
         "strange": definition(data=None),
     }
 }
 
 
-def shop_catalog(definitions: Any = DEFINITIONS) -> Catalog:
+def shop_catalog(definitions: Any = DEFINITIONS, transactions: str = "single") -> Catalog:
     """The catalog of the shop."""
-    return Catalog.build(loads(SHOP, environ={}), 1, definitions)
+    text = SHOP.replace("transactions: single", f"transactions: {transactions}")
+    return Catalog.build(loads(text, environ={}), 1, definitions)
 
 
 def shop_schema() -> ShardedSchema:
@@ -84,9 +107,19 @@ def shop_schema() -> ShardedSchema:
     return shop_catalog().sharded["shop"]
 
 
-def shop_planner() -> Planner:
+def shop_planner(transactions: str = "single") -> Planner:
     """A planner for the shop."""
-    return Planner(shop_catalog())
+    return Planner(shop_catalog(transactions=transactions))
+
+
+def written(sql: str, transactions: str = "best_effort", values: Values | None = None) -> Plan | Scattered | Spread:
+    """The plan of one execution of a statement in the shop."""
+    text, mode = sql.encode(), LexMode()
+    plan = shop_planner(transactions).plan(text, shop_context())
+    if not isinstance(plan, Sharded):
+        return plan
+    literals = TextValues(text, mode)
+    return bind(plan, literals if values is None else Both(values, literals), text, mode)
 
 
 def shop_context(schema: str | None = "shop") -> PlanContext:

@@ -8,7 +8,7 @@ import pytest
 
 from router.planner.binding import TextValues, bind, literal_value
 from router.planner.keys import Value
-from router.planner.plan import Refused, Relay, Scattered, Sharded
+from router.planner.plan import Refused, Relay, Scattered, Sharded, Spread
 from router.planner.routes import Parameter, Slot, Unplaced
 from router.sql.lexer import LexMode
 from tests.planner.fix_shards import shop_context, shop_planner
@@ -62,7 +62,7 @@ def bound(sql: str) -> Relay | Refused:
     plan = shop_planner().plan(sql.encode(), shop_context())
     assert isinstance(plan, Sharded), plan
     found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode(), PLAIN)
-    assert not isinstance(found, Scattered)
+    assert not isinstance(found, Scattered | Spread)
     return found
 
 

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from ruamel.yaml import YAML
 
-from router.planner.plan import Local, Refused, Relay, plan_json
+from router.planner.plan import Local, Refused, Relay, Spread, plan_json
 from router.planner.planner import PlanContext
 from router.sql.lexer import LexMode
 from tests.planner.fix_catalog import planner_of
+from tests.planner.fix_shards import shop_context, shop_planner, written
 from tests.sql.test_lexer import modes, texts
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -34,6 +35,8 @@ def _yaml() -> YAML:
 
 
 def _planned(document: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
+    if "shop" in document:
+        return _in_the_shop(case["sql"], document["shop"]["transactions"])
     context = PlanContext(
         user=case.get("user", "app"),
         schema=case.get("schema"),
@@ -41,6 +44,18 @@ def _planned(document: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
         client=case.get("client"),
     )
     return plan_json(planner_of(document["config"]).plan(case["sql"].encode(), context))
+
+
+def _in_the_shop(sql: str, transactions: str) -> dict[str, Any]:
+    """The plan over the shards of the shop, without the facts, and what each is asked in this execution."""
+    plan = plan_json(shop_planner(transactions).plan(sql.encode(), shop_context()))
+    del plan["facts"]
+    execution = written(sql, transactions)
+    if isinstance(execution, Spread):
+        plan["parts"] = [f"{part.relay.shard}: {part.sql.decode()}" for part in execution.parts]
+    elif isinstance(execution, Relay):
+        plan["parts"] = [f"{execution.shard}: {sql}"]
+    return plan
 
 
 @pytest.mark.parametrize("path", CASES, ids=[path.stem for path in CASES])

@@ -177,7 +177,12 @@ def test_writes(sql: str, words: list[str]) -> None:
         ("INSERT INTO customers (id, name) VALUES (1, (SELECT 'x'))", "a subquery among the values"),
         ("INSERT INTO customers (id, name) VALUES (1)", "rows that do not fit"),
         ("INSERT INTO customers SELECT * FROM customers WHERE id = 5", "INSERT … SELECT"),
-        ("INSERT INTO regions VALUES (1, 'x')", "broadcast"),
+        ("INSERT INTO customers (id) VALUES (1, 2)", "rows that do not fit"),
+        ("INSERT INTO customers VALUES (5, 'x', 1), (6, 'y')", "rows that do not fit"),
+        (
+            "INSERT INTO customers VALUES (5, 'x', 1) ON DUPLICATE KEY UPDATE name = (SELECT MAX(name) FROM customers)",
+            "a subquery behind ON DUPLICATE KEY UPDATE",
+        ),
         ("INSERT INTO customers VALUES (5, 'x', 1) ON DUPLICATE KEY UPDATE id = 6", "ON DUPLICATE KEY UPDATE of 'id'"),
         ("UPDATE customers SET id = 6 WHERE id = 5", "UPDATE of 'id'"),
         ("UPDATE customers c JOIN regions r ON r.id = c.region SET r.name = 'x' WHERE c.id = 5", "broadcast"),
