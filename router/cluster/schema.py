@@ -188,6 +188,7 @@ def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None
         generated=generated,
         optional=bool(has_default) or nullable == "YES" or increments,
         unsteady=_is_unsteady(default, extra),
+        invisible="INVISIBLE" in extra.upper(),
     )
 
 

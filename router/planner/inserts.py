@@ -55,7 +55,7 @@ def columns_of(root: exp.Insert, definition: Definition) -> list[str]:
     """The columns that an INSERT gives values for, in their order."""
     if isinstance(root.this, exp.Schema):
         return [each.name.lower() for each in root.this.expressions]
-    return [name for name, column in definition.columns.items() if not column.generated]
+    return [name for name, column in definition.columns.items() if not column.invisible]
 
 
 def check_duplicates(root: exp.Insert, table: ShardedTable) -> None:

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from router.planner import writes
 from router.planner.blocks import Block, Blocks, Unplannable
+from router.planner.insert_select import Selected
 from router.planner.inserts import insert
 from router.planner.merging import Scatter, places_of
 from router.planner.routes import Placement, Route, combine
@@ -30,11 +31,13 @@ _INSERTS = frozenset({_K.INSERT, _K.REPLACE})
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a statement belongs, its outermost block (None for a set operation), and the broadcast table it writes."""
+    """Where a statement belongs, its outermost block (None for a set operation), the broadcast table it writes, and
+    the rows that an INSERT selects."""
 
     routes: tuple[Route, ...]
     block: Block | None
     copied: ShardedTable | None = None
+    selected: Selected | None = None
 
 
 def place(
@@ -71,6 +74,8 @@ def place(
     try:
         if facts.kind is _K.SELECT:
             return placement, _scattered(root, blocks, placed, facts, text)
+        if placed.selected is not None:
+            return placement, placed.selected.spread(routes, facts, text)
         assert placed.block is not None
         return placement, writes.spread(placed.block, blocks, routes, facts, text)
     except Unplannable as error:
@@ -137,15 +142,40 @@ def _update(root: exp.Expr, blocks: Blocks) -> Placed:
 
 
 def _delete(root: exp.Expr, blocks: Blocks) -> Placed:
-    if root.args.get("tables") or root.args.get("using"):
-        raise Unplannable("DELETE from several tables", root)
+    named = root.args.get("tables") or []
+    if root.args.get("using"):
+        named, root = [root.this], _from_using(root)
     block = blocks.block(root)
-    table = block.sources[0].table
-    return Placed(_routes(blocks), block, table if table is not None and table.broadcast else None)
+    if not named:
+        table = block.sources[0].table
+        return Placed(_routes(blocks), block, table if table is not None and table.broadcast else None)
+    for each in named:
+        table = _deleted(each, block, blocks)
+        if table is not None and table.broadcast:
+            raise Unplannable(f"DELETE of broadcast table '{table.name}' joined with others", each)
+    return Placed(_routes(blocks), block)
+
+
+def _from_using(root: exp.Expr) -> exp.Expr:
+    """DELETE FROM a USING … as if it were DELETE a FROM …"""
+    tables = root.args["using"]
+    if len(tables) != 1:
+        raise Unplannable("DELETE of this form", root)
+    rest = {name: value for name, value in root.args.items() if name not in ("this", "using")}
+    return exp.Delete(this=tables[0], **rest)
+
+
+def _deleted(named: exp.Expr, block: Block, blocks: Blocks) -> ShardedTable | None:
+    """The table that is meant by a name before FROM: an alias, or a table without one."""
+    found = [each for each in block.sources if each.alias == named.name.lower()]
+    if len(found) != 1 or not isinstance(named, exp.Table) or named.db not in ("", blocks.schema.name):
+        raise Unplannable("DELETE from tables that cannot be told for certain", named)
+    return found[0].table
 
 
 def _insert(root: exp.Expr, blocks: Blocks) -> Placed:
-    raise Unplannable("INSERT … SELECT", root)
+    selected = Selected(root, blocks)
+    return Placed(_routes(blocks), selected.block, selected=selected)
 
 
 def _assigned(column: exp.Expr, block: Block, blocks: Blocks) -> ShardedTable | None:

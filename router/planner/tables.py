@@ -15,7 +15,8 @@ class Column:
 
     ``type`` is DATA_TYPE (``int``, ``varchar`` …), ``key`` what it is as a sharding key (None: it cannot be one),
     ``collation`` and ``length`` (characters) of text, ``pads`` whether that ignores spaces at the end. ``optional``: an
-    INSERT may leave it out; ``unsteady``: its default is an expression whose value may differ from server to server.
+    INSERT may leave it out; ``unsteady``: its default is an expression whose value may differ from server to server;
+    ``invisible``: neither ``*`` nor an INSERT without a list of columns means it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Column:
     generated: bool = False
     optional: bool = True
     unsteady: bool = False
+    invisible: bool = False
 
 
 @dataclass(frozen=True, slots=True)

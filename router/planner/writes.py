@@ -105,24 +105,37 @@ def check_derived(block: Block, blocks: Blocks, route: Route) -> None:
         if not any(blocks.is_sharded(each) for each in inner.sources):
             if node.args.get("limit") is not None:
                 raise Unplannable("LIMIT in a subquery that each shard would answer for itself", node)
-            continue
-        if inner.level > 0:
-            continue
-        for name in ("limit", "offset", "having", "distinct", "windows"):
-            if node.args.get(name) is not None:
-                raise Unplannable(f"{name.upper()} in a derived table over several shards", node)
-        if any(_selected(node, is_window)):
-            raise Unplannable("a window in a derived table over several shards", node)
-        group = node.args.get("group")
-        if group is not None and (has_rollup(group) or not _covers(group.expressions, inner, blocks, route)):
-            raise Unplannable("GROUP BY in a derived table, without the sharding key", node)
-        if group is None and any(_selected(node, is_aggregate)):
-            raise Unplannable("an aggregate in a derived table over several shards", node)
+        elif inner.level == 0:
+            check_whole(inner, blocks, route)
+
+
+def check_whole(block: Block, blocks: Blocks, route: Route) -> None:
+    """The rows of a query must be those of each shard together. Raises Unplannable."""
+    node = block.node
+    where = "a derived table" if block.parent is not None else "a SELECT"
+    for name in ("limit", "offset", "distinct", "windows"):
+        if node.args.get(name) is not None:
+            raise Unplannable(f"{name.upper()} in {where} over several shards", node)
+    if any(_selected(node, is_window)):
+        raise Unplannable(f"a window in {where} over several shards", node)
+    group = node.args.get("group")
+    if group is not None and (has_rollup(group) or not _covers(group.expressions, block, blocks, route)):
+        raise Unplannable(f"GROUP BY in {where}, without the sharding key", node)
+    if is_one_group(node):
+        raise Unplannable(f"an aggregate in {where} over several shards", node)
 
 
 def _selected(node: exp.Expr, wanted: Callable[[exp.Expr], bool]) -> Iterator[exp.Expr]:
-    for item in node.expressions:
+    order = node.args.get("order")
+    for item in [*node.expressions, *(order.expressions if order is not None else ())]:
         yield from nodes_of(item, wanted)
+
+
+def is_one_group(node: exp.Expr) -> bool:
+    """Whether a query answers with one row, even if there is none to read: aggregates without GROUP BY."""
+    if node.args.get("group") is not None:
+        return False
+    return node.args.get("having") is not None or any(_selected(node, is_aggregate))
 
 
 def _covers(expressions: list[exp.Expr], block: Block, blocks: Blocks, route: Route) -> bool:

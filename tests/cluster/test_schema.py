@@ -74,6 +74,8 @@ def test_other_properties() -> None:
     assert (column.name, column.unsigned, column.auto_increment, column.optional) == ("Id", True, True, True)
     assert column_of(row("a", "int", extra="STORED GENERATED"), {}).generated
     assert not column_of(row("a", "datetime", extra="DEFAULT_GENERATED"), {}).generated
+    assert column_of(row("a", "int", extra="auto_increment INVISIBLE"), {}).invisible
+    assert not column_of(row("a", "int"), {}).invisible
     assert not column_of(row("a", "int"), {}).optional
     assert column_of(row("a", "int", nullable="YES"), {}).optional
     assert not column_of(row("a", "varchar", collation="utf8mb4_0900_ai_ci"), {}).pads

@@ -162,6 +162,15 @@ def test_subqueries(sql: str, words: list[str]) -> None:
         ),
         ("UPDATE orders SET total = 1 WHERE customer_id = 5 ORDER BY id LIMIT 1", ["orders: one of literal 2"]),
         ("DELETE FROM orders WHERE customer_id = 5", ["orders: one of literal 1"]),
+        (
+            "DELETE o FROM orders o JOIN customers c ON c.id = o.customer_id WHERE c.id = 5",
+            ["orders: one of literal 1"],
+        ),
+        (
+            "DELETE FROM c, o USING orders o JOIN customers c ON c.id = o.customer_id WHERE c.id = 5",
+            ["orders: one of literal 1"],
+        ),
+        ("INSERT INTO customers SELECT * FROM customers WHERE id = 5", ["customers: one of literal 1"]),
     ],
 )
 def test_writes(sql: str, words: list[str]) -> None:
@@ -176,7 +185,7 @@ def test_writes(sql: str, words: list[str]) -> None:
         ("INSERT INTO customers (id) VALUES (NULL)", "no plain one"),
         ("INSERT INTO customers (id, name) VALUES (1, (SELECT 'x'))", "a subquery among the values"),
         ("INSERT INTO customers (id, name) VALUES (1)", "rows that do not fit"),
-        ("INSERT INTO customers SELECT * FROM customers WHERE id = 5", "INSERT … SELECT"),
+        ("INSERT INTO customers SELECT * FROM orders WHERE customer_id = 5", "INSERT … SELECT"),
         ("INSERT INTO customers (id) VALUES (1, 2)", "rows that do not fit"),
         ("INSERT INTO customers VALUES (5, 'x', 1), (6, 'y')", "rows that do not fit"),
         (
@@ -186,7 +195,11 @@ def test_writes(sql: str, words: list[str]) -> None:
         ("INSERT INTO customers VALUES (5, 'x', 1) ON DUPLICATE KEY UPDATE id = 6", "ON DUPLICATE KEY UPDATE of 'id'"),
         ("UPDATE customers SET id = 6 WHERE id = 5", "UPDATE of 'id'"),
         ("UPDATE customers c JOIN regions r ON r.id = c.region SET r.name = 'x' WHERE c.id = 5", "broadcast"),
-        ("DELETE o FROM orders o JOIN customers c ON c.id = o.customer_id WHERE c.id = 5", "several tables"),
+        ("DELETE r FROM regions r JOIN customers c ON c.region = r.id WHERE c.id = 5", "DELETE of broadcast table"),
+        (
+            "DELETE x FROM orders o JOIN customers c ON c.id = o.customer_id WHERE c.id = 5",
+            "cannot be told for certain",
+        ),
         ("SELECT * FROM customers, notes WHERE id = 5", "'notes'"),
         ("SELECT * FROM customers NATURAL JOIN orders WHERE id = 5", "NATURAL JOIN"),
         (
