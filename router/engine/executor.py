@@ -18,10 +18,12 @@ from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.engine import refusals
+from router.engine.branches import Branches
 from router.engine.failure import verdict_on
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.lookback import AFTER_READ, LookBack
+from router.engine.matching import at_home, commands_for, schema_of
 from router.engine.preparing import Preparing
 from router.engine.services import Client, Services
 from router.engine.settling import Settling
@@ -61,6 +63,7 @@ class Executor:
         "_started",
         "_statement",
         "_substitute",
+        "branches",
         "forward",
         "key",
         "pause",
@@ -96,6 +99,7 @@ class Executor:
         self._preparing = Preparing(
             session, self.statements, lambda it: self._apply(self._running(), it), self._not_prepared, self._lost_unsent
         )
+        self.branches = Branches(session)
         self._look = LookBack(session, self._unblocked)
         self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
         self._killer = Killer(user, services.counters)
@@ -131,18 +135,57 @@ class Executor:
         self._frame = frame
         self._kind = kind
         self._started = perf_counter()
-        backend = self._backend
-        if backend is not None:
-            if plan.anywhere and self._server is not None:
-                self._plan = plan = replace(plan, group=self._server.group, database=backend.schema)
-            if backend.closed:
-                self._lost(None, sent=False)
-            elif self._server is not None and self._server.group != plan.group:
-                self._answer(refusals.other_group(plan.group, self._server.group, self.session.pins))
+        backend, server = self._backend, self._server
+        if backend is not None and server is not None:
+            if server.group != plan.group and not plan.anywhere and not backend.closed:
+                self._elsewhere(plan, server)
+            elif self.branches and not refusals.stays_inside(plan.facts):
+                self._answer(refusals.may_end_spanning())
             else:
-                self._apply(plan, backend)
-        elif self._look.connection is None or not self._linger_again(plan):
+                self._use(plan, backend, server)
+        elif self._look.connection is None or (again := self._look.again(plan, self._primary_of(plan))) is None:
             self._leasing.lease(plan, self.key, primary=self._primary_only)
+        else:
+            self._use(plan, *again)
+
+    def _use(self, plan: Relay, backend: BackendConnection, server: Server) -> None:
+        self._backend, self._server = backend, server
+        if plan.anywhere:
+            self._plan = plan = replace(plan, group=server.group, database=backend.schema)
+        if backend.closed:
+            self._lost(None, sent=False)
+        else:
+            self._apply(plan, backend)
+
+    def _primary_of(self, plan: Relay) -> Server | None:
+        """The primary, if that is where the plan goes now."""
+        to_primary = plan.role is Role.PRIMARY or self._primary_only
+        return self._services.topology.groups[plan.group].primary if to_primary else None
+
+    def _elsewhere(self, plan: Relay, server: Server) -> None:
+        """The statement is for another group than the one where the session is kept: can its transaction go there?"""
+        if (error := self.branches.refusal(plan, server)) is not None:
+            self._answer(error)
+            return
+        self.spare()
+        if (branch := self.branches.take(plan.group)) is None:
+            self.session.opening = list(self.session.begun or ())
+            self._leasing.lease(plan, self.key, primary=True)
+            return
+        self._use(plan, *branch)
+
+    def spare(self) -> None:
+        """Park the connection that the transaction is on, so that all of them are with the ``branches``."""
+        backend, server = self._backend, self._server
+        self._backend = self._server = self._look.last_on = None
+        if backend is not None and server is not None:
+            self.branches.park(backend, server)
+
+    def regain(self) -> None:
+        """Have a connection of the transaction again, if there still is one."""
+        if self._backend is None and (branch := self.branches.take()) is not None:
+            self._backend, self._server = branch
+            self.session.opening = None
 
     @property
     def _primary_only(self) -> bool:
@@ -178,6 +221,7 @@ class Executor:
 
     def _fail_unsent(self, error: BackendError) -> None:
         """The statement was never sent; the session goes on."""
+        self.regain()
         self._answer(refusals.not_sent(error))
 
     # -- taking the connection to the session's state ----------------------------------------------------------
@@ -187,7 +231,7 @@ class Executor:
         if statement is not None:
             prepared = backend.statements.get(statement.text)
             if prepared is None or not statement.fits(prepared, self._frame):
-                self._preparing.again(statement, backend, self._at_home(statement.text.schema))
+                self._preparing.again(statement, backend, at_home(plan, statement.text.schema, self._services))
                 return
         facts = plan.facts
         session = self.session
@@ -195,7 +239,11 @@ class Executor:
             self._look_back(backend)
         elif not facts.read and self._look.untold(backend, facts):
             self._match(backend, self._look.tell(backend))
-        elif backend.variables is session.variables and backend.schema == self._schema and session.opening is None:
+        elif (
+            backend.variables is session.variables
+            and backend.schema == schema_of(plan, statement, session)
+            and session.opening is None
+        ):
             self._send(plan, backend)
         else:
             self._match(backend, [])
@@ -231,16 +279,8 @@ class Executor:
         A proven read goes out in the same segment: if the prefix fails, its answer is thrown away. Anything else
         waits for the verdict, because it must not run in the wrong schema or mode.
         """
-        session = self.session
         plan = self._running()
-        leaves = plan.facts.kind is StatementKind.USE  # perhaps because the schema is gone
-        commands = backend.adapt(
-            None if leaves else self._at_home(self._schema), session.wanted(backend.variables, plan.facts)
-        )
-        commands.extend(map(backend.query, also))
-        if session.opening is not None and not plan.anywhere:
-            commands.extend(map(backend.query, session.opening))
-            session.opening = None
+        commands = commands_for(plan, self._statement, backend, self.session, self._services, also)
         if not commands:
             self._send(plan, backend)
         elif plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE):
@@ -258,21 +298,6 @@ class Executor:
         self.forward(framed(error, 1))
         self._conclude(backend, keep=True)
         self._finish()
-
-    @property
-    def _schema(self) -> str | None:
-        """Where the command is to run."""
-        plan = self._plan
-        if plan is not None and plan.database is not None:
-            return plan.database
-        current = self.session.schema
-        return current if self._statement is None else self._statement.schema(current)
-
-    def _at_home(self, schema: str | None) -> str | None:
-        """The schema, if it lives in the group of the statement; if not, the statement names its own."""
-        plan = self._running()
-        home = schema is not None and self._services.group_of(schema) == plan.group
-        return plan.database or (schema if home else None)
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
         backend = self._backend
@@ -374,7 +399,7 @@ class Executor:
             self._settled(connection)
             return
         self._look.ran(connection, plan.facts, self._text)
-        self._settling.settle(connection, plan.facts, self._text)
+        self._settling.settle(connection, plan, self._text)
 
     def _settled(self, connection: BackendConnection) -> None:
         self._conclude(connection, keep=True)
@@ -411,6 +436,7 @@ class Executor:
         if session.holds:
             self._look.last_on = connection
             return
+        self.branches.abandon()  # the server has rolled back, and said so
         server, self._server = self._server, None
         self._backend = None
         if server is None:
@@ -424,24 +450,6 @@ class Executor:
             self._look.last_on = None
             self._look.firm = self._look.firm and self._look.connection is not None
             server.pool.release(connection)
-
-    def _linger_again(self, plan: Relay) -> bool:
-        """Run on the lingering connection when it is the right server, or the only one that knows the answer."""
-        look = self._look
-        primary = self._services.topology.groups[plan.group].primary
-        to_primary = plan.role is Role.PRIMARY or self._primary_only
-        asks = plan.facts.looks_back or look.outlasts(plan.facts)
-        if not asks and not (to_primary and look.is_on(primary)):
-            return False
-        elsewhere = not look.is_in(plan.group)
-        if (elsewhere and not plan.anywhere) or (taken := look.take()) is None:
-            return False
-        connection, server = taken
-        if elsewhere:
-            self._plan = plan = replace(plan, group=server.group, database=connection.schema)
-        self._backend, self._server = connection, server
-        self._apply(plan, connection)
-        return True
 
     def _unblocked(self) -> None:
         if self.ready and self._look.owed and not self._closed:
@@ -468,7 +476,9 @@ class Executor:
         elif verdict.retry and self._leasing.again(server if sent else None):
             self._services.counters.retries += sent
         else:
-            session.transaction = False
+            if session.opening is None:
+                session.ended()
+                self.branches.abandon()
             self._answer(verdict.error, close=verdict.close)
 
     def _drop_backend(self, connection: BackendConnection) -> None:
@@ -520,6 +530,7 @@ class Executor:
         self._closed = True
         self._leasing.cancel()
         self._look.give_up(silently=True)
+        self.branches.client_lost()
         backend, server = self._backend, self._server
         if backend is not None and server is not None and backend.busy:
             self._backend = self._server = None
@@ -557,11 +568,10 @@ class Executor:
         backend, server = self._backend, self._server
         self._backend = self._server = None
         self._look.last_on = None
+        self.branches.client_lost()
         if backend is None or server is None:
             return
-        if backend.closed:
-            server.pool.discard(backend)
-        elif self.session.holds:
+        if self.session.holds:
             server.pool.release_dirty(backend)
         else:
             server.pool.release(backend)

@@ -15,6 +15,7 @@ from time import perf_counter
 from router.backend.connection import BackendConnection, Capture
 from router.cluster.topology import Server
 from router.engine import questions
+from router.planner.plan import Relay
 from router.session.state import SessionState
 from router.sql.facts import StatementFacts, StatementKind
 from router.wire.scanner import ResponseScanner
@@ -242,6 +243,15 @@ class LookBack:
             return True
         return facts is not None and (facts.found_rows or facts.looks_back or self.outlasts(facts))
 
+    def again(self, plan: Relay, primary: Server | None) -> tuple[BackendConnection, Server] | None:
+        """The lingering connection, when it is to the ``primary`` that the plan is for, or alone knows the answer."""
+        asks = plan.facts.looks_back or self.outlasts(plan.facts)
+        there = primary is not None and self._server is primary
+        elsewhere = self._server is not None and self._server.group != plan.group
+        if (not asks and not there) or (elsewhere and not plan.anywhere):
+            return None
+        return self.take()
+
     def take(self) -> tuple[BackendConnection, Server] | None:
         """Use the lingering connection again; None when there is none, or it has ended."""
         connection, server = self.connection, self._server
@@ -255,14 +265,6 @@ class LookBack:
             return None
         server.pool.unlinger(connection)
         return connection, server
-
-    def is_on(self, server: Server | None) -> bool:
-        """Whether the lingering connection is one to ``server``."""
-        return self._server is server
-
-    def is_in(self, group: str) -> bool:
-        """Whether the lingering connection, if there is one, is to a server of the group."""
-        return self._server is None or self._server.group == group
 
     def give_up(self, *, silently: bool = False) -> None:
         """Back to the pool with it; first ask for what only this connection knows.

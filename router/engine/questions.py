@@ -12,13 +12,15 @@ from router.errors import ProtocolError
 from router.session.profile import ServerProfile
 from router.session.variables import VariableSet
 from router.wire.constants import MAX_PAYLOAD, Command
-from router.wire.framing import PacketDecoder
+from router.wire.framing import PacketDecoder, frame
 from router.wire.rows import decode_text_row
 
 # collation_connection is not reported when SET NAMES or SET CHARACTER SET change it, nor character_set_connection
 # when a collation is set: after any report from the group, all are read.
 ASK_CHARSET = "SELECT @@character_set_client, @@character_set_results, @@collation_connection"
 SHOW_WARNINGS = "SHOW WARNINGS"
+# Its OK carries the status and all trackers.
+PING = frame(bytes([Command.PING]), 0)
 ASK_IDENTITY = "SELECT LAST_INSERT_ID(), FOUND_ROWS()"
 # Empties the list of warnings: MariaDB keeps it until a statement reads a table, DO 0 does not.
 CLEAR_WARNINGS = "DO (SELECT 1 FROM (SELECT 1) AS t)"

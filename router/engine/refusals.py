@@ -32,6 +32,13 @@ _INSIDE = frozenset(
 )
 
 
+def stays_inside(facts: StatementFacts) -> bool:
+    """Whether the statement certainly leaves the transaction open that it is sent in."""
+    if facts.kind in (StatementKind.SET, StatementKind.USE):
+        return not any(each.name in ("autocommit", "completion_type") for each in facts.assignments)
+    return facts.read or not may_commit(facts)
+
+
 def may_commit(facts: StatementFacts) -> bool:
     """Whether the statement may have committed the transaction it was sent in."""
     return facts.multi or facts.kind not in _INSIDE
@@ -84,3 +91,20 @@ def from_server(payload: bytes) -> MySQLError:
     """An ERR packet that answered one of our own commands, passed on to the client."""
     packet = decode_err(payload)
     return MySQLError(packet.code, packet.sqlstate, packet.message.decode("utf-8", "replace"))
+
+
+def half_committed(committed: list[str], failed: str, others: list[str], error: MySQLError) -> MySQLError:
+    """COMMIT was done by some of the groups that took part in a transaction, and not by all."""
+    rest = f" and was rolled back on {', '.join(others)}" if others else ""
+    where = f"committed on {', '.join(committed)}, but failed on {failed}{rest}"
+    return MySQLError(1180, "HY000", f"router: the transaction is {where}: {error.message}")
+
+
+def not_spanning(what: str) -> MySQLError:
+    """What cannot be done while a transaction is on several groups."""
+    return Unsupported(1235, "42000", f"router: not supported in a transaction on several shards: {what}")
+
+
+def may_end_spanning() -> MySQLError:
+    """A statement that would end the transaction on one of several groups."""
+    return not_spanning("a statement that may end it; COMMIT or ROLLBACK first")

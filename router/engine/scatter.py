@@ -3,6 +3,9 @@
 Each shard has a *leg*: a leased connection and the rows that come over it. Nothing is sent to the client before every
 shard has answered with columns; then rows go out as soon as the merge gives them. A shard that is far ahead of the
 others is paused, and all are when the client reads slowly. When one shard fails, the others are ended.
+
+Inside a transaction the legs run on its connections, one after the other where shards share servers. Those must not be
+closed: what nobody needs any more is read to its end.
 """
 
 from __future__ import annotations
@@ -12,18 +15,18 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 
 from router.backend.connection import BackendConnection, PoolKey
-from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.engine import refusals
+from router.engine.branches import Branch
+from router.engine.executor import Executor
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.merge import Merge
 from router.engine.services import Client, Services
 from router.errors import BackendError, ConnectionLost, MySQLError, ProtocolError
 from router.planner.plan import Part, Scattered
-from router.session.state import SessionState
 from router.wire.codec import push_lenenc_int
-from router.wire.constants import MAX_PAYLOAD, Capability, Command
+from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
 from router.wire.framing import PacketDecoder, frame
 from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, decode_column, encode_ok
 from router.wire.rows import decode_text_row, encode_text_row
@@ -31,6 +34,8 @@ from router.wire.scanner import QUERY
 
 # Rows of one shard that may wait for those of others.
 AHEAD = 2_000
+# Inside a transaction, rows of one shard that may be kept while another of the same servers has not been asked.
+MAX_KEPT = 1_000_000
 
 
 class Leg:
@@ -51,8 +56,10 @@ class Leg:
         "relay",
         "rows",
         "server",
+        "spanning",
         "sql",
         "warnings",
+        "was_in",
     )
 
     def __init__(self, scatter: Scatter, number: int, part: Part) -> None:
@@ -64,6 +71,8 @@ class Leg:
         self.connection: BackendConnection | None = None
         self.server: Server | None = None
         self.paused = False
+        self.spanning = scatter.spanning
+        self.was_in = False  # the transaction, before this statement
         self._started = 0.0
         self._begin()
 
@@ -81,13 +90,30 @@ class Leg:
         """Whether all column definitions have come."""
         return not self._header and self._columns_left == 0
 
+    def start(self, branch: Branch | None, key: PoolKey) -> None:
+        """Ask the shard, on a connection of the transaction if it has one there."""
+        relay = self.relay
+        if branch is None:
+            self.leasing.lease(relay, (key[0], key[1], relay.database is not None or key[2]), primary=self.spanning)
+        elif branch[0].closed:
+            branch[1].pool.discard(branch[0])
+            self._scatter.transaction_lost(self, branch[1], ConnectionLost("it ended between two statements"))
+        else:
+            self._ask(*branch, [])
+
     def _granted(self, connection: BackendConnection, server: Server) -> None:
+        begun = self._scatter.session.begun if self.spanning else None
+        self._ask(connection, server, begun or [])
+
+    def _ask(self, connection: BackendConnection, server: Server, opening: list[bytes]) -> None:
         self._begin()
         self._started = perf_counter()
         self.connection, self.server = connection, server
         session = self._scatter.session
         relay = self.relay
+        self.was_in = bool(opening) or bool(connection.scanner.status & ServerStatus.IN_TRANS)
         commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
+        commands.extend(map(connection.query, opening))
         connection.send(self, b"".join((*commands, connection.query(self.sql))), QUERY, len(commands))
         self.paused = False
         self.hold(self._scatter.paused)
@@ -128,7 +154,7 @@ class Leg:
         if server is not None:
             server.commands[Command.QUERY] += 1
             server.durations.observe(perf_counter() - self._started)
-            server.pool.release(connection)
+            self._scatter.give_back(self, connection, server, error)
         self._scatter.released(self)
         self._scatter.leg_ended(self, error)
 
@@ -139,15 +165,21 @@ class Leg:
         if server is not None:
             server.pool.discard(connection)
             self._scatter.services.suspect(server)
+        if server is not None and self.spanning:
+            self._scatter.transaction_lost(self, server, error)
+            return
         where = f"the connection to server {server.name if server else '?'} was lost ({error})"
         if self._scatter.answering or not self.leasing.again(server):
             self._scatter.failed(refusals.lost(where))
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state."""
-        if self.server is not None:
-            self.server.pool.discard(connection)
-        self.connection = self.server = None
+        server, self.server, self.connection = self.server, None, None
+        if server is not None:
+            server.pool.discard(connection)
+            if self.spanning:
+                self._scatter.transaction_lost(self, server, ConnectionLost(str(refusals.from_server(error))))
+                return
         self._scatter.released(self)
         self._scatter.leg_ended(self, error)
 
@@ -191,34 +223,42 @@ class Leg:
 class Scatter:
     """One session's statements on several shards, one at a time.
 
-    ``ended(warned)`` is called when one has been answered, with warnings or an error perhaps."""
+    ``ended(warned)`` is called when one has been answered, with warnings or an error perhaps.
+    """
 
     def __init__(
         self,
         client: Client,
-        session: SessionState,
-        user: BackendUser,
+        executor: Executor,
         services: Services,
         capabilities: int,
         ended: Callable[[bool], None],
     ) -> None:
-        self.session = session
-        self.user = user
+        self.session = executor.session
+        self.user = executor.user
         self.services = services
+        self.spanning = False  # the statement is part of a transaction
+        self._executor = executor
         self.deprecate_eof = bool(capabilities & Capability.DEPRECATE_EOF)
         self.paused = False
         self.answering = False
         self._capabilities = capabilities
         self._client = client
         self._ended = ended
-        self._killer = Killer(user, services.counters)
+        self._killer = Killer(executor.user, services.counters)
         self._legs: list[Leg] = []
         self._merge: Merge | None = None
         self._plan: Scattered | None = None
         self._columns: list[ColumnDefinition] = []
         self._sequence = 1
-        self._key: PoolKey = (user.name, 0, False)
+        self._key: PoolKey = executor.key
         self._running: set[Leg] = set()
+        # Inside a transaction: who waits for the connection of a group, and how the statement ends.
+        self._queued: dict[str, list[Leg]] = {}
+        self._checks = 0
+        self._draining = False
+        self._failure: bytes | None = None
+        self._rolled_back = False
 
     @property
     def running(self) -> bool:
@@ -232,6 +272,13 @@ class Scatter:
         self._merge = None
         self._sequence = 1
         self.answering = False
+        self.spanning = self.session.transaction or not self.session.autocommit
+        if self.spanning:
+            self._draining = self._rolled_back = False
+            self._failure = None
+            self._executor.spare()
+            self._admitted()
+            return
         needs = Counter(part.relay.group for part in plan.parts)
         if self.services.admission.fits(needs):
             self.services.admission.enter(needs, self._admitted)
@@ -243,18 +290,80 @@ class Scatter:
             self.failed(MySQLError(1040, "08004", message))
 
     def _admitted(self) -> None:
-        plan, key = self._plan, self._key
+        plan = self._plan
         assert plan is not None
         self._legs = [Leg(self, number, part) for number, part in enumerate(plan.parts)]
         self._running = set(self._legs)
+        self._queued = {}
         for leg in list(self._legs):
-            if self._plan is plan:
-                leg.leasing.lease(leg.relay, (key[0], key[1], leg.relay.database is not None or key[2]), primary=False)
+            if self.spanning and leg.relay.group in self._queued:
+                self._queued[leg.relay.group].append(leg)
+            elif self._plan is plan:
+                self._queued[leg.relay.group] = []
+                leg.start(self._executor.branches.take(leg.relay.group) if self.spanning else None, self._key)
 
     def released(self, leg: Leg) -> None:
         """A leg has no connection any more and wants none."""
         self._running.discard(leg)
-        self.services.admission.leave(Counter({leg.relay.group: 1}))
+        if not leg.spanning:
+            self.services.admission.leave(Counter({leg.relay.group: 1}))
+
+    # -- inside a transaction ----------------------------------------------------------------------------------
+
+    def give_back(self, leg: Leg, connection: BackendConnection, server: Server, error: bytes | None) -> None:
+        """A leg needs its connection no more."""
+        if not leg.spanning:
+            server.pool.release(connection)
+            return
+        branches = self._executor.branches
+        branches.park(connection, server)
+        if error is not None and leg.was_in:
+            self._checks += 1
+            branches.check(connection, self._checked)
+
+    def _checked(self, still_in: bool) -> None:
+        self._checks -= 1
+        self._rolled_back = self._rolled_back or not still_in
+        self._drained()
+
+    def transaction_lost(self, leg: Leg, server: Server, error: ConnectionLost) -> None:
+        """The transaction has lost one of its connections."""
+        leg.ended = True
+        self._rolled_back = True
+        error_of_client = refusals.rolled_back(f"the connection to server {server.name} was lost ({error})")
+        self.services.counters.errors["router", error_of_client.code] += 1
+        self._stop(ErrPacket.of(error_of_client).encode())
+
+    def _drain(self) -> None:
+        """Nothing more goes to the client; the connections of the transaction become free."""
+        self._draining = True
+        for leg in self._legs:
+            leg.rows.clear()
+            leg.hold(False)
+            if leg.connection is None:
+                leg.leasing.cancel()
+                leg.ended = True
+        self._drained()
+
+    def _drained(self) -> None:
+        if not self._draining or self._checks or not all(leg.ended for leg in self._legs):
+            return
+        self._draining = False
+        branches, session = self._executor.branches, self.session
+        session.opening = None
+        if self._rolled_back:
+            branches.abandon()
+            session.ended()
+        elif branches.in_transaction:
+            session.after_status(session.status | ServerStatus.IN_TRANS)
+            self._executor.regain()
+        else:
+            branches.release()
+        if self._failure is None:
+            self._finish()
+        else:
+            self._write([self._failure])
+            self._end(True)
 
     # -- what legs tell ----------------------------------------------------------------------------------------
 
@@ -263,8 +372,11 @@ class Scatter:
         if self._plan is None or leg not in self._legs:
             leg.rows.clear()
             return
+        if self._draining:
+            leg.rows.clear()
+            return
         if self._merge is None and not self._start():
-            leg.hold(self.paused or len(leg.rows) > AHEAD)
+            self._wait(leg)
             return
         self._feed(leg)
         self._deliver()
@@ -273,16 +385,29 @@ class Scatter:
         """A leg's answer is complete."""
         if self._plan is None or leg not in self._legs:
             return
+        if self._draining:
+            self._drained()
+            return
         if error is not None:
             self.services.server_refused(error)
             self._stop(error)
             return
+        if self._queued[leg.relay.group]:
+            following = self._queued[leg.relay.group].pop(0)
+            following.start(self._executor.branches.take(following.relay.group), self._key)
         if self._merge is None and not self._start():
             return
         self._feed(leg)
         if self._merge is not None:
             self._merge.end(leg.number)
             self._deliver()
+
+    def _wait(self, leg: Leg) -> None:
+        """The leg is ahead of others; where another waits for its connection, it must not wait for that."""
+        if not self._queued[leg.relay.group]:
+            leg.hold(self.paused or len(leg.rows) > AHEAD)
+        elif len(leg.rows) > MAX_KEPT:
+            self.failed(refusals.not_spanning(f"more than {MAX_KEPT:,} rows from one of several shards on one server"))
 
     def failed(self, error: MySQLError) -> None:
         """The statement cannot be answered."""
@@ -352,7 +477,10 @@ class Scatter:
             self.failed(error)
             return
         if merge.done:
-            self._finish()
+            if self.spanning:
+                self._drain()
+            else:
+                self._finish()
             return
         for leg in self._legs:
             leg.hold(self.paused or merge.held(leg.number) > AHEAD)
@@ -371,6 +499,10 @@ class Scatter:
 
     def _stop(self, error: bytes) -> None:
         """End with an ERR packet, wherever the answer is."""
+        if self.spanning:
+            self._failure = self._failure or error
+            self._drain()
+            return
         self.services.admission.withdraw(self._admitted)
         for leg in self._legs:
             leg.abandon(self._killer)

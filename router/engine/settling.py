@@ -14,14 +14,12 @@ from router.backend.connection import BackendConnection, Capture
 from router.engine import questions
 from router.engine.services import Services
 from router.errors import ConnectionLost
+from router.planner.plan import Relay
 from router.session.state import SessionState
 from router.sql.facts import StatementFacts, StatementKind
-from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode
-from router.wire.framing import frame as framed
 from router.wire.packets import SessionChanges, decode_session_changes
 
-_PING = framed(bytes([Command.PING]), 0)
 _UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
 
 
@@ -32,7 +30,7 @@ class Settling:
     is with the client, but the state behind it is not known.
     """
 
-    __slots__ = ("_adopt", "_command", "_done", "_facts", "_lost", "_services", "_session")
+    __slots__ = ("_adopt", "_command", "_done", "_facts", "_lost", "_services", "_session", "_spans")
 
     def __init__(
         self,
@@ -49,10 +47,12 @@ class Settling:
         self._lost = lost
         self._facts: StatementFacts | None = None
         self._command = b""
+        self._spans = False
 
-    def settle(self, connection: BackendConnection, facts: StatementFacts, command: bytes) -> None:
+    def settle(self, connection: BackendConnection, plan: Relay, command: bytes) -> None:
         """Take over what the response to ``command`` says of the session's state; ask what it does not say."""
-        self._facts = facts
+        self._facts = facts = plan.facts
+        self._spans = plan.spans
         self._command = command
         scanner = connection.scanner
         session = self._session
@@ -148,8 +148,12 @@ class Settling:
         session = self._session
         scanner = connection.scanner
         harmless = facts.read or (facts.kind in _UNCHANGING and not facts.multi)
-        single_failure = scanner.error is not None and session.autocommit and not facts.multi
-        if session.holds or harmless or single_failure or (scanner.ended_in_ok and scanner.error is None):
+        failed = scanner.error is not None
+        single_failure = failed and session.autocommit and not facts.multi
+        # The server may have rolled back, and other servers would have to.
+        rolled_back = failed and self._spans and session.transaction
+        known = session.holds or harmless or single_failure or (scanner.ended_in_ok and not failed)
+        if known and not rolled_back:
             self._done(connection)
             return
 
@@ -158,7 +162,7 @@ class Settling:
             self._after(connection, [decode_session_changes(blob) for blob in scanner.changes], failed=False)
             self._done(connection)
 
-        self._ask(connection, _PING, answered)
+        self._ask(connection, questions.PING, answered)
 
     def _connection_lost(self, error: ConnectionLost) -> None:
         self._lost(str(error))

@@ -20,6 +20,7 @@ from router.engine.executor import Executor
 from router.engine.scatter import Scatter
 from router.engine.services import Services
 from router.engine.statements import MAX_OPEN, Statement, id_of
+from router.engine.transactions import Transactions
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
@@ -45,9 +46,6 @@ _UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
-# START TRANSACTION with a comment longer than this goes to a server at once. Bytes.
-_LONGEST_BEGIN = 256
-_NOT_PLAIN = (b"SNAPSHOT", b"CHAIN", b"RELEASE")
 # Where the text of a framed COM_STMT_PREPARE begins.
 _STATEMENT = 5
 # Command byte and statement id; with flags and iterations.
@@ -77,6 +75,7 @@ class Dispatcher:
         "_schema",
         "_scope",
         "_shared",
+        "_transactions",
         "account",
         "address",
         "capabilities",
@@ -110,7 +109,8 @@ class Dispatcher:
         self.address = address
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services)
-        self._scatter = Scatter(client, session, user, shared.services, capabilities, self._scattered)
+        self._transactions = Transactions(session, self.executor, self._ended)
+        self._scatter = Scatter(client, self.executor, shared.services, capabilities, self._scattered)
         self.rescope()
 
     def rescope(self) -> None:
@@ -163,8 +163,8 @@ class Dispatcher:
             case Scattered():
                 self._scatter.run(plan, self.executor.key)
             case Relay():
-                if plan.facts.kind in TRANSACTIONAL:
-                    self._transaction(plan, frames, sql)
+                if plan.facts.kind in TRANSACTIONAL or plan.facts.kind is StatementKind.SET:
+                    self._transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
                 elif plan.facts.function:
                     self.executor.run(plan, frames, CURSOR, self.connection_id)
                 else:
@@ -179,24 +179,13 @@ class Dispatcher:
                 else:
                     self._explain(plan)
 
-    def _transaction(self, plan: Relay, frames: bytes, sql: bytes) -> None:
-        """BEGIN, COMMIT, ROLLBACK over several groups: a transaction is in the group that its first statement names."""
-        session = self.session
-        plain = len(sql) < _LONGEST_BEGIN and not any(word in sql.upper() for word in _NOT_PLAIN)
-        if plan.facts.kind is StatementKind.BEGIN and not self.executor.held and session.autocommit and plain:
-            session.open_later(sql)
-        elif session.opening is not None and plan.facts.kind is StatementKind.SAVEPOINT:
-            session.opening.append(sql)
-        elif session.opening is not None and plan.facts.kind is not StatementKind.BEGIN:
-            session.never_opened()
-            if not plain:
-                self.executor.run(plan, frames)
-                return
+    def _ended(self, error: MySQLError | None, close: bool = False) -> None:
+        """A statement has been dealt with that no single server answers."""
+        if error is None:
+            self._ok()
         else:
-            self.executor.run(plan, frames)
-            return
-        self.executor.answered_elsewhere(read=False)
-        self._ok()
+            self._shared.services.counters.errors["router", error.code] += 1
+            self._client.fail(error, close=close)
 
     def malformed(self) -> None:
         """Answer that the command cannot be read, in the server's words."""
@@ -208,10 +197,11 @@ class Dispatcher:
         session = self.session
         codec = python_codec(session.variables.values["character_set_client"])
         bound = bind(plan, TextValues(sql, session.mode, codec), sql, session.mode)
-        kept = session.transaction or session.pins or not session.autocommit
-        if isinstance(bound, Scattered) and (kept or not _ALONE.isdisjoint(session.variables.values)):
-            return plan.refused
-        return bound
+        if not isinstance(bound, Scattered):
+            return bound
+        kept = session.transaction or not session.autocommit
+        together = not kept or (plan.relays[0].spans and session.spans)
+        return bound if together and not session.pins and _ALONE.isdisjoint(session.variables.values) else plan.refused
 
     def _scattered(self, warned: bool) -> None:
         """A statement on several shards has been answered; nothing of it is left on any connection."""
@@ -376,6 +366,9 @@ class Dispatcher:
                 "'max_allowed_packet' bytes"
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
+        elif (plan := statement.plan).special and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
+            sql = statement.text.frame[_STATEMENT:]
+            self._transactions.run(plan, sql, lambda: self.executor.execute(statement, frames))
         elif statement.sharded is None or self._place(statement, statement.sharded, frames):
             special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
             self.executor.execute(statement, frames, self.connection_id if special else None)

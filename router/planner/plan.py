@@ -29,7 +29,8 @@ class Relay:
 
     ``rule`` names the rule that decided, if one did. ``special``: not quite; it is about connection ids, which to the
     client are the router's. ``shard`` is the shard meant, ``database`` the one there that stands for the session's.
-    ``anywhere``: it names no tables, so it follows a transaction to whichever group that is in.
+    ``anywhere``: it names no tables, so it follows a transaction to whichever group that is in. ``spans``: it may be
+    part of a transaction that is on other groups too.
     """
 
     group: str
@@ -41,6 +42,7 @@ class Relay:
     shard: str | None = None
     database: str | None = None
     anywhere: bool = False
+    spans: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,16 @@ class Planner:
         if rule is not None:
             plan = routing.apply_rule(rule, plan)
         plan = routing.apply_hints(plan)
-        if context.schema not in catalog.sharded or not shards.names_nothing(sql, facts, context.mode):
+        if not catalog.sharded:
+            return plan
+        around = catalog.sharded.get(context.schema or "")
+        if around is not None and around.spans and around.group == plan.group:
+            plan = replace(plan, spans=True)
+        if not shards.names_nothing(sql, facts, context.mode):
             return plan
         # Transactions are kept until it is known which shard they are for.
-        return replace(plan, anywhere=True, special=plan.special or facts.kind in TRANSACTIONAL)
+        concerns = facts.kind in TRANSACTIONAL or any(each.name == "autocommit" for each in facts.assignments)
+        return replace(plan, anywhere=True, special=plan.special or concerns)
 
     # -- sharded tables ----------------------------------------------------------------------------------------
 
@@ -102,7 +108,8 @@ class Planner:
         if rule is not None:
             plan = routing.apply_rule(rule, plan)
         plan = routing.apply_hints(plan)
-        return replace(plan, shard=shard.name, database=shard.database if context.schema == schema.name else None)
+        database = shard.database if context.schema == schema.name else None
+        return replace(plan, shard=shard.name, database=database, spans=schema.spans)
 
 
 def _named(schema: ShardedSchema, name: str) -> Shard:

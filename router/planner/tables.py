@@ -94,6 +94,11 @@ class ShardedSchema:
     tables: Mapping[str, ShardedTable]
     transactions: str = "single"
 
+    @property
+    def spans(self) -> bool:
+        """Whether transactions may be on several shards."""
+        return self.transactions == "best_effort"
+
     def find(self, table: str) -> ShardedTable | None:
         """The table of this name, if it is sharded or broadcast."""
         return self.tables.get(table.lower())

@@ -28,6 +28,8 @@ _NOT_THE_SESSION = frozenset({"global", "persist", "persist_only", "statement"})
 _UNTIL_TRANSACTION_END = frozenset({PinReason.SET_TRANSACTION})
 # User variables are carried up to this number of characters, names and literals together.
 MAX_USER_VARIABLES = 2048
+# Savepoints of a transaction that are told to servers which take part in it later.
+MAX_MARKS = 1000
 # '…' with an introducer are the bytes as they stand.
 _WIDE = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
@@ -39,7 +41,8 @@ class SessionState:
     its SQL is to be lexed, ``pins`` why it must keep its server connection beyond the transaction, ``transaction``
     whether one is open, ``autocommit`` as the server last said (``status``: both, as flags), ``last_insert_id`` what
     LAST_INSERT_ID() would return (None: only a connection of the session knows), ``opening`` the statements that
-    open the transaction, while no server has been chosen for it.
+    open the transaction, while no server has been chosen for it, ``begun`` those that have opened it and set savepoints
+    in it, for further servers that take part (None: another server could not be told).
     """
 
     __slots__ = (
@@ -47,6 +50,7 @@ class SessionState:
         "_fresh",
         "_ignore_space",
         "autocommit",
+        "begun",
         "initial",
         "last_insert_id",
         "mode",
@@ -75,6 +79,7 @@ class SessionState:
         self._fresh: set[PinReason] = set()
         self._assigned: dict[str, str] | None = None
         self.opening: list[bytes] | None = None
+        self.begun: list[bytes] | None = []
         self.after_status(_AUTOCOMMIT if self.profile.autocommit else 0)
         self.last_insert_id: int | None = 0
         self.mode = self._lex_mode()
@@ -101,11 +106,26 @@ class SessionState:
     def open_later(self, sql: bytes) -> None:
         """BEGIN where it is not known yet which server the transaction is for."""
         self.opening = [sql]
+        self.begun = [sql]
         self.after_status(self.status)
         self.status |= _IN_TRANSACTION
 
-    def never_opened(self) -> None:
-        """The transaction has ended before it reached a server."""
+    def marked(self, sql: bytes) -> None:
+        """SAVEPOINT, ROLLBACK TO or RELEASE: servers that take part later hear of it too."""
+        if self.begun is not None:
+            self.begun.append(sql)
+            if len(self.begun) > MAX_MARKS:
+                self.begun = None
+
+    @property
+    def spans(self) -> bool:
+        """Whether the transaction that is open, or would be, can be on several servers."""
+        if self.begun is None or "completion_type" in self.variables.values:
+            return False
+        return bool(self.begun) or not self.autocommit
+
+    def ended(self) -> None:
+        """The transaction has ended wherever it was; perhaps it never reached a server."""
         self.opening = None
         self.after_status(self.status & ~_IN_TRANSACTION)
 
@@ -116,6 +136,8 @@ class SessionState:
         """
         had = frozenset(self.pins)
         self._assigned = None
+        if facts.kind is StatementKind.BEGIN:
+            self.begun = None
         if facts.pins:
             self.pins.update(facts.pins)
         if facts.assignments:
@@ -187,6 +209,8 @@ class SessionState:
         self.status = status & (_IN_TRANSACTION | _AUTOCOMMIT)
         self.transaction = bool(status & _IN_TRANSACTION) or self.opening is not None
         self.autocommit = bool(status & _AUTOCOMMIT)
+        if not self.transaction:
+            self.begun = []
 
     def after(self, facts: StatementFacts | None, changes: list[SessionChanges], *, failed: bool) -> bool:
         """The server's trackers at the end of a response; True when the charset must be asked for.

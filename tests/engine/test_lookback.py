@@ -59,7 +59,6 @@ async def test_a_kept_connection_is_used_again() -> None:
     at = await desk()
     at.look.keep(at.connection, at.server, firm=False)
     assert at.look.last_on is at.connection
-    assert at.look.is_on(at.server)
     assert at.look.take() == (at.connection, at.server)
     assert at.look.connection is None
     assert at.look.take() is None

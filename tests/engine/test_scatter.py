@@ -13,7 +13,7 @@ from router.planner.merging import Compare, MergeSpec, OrderKey
 from router.planner.plan import Part, Relay, Role, Scattered
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from tests.engine.bench import Bench
-from tests.fakes import USER, eof, err, quiet, rows, virtually, wire
+from tests.fakes import eof, err, quiet, rows, virtually, wire
 
 READ = StatementFacts(StatementKind.SELECT, True, Reason.READ)
 BY_NUMBER = MergeSpec(order=(OrderKey(0, Compare.INTEGER),))
@@ -26,7 +26,7 @@ class Desk:
         self.bench = Bench(Role.PRIMARY, most=most)
         self.client = self.bench.client
         self.warned: list[bool] = []
-        self.scatter = Scatter(self.client, self.bench.session, USER, self.bench.services, 0, self.warned.append)
+        self.scatter = Scatter(self.client, self.bench.executor, self.bench.services, 0, self.warned.append)
 
     async def ask(self, merge: MergeSpec = BY_NUMBER, *, limit: int | None = None, twice: bool = False) -> None:
         groups = ["main", "main"] if twice else ["main", "other"]
@@ -230,7 +230,7 @@ async def test_more_connections_than_there_may_be() -> None:
 async def test_two_that_do_not_fit_together() -> None:
     desk = Desk(most=2)
     second = desk.bench.another()
-    scatter = Scatter(second.client, second.session, USER, desk.bench.services, 0, lambda warned: None)
+    scatter = Scatter(second.client, second.executor, desk.bench.services, 0, lambda warned: None)
     await desk.ask(twice=True)
     first = [it for it in desk.bench.connectors["db1"].opened if it.busy]
     assert len(first) == 2

@@ -37,7 +37,7 @@ class Settled:
         self.connection.send(Capture(lambda payload, error: None), query(sql))
         wire(self.connection).take()
         self.connection.data_received(answer)
-        self.settling.settle(self.connection, self.bench.plan(sql).facts, query(sql))
+        self.settling.settle(self.connection, self.bench.plan(sql), query(sql))
         return wire(self.connection).take()
 
 

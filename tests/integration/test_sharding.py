@@ -13,6 +13,7 @@ from pymysql.connections import Connection
 from router.planner.sharding import Hash
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, direct, settings_for
+from tests.integration.bank import ACCOUNTS, amounts, bank, fill, refused, rows
 from tests.integration.twins import Session
 
 SHARDS = ["market_0", "market_1", "market_2"]
@@ -23,20 +24,6 @@ TABLES = {
     "counters": "id INT AUTO_INCREMENT PRIMARY KEY, n INT",
     "codes": "code VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, n INT",
 }
-
-
-def rows(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall())
-
-
-def refused(connection: Connection, sql: str) -> str:
-    """The router's words for a statement it does not run."""
-    with pytest.raises(pymysql.MySQLError) as caught:
-        rows(connection, sql)
-    assert caught.value.args[0] == 1235
-    return str(caught.value.args[1])
 
 
 def place(key: int) -> str:
@@ -261,34 +248,12 @@ def two_servers(
     start_router: Callable[[dict[str, Any]], RunningRouter],
 ) -> Iterator[Connection]:
     """A session on ``bank``, whose accounts are on MariaDB and on MySQL, and other tables on MariaDB."""
-    for servers in (mariadb_set, mysql_set):
-        servers.primary.execute("DROP DATABASE IF EXISTS bank")
-        servers.primary.execute("CREATE DATABASE bank CHARACTER SET utf8mb4")
-        servers.primary.execute("CREATE TABLE bank.accounts (id INT PRIMARY KEY, amount INT)")
-        servers.primary.execute("CREATE TABLE bank.notes (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(40))")
-        servers.wait_for_replicas()
-    settings = settings_for(mariadb_set, tmp_path, reads={"from": "primary"})
-    settings["groups"]["other"] = settings_for(mysql_set, tmp_path, reads={"from": "primary"})["groups"]["main"]
-    for entry in settings["groups"]["other"]["servers"]:
-        entry["name"] = f"mysql-{entry['name']}"
-    settings["schemas"] = {
-        "bank": {
-            "group": "main",
-            "shards": {"s0": {"group": "main"}, "s1": {"group": "other"}},
-            "transactions": "single",
-            "tables": {"accounts": {"shard_by": "id", "function": "mod"}},
-        }
-    }
-    with start_router(settings).connect(database="bank", autocommit=True) as connection:
-        for key in range(6):
-            rows(connection, f"INSERT INTO accounts VALUES ({key}, 100)")
+    with (
+        bank(mariadb_set, mysql_set, tmp_path, "single") as settings,
+        start_router(settings).connect(database="bank", autocommit=True) as connection,
+    ):
+        fill(connection)
         yield connection
-    for servers in (mariadb_set, mysql_set):
-        servers.primary.execute("DROP DATABASE bank")
-
-
-def amounts(connection: Connection) -> dict[int, int]:
-    return dict(rows(connection, "SELECT id, amount FROM accounts ORDER BY id"))
 
 
 @pytest.mark.mysql
@@ -300,8 +265,8 @@ def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, b
         rows(two_servers, "SET @unused = 1")
         rows(two_servers, "SAVEPOINT begun")
         rows(two_servers, f"UPDATE accounts SET amount = amount - 10 WHERE id = {first}")
-        rows(two_servers, f"UPDATE accounts SET amount = amount + 10 WHERE id = {first + 2}")
-        assert "open transaction" in refused(two_servers, f"SELECT amount FROM accounts WHERE id = {first + 1}")
+        rows(two_servers, f"UPDATE accounts SET amount = amount + 10 WHERE id = {first + 3}")
+        assert "open transaction" in refused(two_servers, f"SELECT amount FROM accounts WHERE id = {first + 2}")
         assert "transaction" in refused(two_servers, "SELECT COUNT(*) FROM accounts")
         assert rows(two_servers, f"SELECT amount FROM accounts WHERE id = {first}") == [(90,)]
         rows(two_servers, "SAVEPOINT a")
@@ -311,7 +276,7 @@ def test_a_transaction_is_on_the_shard_it_names_first(two_servers: Connection, b
         rows(two_servers, "RELEASE SAVEPOINT begun" if begin != "SET autocommit = 0" else "SELECT 1")
         rows(two_servers, "ROLLBACK" if first == 1 else "COMMIT")
         rows(two_servers, "SET autocommit = 1")
-    assert amounts(two_servers) == {0: 100, 1: 100, 2: 90, 3: 100, 4: 110, 5: 100}
+    assert amounts(two_servers) == {**dict.fromkeys(ACCOUNTS, 100), 2: 90, 5: 110}
 
 
 @pytest.mark.mysql
@@ -331,9 +296,9 @@ def test_transactions_that_never_reach_a_server(two_servers: Connection) -> None
 @pytest.mark.mysql
 def test_the_insert_id_of_one_group_is_not_asked_in_another(two_servers: Connection) -> None:
     rows(two_servers, "INSERT INTO notes (text) VALUES ('a')")
-    rows(two_servers, "INSERT INTO accounts VALUES (7, 1)")
+    rows(two_servers, "INSERT INTO accounts VALUES (10, 1)")
     assert rows(two_servers, "SELECT LAST_INSERT_ID()") == [(1,)]
-    rows(two_servers, "UPDATE accounts SET amount = LAST_INSERT_ID(17) WHERE id = 3")
+    rows(two_servers, "UPDATE accounts SET amount = LAST_INSERT_ID(17) WHERE id = 4")
     rows(two_servers, "INSERT INTO notes (text) VALUES ('b')")
     assert rows(two_servers, "SELECT LAST_INSERT_ID()") == [(2,)]
-    assert rows(two_servers, "SELECT amount FROM accounts WHERE id = 3") == [(17,)]
+    assert rows(two_servers, "SELECT amount FROM accounts WHERE id = 4") == [(17,)]

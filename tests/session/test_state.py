@@ -491,7 +491,7 @@ def test_a_transaction_that_waits_for_its_server_holds_nothing() -> None:
 def test_it_may_end_before_it_began() -> None:
     state = session()
     state.open_later(b"BEGIN")
-    state.never_opened()
+    state.ended()
     assert not state.transaction
     assert not state.status & int(ServerStatus.IN_TRANS)
     state.open_later(b"BEGIN")
