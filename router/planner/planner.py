@@ -141,7 +141,7 @@ def _written(
     """A write that may take several shards, if the schema's ``transactions`` let it."""
     if len(relays) == 1:
         return Sharded(schema.name, placement, relays, _not_now(facts), facts)
-    if schema.transactions == "best_effort":
+    if schema.spans:
         return Sharded(schema.name, placement, relays, _not_now(facts), facts, spread=spread)
     refused = _one_shard_only(schema, placement, spread, facts)
     # There is no one shard that a write of all copies could turn out to be for.
