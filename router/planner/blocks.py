@@ -18,18 +18,10 @@ from sqlglot import exp
 
 from router.planner.keys import KeyType
 from router.planner.routes import Between, Condition, Either, OneOf, Reference
+from router.planner.routes import Unplannable as Unplannable
 from router.planner.tables import Definition, ShardedSchema, ShardedTable
 
 Variable = tuple[int, str]  # number of the source, column in lower case
-
-
-class Unplannable(Exception):
-    """A construct that is not understood well enough. ``node`` is where it stands."""
-
-    def __init__(self, construct: str, node: exp.Expr | None = None) -> None:
-        super().__init__(construct)
-        self.construct = construct
-        self.node = node
 
 
 @dataclass(slots=True)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from sqlglot import exp
 
 from router.planner.blocks import Block, Blocks, Unplannable, known
-from router.planner.merging import Scatter, places_of
+from router.planner.merging import Scatter
 from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot, combine
 from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
 from router.planner.tables import ShardedSchema, ShardedTable
+from router.planner.variants import Variants
 from router.sql import tree
 from router.sql.facts import StatementFacts, StatementKind
 from router.sql.fingerprint import literal_spans
@@ -55,7 +56,7 @@ class Text:
 
 def place(
     schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode
-) -> tuple[Placement, Scatter | Unplannable]:
+) -> tuple[Placement, Scatter | Variants | Unplannable]:
     """The placement of a statement that names tables of ``schema``, and what to do when it takes several shards.
 
     Raises Unplannable.
@@ -80,7 +81,7 @@ def place(
 
 def _several(
     root: exp.Expr, blocks: Blocks, block: Block | None, placed: Placement, facts: StatementFacts, text: Text
-) -> Scatter | Unplannable:
+) -> Scatter | Variants | Unplannable:
     if placed.rows is not None:
         return Unplannable("rows for several shards in one statement")
     if facts.kind is not _K.SELECT:
@@ -90,10 +91,7 @@ def _several(
     if block is None:
         return Unplannable("UNION over several shards")
     try:
-        places_of(text.sql, text.mode)
-        return scatter(root, blocks, block, placed.routes)
-    except LookupError:
-        return Unplannable("a SELECT of this form over several shards")
+        return scatter(root, blocks, block, placed.routes, text.tokens)
     except Unplannable as error:
         return error
 
