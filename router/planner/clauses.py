@@ -162,9 +162,9 @@ def calls(tokens: Sequence[Token], span: Span) -> Iterator[Call]:
 
 
 def branches_of(tokens: Sequence[Token], span: Span) -> tuple[tuple[Span, ...], Span]:
-    """The queries of a set operation that stand in no parentheses, and the ORDER BY and LIMIT at its end.
+    """The queries of a set operation, without parentheses around them; and the ORDER BY and LIMIT at its end.
 
-    Raises LookupError for one with parentheses around its queries.
+    Raises LookupError where that cannot be told.
     """
     starts = [span.first]
     end = span.last
@@ -172,20 +172,25 @@ def branches_of(tokens: Sequence[Token], span: Span) -> tuple[tuple[Span, ...], 
         kind, _, _, text = tokens[index]
         if kind is not TokenKind.WORD or (index and tokens[index - 1].text == "."):
             continue
-        if text == "UNION":
+        if text in ("UNION", "EXCEPT", "INTERSECT", "MINUS"):
             starts.append(index)
         elif end == span.last and (
             text == "LIMIT" or (text == "ORDER" and index + 1 < span.last and tokens[index + 1].text == "BY")
         ):
             end = index
-    if end < starts[-1] or any(tokens[each + (each > span.first)].text == "(" for each in starts):
-        raise LookupError("a query in parentheses")
+    if end < starts[-1]:
+        raise LookupError("ORDER BY or LIMIT before the end")
     found: list[Span] = []
     for first, last in zip(starts, [*starts[1:], end], strict=True):
-        begin = first if first == span.first else first + 1
-        if begin != first and tokens[begin].text in ("ALL", "DISTINCT"):
-            begin += 1
-        if tokens[begin].text == "(":
-            raise LookupError("a query in parentheses")
-        found.append(Span(begin, last))
+        begin = first + (first > span.first)
+        begin += begin > first and tokens[begin].text in ("ALL", "DISTINCT")
+        found.append(_bare(tokens, Span(begin, last)))
     return tuple(found), Span(end, span.last)
+
+
+def _bare(tokens: Sequence[Token], span: Span) -> Span:
+    if tokens[span.first].text != "(":
+        return span
+    if next(_outer(tokens, span)) != span.last - 1:
+        raise LookupError("something beside a query in parentheses")
+    return Span(span.first + 1, span.last - 1)

@@ -310,9 +310,8 @@ class Grouping(Columns):
             if key is not None:
                 return self._number(named, key)
             node = named
-        if isinstance(node, exp.Min | exp.Max):
-            made = self._fold(node, None)
-            return formulas.Field(made.column)
+        if isinstance(node, exp.Min | exp.Max) or type(node) in _BITS:
+            return formulas.Field(self._fold(node, None).column)
         if any(nodes_of(node, is_aggregate)) or self.blocks.reference(node) is not None:
             return self._formula(node)
         raise Unplannable(f"HAVING with {described(node)} over groups of several shards", node)

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from router.planner.blocks import Block, Blocks, Unplannable, known
 from router.planner.merging import Scatter
-from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot, combine
+from router.planner.routes import Parameter, Placement, Reference, Route, Rows, Slot
 from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
 from router.planner.tables import ShardedSchema, ShardedTable
@@ -88,10 +88,8 @@ def _several(
         return Unplannable(f"{facts.kind.value.upper()} on several shards")
     if not facts.read:
         return Unplannable(f"a SELECT over several shards that is not proven to be a read ({facts.reason.value})")
-    if block is None:
-        return Unplannable("UNION over several shards")
     try:
-        return scatter(root, blocks, block, placed.routes, text.tokens)
+        return scatter(root, blocks, text.tokens)
     except Unplannable as error:
         return error
 
@@ -226,13 +224,4 @@ _PLACED: dict[StatementKind, Callable[[exp.Expr, Blocks], Placed]] = {
 
 def _routes(blocks: Blocks) -> tuple[Route, ...]:
     """One route for each class of co-located tables; broadcast tables are everywhere."""
-    classes: dict[tuple[object, ...], Route] = {}
-    for source in blocks.sources:
-        table = source.table
-        if table is None or table.broadcast:
-            continue
-        variables = [(source.number, name) for name in table.columns]
-        key = (table.family, *(blocks.find(each) for each in variables))
-        if key not in classes:
-            classes[key] = Route(table, combine([blocks.condition(each) for each in variables]))
-    return tuple(classes.values())
+    return blocks.routes()

@@ -105,9 +105,15 @@ def test_branches() -> None:
     assert render((end,), sql, tokens) == b"ORDER BY 1 LIMIT 2"
 
 
-@pytest.mark.parametrize(
-    "sql", ["(SELECT 1) UNION SELECT 2", "SELECT 1 UNION (SELECT 2)", "SELECT 1 LIMIT 1 UNION SELECT 2"]
-)
+def test_branches_in_parentheses() -> None:
+    sql = b"(SELECT a FROM t ORDER BY (1)) UNION (SELECT b FROM u) LIMIT 3"
+    tokens = tokens_of(sql, LexMode())
+    found, end = branches_of(tokens, Span(0, len(tokens)))
+    assert [render((each,), sql, tokens) for each in found] == [b"SELECT a FROM t ORDER BY (1)", b"SELECT b FROM u"]
+    assert render((end,), sql, tokens) == b"LIMIT 3"
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1 LIMIT 1 UNION SELECT 2", "(SELECT 1) x UNION SELECT 2"])
 def test_branches_that_are_not_plain(sql: str) -> None:
     tokens = tokens_of(sql.encode(), LexMode())
     with pytest.raises(LookupError):

@@ -203,7 +203,7 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("SELECT DISTINCT region FROM customers ORDER BY id", "in the order of what is not selected"),
         ("SELECT ROW_NUMBER() OVER (ORDER BY id) FROM customers", "a window over rows"),
         ("SELECT COUNT(*) OVER () FROM customers", "a window over rows"),
-        ("SELECT id FROM customers UNION ALL SELECT id FROM customers", "UNION"),
+        ("(SELECT id FROM customers)", "a SELECT in parentheses"),
         ("SELECT r.name FROM regions r LEFT JOIN customers c ON c.region = r.id", "preserved side"),
         ("SELECT c.id FROM customers c RIGHT JOIN regions r ON c.region = r.id", "preserved side"),
         ("SELECT name FROM regions WHERE EXISTS (SELECT 1 FROM customers)", "preserved side"),
