@@ -245,7 +245,7 @@ class Scatter:
         try:
             if any(legs[0].shown != leg.shown for leg in legs[1:]):
                 raise ProtocolError("shards answer with different columns")
-            self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset)
+            self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset, plan.constants)
         except ProtocolError as error:
             self.failed(MySQLError(2013, "08S01", f"router: {error}"))
             return False

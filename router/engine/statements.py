@@ -229,8 +229,11 @@ class Statement:
             self.types = bound[2]
         types = self.types or b""
         if bound is not None and self._derives and types:
-            self.derived = derive(self.derived, types, bound[1])
-            if self.derived != derive(None, types, bound[1]):
+            nulls = bound[1]
+            self.derived = derive(self.derived, types, nulls)
+            states = zip(self.derived or (), derive(None, types, nulls) or (), strict=True)
+            # NULL is NULL, whatever its type.
+            if any(a != b and not nulls[n >> 3] >> (n & 7) & 1 for n, (a, b) in enumerate(states)):
                 raise refusals.types_derived()
         pieces: dict[int, tuple[bytes, ...]] = {}
         for piece in self.long_data:
