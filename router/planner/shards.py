@@ -18,7 +18,7 @@ from router.planner.merging import Scatter, places_of
 from router.planner.routes import Placement, Route, combine
 from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
-from router.planner.spreading import Spreading
+from router.planner.spreading import Made, Spreading
 from router.planner.tables import ShardedSchema, ShardedTable
 from router.planner.text import Text
 from router.sql import tree
@@ -42,8 +42,9 @@ class Placed:
 
 def place(
     schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode
-) -> tuple[Placement, Scatter | Spreading | Unplannable]:
-    """The placement of a statement that names tables of ``schema``, and what to do when it takes several shards.
+) -> tuple[Placement, Scatter | Spreading | Unplannable, Made | None]:
+    """The placement of a statement that names tables of ``schema``, what to do when it takes several shards, and the
+    ids that its rows need.
 
     Raises Unplannable.
     """
@@ -70,16 +71,16 @@ def place(
     placement = Placement(routes)
     if placed.copied is not None:
         assert placed.block is not None
-        return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text)
+        return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text), None
     try:
         if facts.kind is _K.SELECT:
-            return placement, _scattered(root, blocks, placed, facts, text)
+            return placement, _scattered(root, blocks, placed, facts, text), None
         if placed.selected is not None:
-            return placement, placed.selected.spread(routes, facts, text)
+            return placement, placed.selected.spread(routes, facts, text), None
         assert placed.block is not None
-        return placement, writes.spread(placed.block, blocks, routes, facts, text)
+        return placement, writes.spread(placed.block, blocks, routes, facts, text), None
     except Unplannable as error:
-        return placement, error
+        return placement, error, None
 
 
 def _scattered(root: exp.Expr, blocks: Blocks, placed: Placed, facts: StatementFacts, text: Text) -> Scatter:
