@@ -240,7 +240,7 @@ def _difference(one: Found, other: Found, table: str, first: str, second: str) -
     for name in [*mine, *theirs]:
         if name not in mine or name not in theirs:
             return f"column '{name}' is on shard {first if name in mine else second} only"
-        if mine[name][-1] != theirs[name][-1]:
+        if _spelled(mine[name][-1]) != _spelled(theirs[name][-1]):
             return f"column '{name}' has another default on shard {second} than on {first}"
         if _plain(mine[name]) != _plain(theirs[name]):
             return f"column '{name}' is {mine[name][2]} on shard {first} and {theirs[name][2]} on shard {second}"
@@ -252,8 +252,18 @@ def _difference(one: Found, other: Found, table: str, first: str, second: str) -
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A column's row without the display width of integers, which not all servers tell."""
-    return (*row[:2], _WIDTH.sub("int", row[2]), *row[3:])
+    """A column's row without the default, and what not all servers tell alike."""
+    extra = row[-3].upper().replace("DEFAULT_GENERATED", "").strip()
+    return (*row[:2], _WIDTH.sub("int", row[2]), *row[3:-3], extra.replace("()", ""), row[-2])
+
+
+def _spelled(default: str | None) -> str | None:
+    """A default in one spelling: MariaDB says NULL for none, quotes text and writes functions in lower case."""
+    if default is None or default == "NULL":
+        return None
+    if _TIMES.fullmatch(default):
+        return default.lower().removesuffix("()")
+    return default[1:-1].replace("''", "'") if default.startswith("'") else default
 
 
 def _by_table(rows: Iterable[tuple[Any, ...]]) -> dict[str, tuple[tuple[Any, ...], ...]]:

@@ -7,7 +7,7 @@ nothing has happened anywhere; when a later one does, the client is told what ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from router.backend.connection import BackendConnection, Capture
 from router.cluster.topology import Server
@@ -24,15 +24,15 @@ Ended = Callable[[MySQLError | None, bool], None]
 
 
 class Branches:
-    """The parked connections of one session's transaction."""
+    """The parked connections of one session's transaction. ``ending`` while it is being committed."""
 
-    __slots__ = ("_ending", "_order", "_parked", "_session")
+    __slots__ = ("_order", "_parked", "_session", "ending")
 
     def __init__(self, session: SessionState) -> None:
         self._session = session
         self._parked: dict[str, Branch] = {}
         self._order: list[str] = []
-        self._ending = False
+        self.ending = False
 
     def __len__(self) -> int:
         return len(self._parked)
@@ -73,7 +73,7 @@ class Branches:
 
     def client_lost(self) -> None:
         """As ``abandon``, but a COMMIT under way goes on to its end."""
-        if not self._ending:
+        if not self.ending:
             self.abandon()
 
     @property
@@ -97,9 +97,15 @@ class Branches:
 
     # -- the same on all of them -------------------------------------------------------------------------------
 
-    def tell(self, sql: bytes, facts: StatementFacts, done: Ended) -> None:
-        """Send a statement without rows (SAVEPOINT and its like) to all at once; ``done`` when all have answered."""
-        branches = self.in_order()
+    def tell(self, sql: bytes, facts: StatementFacts, done: Ended, groups: Container[str] | None = None) -> None:
+        """Send a statement without rows (SAVEPOINT and its like) to all at once; ``done`` when all have answered.
+
+        ``groups``: not to all, but to those.
+        """
+        branches = [each for each in self.in_order() if groups is None or each[1].group in groups]
+        if not branches:
+            done(None, False)
+            return
         errors: list[MySQLError] = []
         lost: list[MySQLError] = []
         left = len(branches)
@@ -162,12 +168,12 @@ class Branches:
         if (server := self.broken) is not None:
             self._lose(refusals.rolled_back(_where(server)), done)
             return
-        self._ending = True
+        self.ending = True
         self._commit(self.in_order(), [], facts, done)
 
     def _commit(self, left: Sequence[Branch], committed: list[Server], facts: StatementFacts, done: Ended) -> None:
         if not left:
-            self._ending = False
+            self.ending = False
             self.release()
             self._session.ended()
             done(None, False)
@@ -198,7 +204,7 @@ class Branches:
         unknown: bool,
     ) -> None:
         """A COMMIT failed: whoever has not committed rolls back."""
-        self._ending = False
+        self.ending = False
         self.abandon()
         self._session.ended()
         if committed:

@@ -53,7 +53,6 @@ class Executor:
         "_killer",
         "_kind",
         "_leasing",
-        "_look",
         "_paused",
         "_plan",
         "_preparing",
@@ -66,6 +65,7 @@ class Executor:
         "branches",
         "forward",
         "key",
+        "look",
         "pause",
         "resume",
         "session",
@@ -100,7 +100,7 @@ class Executor:
             session, self.statements, lambda it: self._apply(self._running(), it), self._not_prepared, self._lost_unsent
         )
         self.branches = Branches(session)
-        self._look = LookBack(session, self._unblocked)
+        self.look = LookBack(session, self._unblocked)
         self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
         self._killer = Killer(user, services.counters)
         self._settling = Settling(session, services, self._adopted, self._settled, self._lose_session)
@@ -113,7 +113,7 @@ class Executor:
     @property
     def ready(self) -> bool:
         """Whether the next command may be run."""
-        return self._plan is None and not self._look.asking
+        return self._plan is None and not self.look.asking
 
     @property
     def held(self) -> bool:
@@ -143,7 +143,7 @@ class Executor:
                 self._answer(refusals.may_end_spanning())
             else:
                 self._use(plan, backend, server)
-        elif self._look.connection is None or (again := self._look.again(plan, self._primary_of(plan))) is None:
+        elif self.look.connection is None or (again := self.look.again(plan, self._primary_of(plan))) is None:
             self._leasing.lease(plan, self.key, primary=self._primary_only)
         else:
             self._use(plan, *again)
@@ -177,7 +177,7 @@ class Executor:
     def spare(self) -> None:
         """Park the connection that the transaction is on, so that all of them are with the ``branches``."""
         backend, server = self._backend, self._server
-        self._backend = self._server = self._look.last_on = None
+        self._backend = self._server = self.look.last_on = None
         if backend is not None and server is not None:
             self.branches.park(backend, server)
 
@@ -186,6 +186,8 @@ class Executor:
         if self._backend is None and (branch := self.branches.take()) is not None:
             self._backend, self._server = branch
             self.session.opening = None
+        elif self._backend is None and self.session.begun:
+            self.session.opening = list(self.session.begun)
 
     @property
     def _primary_only(self) -> bool:
@@ -237,8 +239,8 @@ class Executor:
         session = self.session
         if facts.looks_back and not self._answers(backend, facts):
             self._look_back(backend)
-        elif not facts.read and self._look.untold(backend, facts):
-            self._match(backend, self._look.tell(backend))
+        elif not facts.read and self.look.untold(backend, facts):
+            self._match(backend, self.look.tell(backend))
         elif (
             backend.variables is session.variables
             and backend.schema == schema_of(plan, statement, session)
@@ -250,11 +252,11 @@ class Executor:
 
     def _answers(self, backend: BackendConnection, facts: StatementFacts) -> bool:
         """Whether the connection can be asked about the statement before; numbers the router knows, it fills in."""
-        count = self._look.count(facts)
+        count = self.look.count(facts)
         if count is not None and self._kind == QUERY:
             self._kind, self._substitute = CURSOR, count
             return True
-        return self._look.remembers(backend, self._text) and self.session.is_set(backend.variables, facts)
+        return self.look.remembers(backend, self._text) and self.session.is_set(backend.variables, facts)
 
     def _send(self, plan: Relay, backend: BackendConnection, prefix: bytes = b"", prefix_replies: int = 0) -> None:
         if not plan.facts.read and plan.role is Role.PRIMARY:
@@ -322,7 +324,7 @@ class Executor:
 
     def _look_back(self, backend: BackendConnection) -> None:
         """The statement asks about a past this connection does not know: tell it what can be told."""
-        look = self._look
+        look = self.look
         told = look.told(backend, self._text, self.session.is_set(backend.variables, self._running().facts))
         if told is not None:
             self._match(backend, told)
@@ -371,7 +373,7 @@ class Executor:
             self._settle(connection)
             return
         # A proven read that left nothing behind.
-        look = self._look
+        look = self.look
         if look.past is not AFTER_READ:
             look.read_ended(facts)
         if scanner.status & 3 != session.status:
@@ -398,7 +400,7 @@ class Executor:
                 self._services.server_refused(error)
             self._settled(connection)
             return
-        self._look.ran(connection, plan.facts, self._text)
+        self.look.ran(connection, plan.facts, self._text)
         self._settling.settle(connection, plan, self._text)
 
     def _settled(self, connection: BackendConnection) -> None:
@@ -426,7 +428,7 @@ class Executor:
         """Hold, linger or release; ``keep`` False when there is nothing to look back at."""
         if self._killer.pending:
             # A KILL for this connection is on its way: not even the session itself should meet it again.
-            self._look.last_on = None
+            self.look.last_on = None
             if not self.session.holds:
                 self._drop_backend(connection)
             return
@@ -434,7 +436,7 @@ class Executor:
             connection.transport.resume_reading()
         session = self.session
         if session.holds:
-            self._look.last_on = connection
+            self.look.last_on = connection
             return
         self.branches.abandon()  # the server has rolled back, and said so
         server, self._server = self._server, None
@@ -442,17 +444,17 @@ class Executor:
         if server is None:
             return
         scanner = connection.scanner
-        firm = keep and self._look.matters(scanner, self._plan.facts if self._plan is not None else None)
-        soft = keep and (self._look.knows is connection or scanner.affected_rows > 0 or connection.variables.personal)
+        firm = keep and self.look.matters(scanner, self._plan.facts if self._plan is not None else None)
+        soft = keep and (self.look.knows is connection or scanner.affected_rows > 0 or connection.variables.personal)
         if firm or soft:
-            self._look.keep(connection, server, firm=firm)
+            self.look.keep(connection, server, firm=firm)
         else:
-            self._look.last_on = None
-            self._look.firm = self._look.firm and self._look.connection is not None
+            self.look.last_on = None
+            self.look.firm = self.look.firm and self.look.connection is not None
             server.pool.release(connection)
 
     def _unblocked(self) -> None:
-        if self.ready and self._look.owed and not self._closed:
+        if self.ready and self.look.owed and not self._closed:
             self._done()
 
     # -- failures ----------------------------------------------------------------------------------------------
@@ -484,7 +486,7 @@ class Executor:
     def _drop_backend(self, connection: BackendConnection) -> None:
         server = self._server
         self._backend = self._server = None
-        self._look.forget(connection)
+        self.look.forget(connection)
         if server is not None:
             server.pool.discard(connection)
 
@@ -501,8 +503,8 @@ class Executor:
 
     def _done(self) -> None:
         """The next command may come, once all that was to be asked has been answered."""
-        self._look.owed = self._look.asking > 0
-        if not self._look.owed:
+        self.look.owed = self.look.asking > 0
+        if not self.look.owed:
             self._client.finished()
 
     def _running(self) -> Relay:
@@ -529,7 +531,7 @@ class Executor:
         """The client is gone: end what runs for it, and leave nothing of it behind."""
         self._closed = True
         self._leasing.cancel()
-        self._look.give_up(silently=True)
+        self.look.give_up(silently=True)
         self.branches.client_lost()
         backend, server = self._backend, self._server
         if backend is not None and server is not None and backend.busy:
@@ -554,20 +556,16 @@ class Executor:
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""
-        self._look.forget_all()
+        self.look.forget_all()
         self.leave()
         self.statements.clear()
         self.session.reset()
-
-    def answered_elsewhere(self, *, read: bool, warned: bool = False) -> None:
-        """Without this executor: a read by other connections, or a COM_PING, which affects no rows."""
-        self._look.elsewhere(read=read, warned=warned)
 
     def leave(self) -> None:
         """Give the held connection back, reset if it carries state."""
         backend, server = self._backend, self._server
         self._backend = self._server = None
-        self._look.last_on = None
+        self.look.last_on = None
         self.branches.client_lost()
         if backend is None or server is None:
             return
@@ -585,13 +583,13 @@ class Executor:
         if (closing := backend.statements.remove(statement.text)) and not backend.closed:
             backend.write(closing)
         if not self.session.holds:
-            self._conclude(backend, keep=self._look.knows is backend)
+            self._conclude(backend, keep=self.look.knows is backend)
 
     def reshape(self, shape: int, frame: bytes, done: Callable[[], None]) -> None:
         """COM_SET_OPTION (``frame``): the session's connections are of another ``shape`` from now on."""
         self.shape = shape
         self.key = (self.key[0], shape, self.key[2])
-        self._look.give_up()
+        self.look.give_up()
         backend = self._backend
         if backend is not None and not backend.closed:
             backend.key = (backend.key[0], shape, backend.key[2])

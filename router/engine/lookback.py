@@ -194,6 +194,11 @@ class LookBack:
         self.last_on = None
         self.past = (-1, None, None) if warned else AFTER_READ
 
+    def wrote_elsewhere(self, affected: int, *, warned: bool) -> None:
+        """Several other connections have written, perhaps with warnings."""
+        self.last_on = None
+        self.past = (affected, None, None if warned else b"")
+
     def ran(self, connection: BackendConnection, facts: StatementFacts, command: bytes) -> None:
         """A statement has ended on ``connection``: may LAST_INSERT_ID() have changed? What is left of it?"""
         scanner = connection.scanner

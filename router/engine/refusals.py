@@ -108,3 +108,11 @@ def not_spanning(what: str) -> MySQLError:
 def may_end_spanning() -> MySQLError:
     """A statement that would end the transaction on one of several groups."""
     return not_spanning("a statement that may end it; COMMIT or ROLLBACK first")
+
+
+def copies_differ(counts: list[int]) -> MySQLError:
+    """The shards' copies of a broadcast table are not the same: what was asked would make it worse."""
+    shown = ", ".join(map(str, counts))
+    return MySQLError(
+        1105, "HY000", f"router: the copies of a broadcast table differ: rows affected on its shards: {shown}"
+    )

@@ -106,5 +106,5 @@ class Transactions:
         self._ended(error, close)
 
     def _ended(self, error: MySQLError | None, close: bool) -> None:
-        self._executor.answered_elsewhere(read=False)
+        self._executor.look.elsewhere(read=False, warned=False)
         self._answered(error, close)

@@ -13,7 +13,7 @@ router's own session (ping, reset, change user, kill).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from router.cluster.topology import Server
 from router.engine.executor import Executor
@@ -21,13 +21,14 @@ from router.engine.scatter import Scatter
 from router.engine.services import Services
 from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.engine.transactions import Transactions
+from router.engine.writing import Writing
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.planner.binding import Both, TextValues, bind
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
-from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded
+from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import TRANSACTIONAL, StatementKind
@@ -76,6 +77,7 @@ class Dispatcher:
         "_scope",
         "_shared",
         "_transactions",
+        "_writing",
         "account",
         "address",
         "capabilities",
@@ -110,6 +112,7 @@ class Dispatcher:
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services)
         self._transactions = Transactions(session, self.executor, self._ended)
+        self._writing = Writing(self.executor, shared.services, self._written)
         self._scatter = Scatter(client, self.executor, shared.services, capabilities, self._scattered)
         self.rescope()
 
@@ -135,7 +138,7 @@ class Dispatcher:
         code = frames[4]
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
-            plan: Plan | Scattered = self._scope.lookup(sql)
+            plan: Plan | Scattered | Spread = self._scope.lookup(sql)
             if not isinstance(plan, Relay) and isinstance(plan, Sharded):
                 plan = self._bound(plan, sql)
             if isinstance(plan, Relay) and not plan.special:
@@ -157,11 +160,13 @@ class Dispatcher:
         except ProtocolError:
             self.malformed()
 
-    def _special(self, plan: Plan | Scattered, frames: bytes, sql: bytes) -> None:
+    def _special(self, plan: Plan | Scattered | Spread, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
             case Scattered():
                 self._scatter.run(plan, self.executor.key)
+            case Spread():
+                self._writing.run(plan, self.executor.key)
             case Relay():
                 if plan.facts.kind in TRANSACTIONAL or plan.facts.kind is StatementKind.SET:
                     self._transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
@@ -192,12 +197,12 @@ class Dispatcher:
         stop = "." if self.session.profile.flavor == "mysql" else ""
         self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
 
-    def _bound(self, plan: Sharded, sql: bytes) -> Relay | Refused | Scattered:
+    def _bound(self, plan: Sharded, sql: bytes) -> Relay | Refused | Scattered | Spread:
         """The plan for the values of this statement."""
         session = self.session
         codec = python_codec(session.variables.values["character_set_client"])
         bound = bind(plan, TextValues(sql, session.mode, codec), sql, session.mode)
-        if not isinstance(bound, Scattered):
+        if not isinstance(bound, Scattered | Spread):
             return bound
         kept = session.transaction or not session.autocommit
         together = not kept or (plan.relays[0].spans and session.spans)
@@ -205,7 +210,17 @@ class Dispatcher:
 
     def _scattered(self, warned: bool) -> None:
         """A statement on several shards has been answered; nothing of it is left on any connection."""
-        self.executor.answered_elsewhere(read=True, warned=warned)
+        self.executor.look.elsewhere(read=True, warned=warned)
+        self._client.finished()
+
+    def _written(self, ok: OkPacket | None, error: MySQLError | None, close: bool) -> None:
+        """A write on several shards has been done, or not at all."""
+        if ok is None:
+            self.executor.look.wrote_elsewhere(-1, warned=True)
+            self._ended(error, close)
+            return
+        self.executor.look.wrote_elsewhere(ok.affected_rows, warned=ok.warnings > 0)
+        self._client.write(frame(encode_ok(replace(ok, status=self.status), self.capabilities), 1))
         self._client.finished()
 
     def _refuse(self, error: MySQLError) -> None:
@@ -214,7 +229,7 @@ class Dispatcher:
 
     def _explain(self, plan: Local) -> None:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
-        target: Plan | Scattered = self._scope.lookup(plan.sql)
+        target: Plan | Scattered | Spread = self._scope.lookup(plan.sql)
         if isinstance(target, Sharded):
             target = self._bound(target, plan.sql)
         server = self._server_of(target)
@@ -255,7 +270,7 @@ class Dispatcher:
         )
         self._client.finished()
 
-    def _server_of(self, plan: Plan | Scattered) -> Server | None:
+    def _server_of(self, plan: Plan | Scattered | Spread) -> Server | None:
         if not isinstance(plan, Relay):
             return None
         group = self._shared.services.topology.groups[plan.group]
@@ -293,7 +308,7 @@ class Dispatcher:
         if self.executor.held:
             self._on_server(frames, b"DO 0", QUERY)
         else:
-            self.executor.answered_elsewhere(read=False)
+            self.executor.look.elsewhere(read=False, warned=False)
             self._ok()
 
     def _init_db(self, frames: bytes, payload: bytes) -> None:
@@ -386,7 +401,7 @@ class Dispatcher:
                 return True
             case Refused():
                 self._refuse(bound.error)
-            case Scattered():
+            case Scattered() | Spread():
                 message = "router: not supported on sharded tables: a prepared statement that takes several shards"
                 self._refuse(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
         statement.forget_long_data()
@@ -542,6 +557,7 @@ class Dispatcher:
         self._shared.sessions.remove(self.connection_id)
         self.executor.client_lost()
         self._scatter.cancel()
+        self._writing.cancel()
         self._shared.on_lost(self)
 
     def close(self) -> None:

@@ -443,11 +443,11 @@ async def test_a_count_alone_is_filled_in(sql: str, answer: bytes, count: bytes)
     bench = Bench(P, R, most=1)
     await bench.do(sql, answer)
     bench.executor.leave()
-    if bench.executor._look.connection is not None:
+    if bench.executor.look.connection is not None:
         other = bench.crowd("db1", KEY)
         await asyncio.sleep(1)
         bench.main.servers[0].pool.release(other.connection)
-    assert bench.executor._look.connection is None
+    assert bench.executor.look.connection is None
     bench.client.data = b""
     await bench.do("SELECT ROW_COUNT()", rows([b"99"]))
     assert bench.client.data == rows([count])
@@ -472,7 +472,7 @@ async def test_found_rows_are_asked_for_when_the_connection_is_wanted() -> None:
 async def test_a_ping_counts_as_a_statement() -> None:
     bench = Bench()
     await bench.do("SELECT a FROM t")
-    bench.executor.answered_elsewhere(read=False)
+    bench.executor.look.elsewhere(read=False, warned=False)
     bench.client.data = b""
     await bench.do("SELECT ROW_COUNT()", rows([b"99"]))
     assert bench.client.data == rows([b"0"])

@@ -32,7 +32,7 @@ async def test_user_variables_are_set_before_a_statement_that_names_them_is_prep
     bench = Bench()
     await bench.do("SET @a = 1")
     bench.executor.leave()
-    bench.executor._look.give_up()
+    bench.executor.look.give_up()
     connection = await bench.prepare("SELECT @a")
     assert b"SET " in wire(connection).written
     assert b"@a = 1" in wire(connection).written

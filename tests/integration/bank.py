@@ -29,6 +29,7 @@ def bank(mariadb: ReplicaSet, mysql: ReplicaSet, directory: Path, transactions: 
             servers.primary.execute(f"DROP DATABASE IF EXISTS {database}")
             servers.primary.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
             servers.primary.execute(f"CREATE TABLE {database}.accounts (id INT PRIMARY KEY, amount INT)")
+            servers.primary.execute(f"CREATE TABLE {database}.rates (id INT PRIMARY KEY, rate INT, at DATETIME(6))")
         servers.primary.execute("CREATE TABLE bank.notes (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(40))")
         servers.wait_for_replicas()
     settings = settings_for(mariadb, directory, reads={"from": "primary"})
@@ -44,7 +45,7 @@ def bank(mariadb: ReplicaSet, mysql: ReplicaSet, directory: Path, transactions: 
                 "s2": {"group": "main", "database": "bank_2"},
             },
             "transactions": transactions,
-            "tables": {"accounts": {"shard_by": "id", "function": "mod"}},
+            "tables": {"accounts": {"shard_by": "id", "function": "mod"}, "rates": {"broadcast": True}},
         }
     }
     yield settings
