@@ -47,9 +47,7 @@ def check_schema_shards(loc: Loc, schema: Schema) -> Iterator[Finding]:
         yield from _co_location(here, name, table, schema)
         yield from _ranges(here, table)
         yield from _values(here, table)
-    for column in schema.ids:
-        if column.count(".") != 1 or not all(column.split(".")):
-            yield Finding((*loc, "ids", column), "must be table.column", at_key=True)
+    yield from _ids(loc, schema)
 
 
 def _kind(loc: Loc, table: Table) -> Iterator[Finding]:
@@ -133,3 +131,24 @@ def _values(loc: Loc, table: Table) -> Iterator[Finding]:
             first = owner.setdefault(value, shard)
             if first != shard:
                 yield Finding((*loc, "values", shard, index), f"is already given to '{first}'")
+
+
+def _ids(loc: Loc, schema: Schema) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for place, config in schema.ids.items():
+        here: Loc = (*loc, "ids", place)
+        table, _, column = place.partition(".")
+        if place.count(".") != 1 or not table or not column:
+            yield Finding(here, "must be table.column", at_key=True)
+            continue
+        if table not in schema.tables:
+            message = f"there is no table '{table}' in `tables`{did_you_mean(table, schema.tables)}"
+            yield Finding(here, message, at_key=True, depends=((*loc, "tables"),))
+        elif table.lower() in seen:
+            yield Finding(here, f"'{table}' has another generated key already", at_key=True)
+        seen.add(table.lower())
+        if config.step is not None and config.generator != "segment":
+            yield Finding((*here, "step"), "belongs to generator segment only", at_key=True)
+    if schema.ids and schema.group is None:
+        message = "generated keys need a `group`, where the router keeps what it has given out"
+        yield Finding((*loc, "ids"), message, at_key=True)

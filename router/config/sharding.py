@@ -74,10 +74,19 @@ class Table(Mapping):
     python: Name | None = Field(default=None, description="A function of your own, `package.module:function`.")
 
 
+Step = Annotated[Positive, Field(ge=1000)]
+
+
 class IdGenerator(Mapping):
     """How keys of a column are generated."""
 
-    generator: Literal["snowflake", "segment"] = Field(description="`snowflake`: time-ordered; `segment`: ranges.")
+    generator: Literal["snowflake", "segment"] = Field(
+        description="`snowflake`: 63 bits, of the time, the router and a sequence; for BIGINT columns. `segment`: "
+        "numbers from 1 on, or from behind those that are there; each router takes a range of them at a time."
+    )
+    step: Step | None = Field(
+        default=None, description="For `segment`: how many ids a router takes at a time, at least 1000; default: 1000."
+    )
 
 
 class Schema(Mapping):
@@ -86,7 +95,7 @@ class Schema(Mapping):
     group: Name | None = Field(default=None, description="Group of the tables that are not spread over shards.")
     shards: dict[Name, Shard] = Field(default={}, description="Parts of the schema by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables that are spread over the shards.")
-    ids: dict[Name, IdGenerator] = Field(default={}, description="Generated keys, by `table.column`.")
+    ids: dict[Name, IdGenerator] = Field(default={}, description="Generated keys of these tables, by `table.column`.")
     transactions: Literal["xa", "best_effort", "single"] = Field(
         default="xa",
         description="What writes may do on several shards. `single`: nothing, all that is written at once is on one "

@@ -9,7 +9,7 @@ from router.planner.keys import Value
 from router.planner.merging import Scatter
 from router.planner.plan import Part, Refused, Relay, Scattered, Sharded, Spread
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Unplannable, Values
-from router.planner.spreading import Given, Spreading, pieces_of
+from router.planner.spreading import Given, Ids, Piece, Spreading, pieces_of
 from router.planner.variants import Variants
 from router.sql.facts import Reason
 from router.sql.fingerprint import literals
@@ -90,16 +90,23 @@ def _negated(value: Value) -> Value:
     raise Unplaced
 
 
-def bind(plan: Sharded, values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Scattered | Spread:
-    """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``."""
+def bind(
+    plan: Sharded, values: Values, sql: bytes, mode: LexMode, ids: Ids | None = None
+) -> Relay | Refused | Scattered | Spread:
+    """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``. Raises NoIds."""
     rows, spread = plan.placement.rows, plan.spread
+    made = _made(plan, values, ids)
+    if made is None:
+        return _no_ids(plan)
     try:
         if rows is not None:
-            return _inserted(plan, rows.shards(values), values, sql, mode)
+            return _inserted(plan, rows.shards(values, made), values, sql, mode, made)
+        if spread is not None and spread.copies:
+            return _copied(plan, spread, values, sql, mode, made)
     except Misplaced as error:
         return _misplaced(plan, error)
-    if spread is not None and spread.copies:
-        return _copied(plan, spread, values, sql)
+    except LookupError:
+        return plan.refused
     found = _shard(plan, values)
     if found is not None:
         return plan.relays[found]
@@ -117,28 +124,62 @@ def _unsupported(plan: Sharded, construct: str) -> Refused:
     return replace(plan.refused, error=mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
 
 
-def _inserted(plan: Sharded, shards: list[int], values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Spread:
+def _made(plan: Sharded, values: Values, ids: Ids | None) -> dict[int, int] | None:
+    """New ids by row; None when there is nobody to make them."""
+    if plan.made is None:
+        return {}
+    lacking = plan.made.lacking(values)
+    if not lacking:
+        return {}
+    if ids is None:
+        return None
+    return dict(zip(lacking, ids.take(plan.made.table, len(lacking)), strict=True))
+
+
+def _no_ids(plan: Sharded) -> Refused:
+    assert plan.made is not None
+    message = f"router: ids for table {plan.made.table} are not at hand"
+    return replace(plan.refused, error=mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
+
+
+def _inserted(
+    plan: Sharded, shards: list[int], values: Values, sql: bytes, mode: LexMode, made: dict[int, int]
+) -> Relay | Refused | Spread:
     """Rows, each of which belongs to one of ``shards``."""
     spread = plan.spread
-    if len(set(shards)) == 1:
+    several = len(set(shards)) > 1
+    if not several and not made:
         return plan.relays[shards[0]]
-    if spread is None:
+    if several and spread is None:
         return plan.refused
-    if spread.given is not None and not spread.given.hold(values):
+    if several and spread is not None and spread.given is not None and not spread.given.hold(values, made):
         return _not_given(plan, spread.given, "rows for several shards")
-    try:
-        pieces = pieces_of(sql, mode, shards)
-    except LookupError:
-        return plan.refused
-    parts = tuple(Part(plan.relays[shard], piece.sql, piece.parameters) for shard, piece in pieces.items())
-    return Spread(parts, plan.facts, clock=spread.clock, last=list(pieces).index(shards[-1]))
+    pieces = pieces_of(sql, mode, shards, plan.made, made)
+    return Spread(
+        tuple(Part(plan.relays[shard], piece.sql, piece.parameters) for shard, piece in pieces.items()),
+        plan.facts,
+        clock=several and spread is not None and spread.clock,
+        last=list(pieces).index(shards[-1]),
+        first_id=min(made.values(), default=None),
+    )
 
 
-def _copied(plan: Sharded, spread: Spreading, values: Values, sql: bytes) -> Refused | Spread:
-    if spread.given is not None and not spread.given.hold(values):
+def _copied(
+    plan: Sharded, spread: Spreading, values: Values, sql: bytes, mode: LexMode, made: dict[int, int]
+) -> Relay | Refused | Spread:
+    """Every copy gets the same rows."""
+    if len(spread.shards) == 1 and not made:
+        return plan.relays[spread.shards[0]]
+    if spread.given is not None and not spread.given.hold(values, made):
         return _not_given(plan, spread.given, "rows of a broadcast table")
-    parts = tuple(Part(plan.relays[number], sql) for number in spread.shards)
-    return Spread(parts, plan.facts, copies=True, clock=spread.clock)
+    piece = pieces_of(sql, mode, None, plan.made, made)[0] if made else Piece(sql, None)
+    return Spread(
+        tuple(Part(plan.relays[number], piece.sql, piece.parameters) for number in spread.shards),
+        plan.facts,
+        copies=True,
+        clock=spread.clock,
+        first_id=min(made.values(), default=None),
+    )
 
 
 def _not_given(plan: Sharded, given: Given, rows: str) -> Refused:

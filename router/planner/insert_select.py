@@ -40,6 +40,11 @@ class Selected:
             raise Unplannable("INSERT … SELECT with a row that no row's key belongs to", self.block.node)
         self.filled = self._filled(columns_of(root, self.definition))
         self._check_key()
+        generator = self.table.generator
+        if generator is not None and self.filled.get(generator.column) is None:
+            raise Unplannable(
+                f"INSERT … SELECT that leaves '{generator.column}' to the router, which makes ids for rows"
+            )
 
     def _filled(self, columns: list[str]) -> dict[str, Variable | None]:
         """What each column of the target is filled with: a column that is read, or (None) something else."""

@@ -11,9 +11,10 @@ from sqlglot import exp
 
 from router.planner import effects
 from router.planner.blocks import Unplannable, known
-from router.planner.routes import Placement, Reference, Rows
-from router.planner.spreading import Given, Spreading
-from router.planner.tables import Definition, ShardedSchema, ShardedTable
+from router.planner.keys import KeyKind
+from router.planner.routes import Parameter, Placement, Reference, Rows
+from router.planner.spreading import Given, Made, Spreading
+from router.planner.tables import Column, Definition, Generator, ShardedSchema, ShardedTable
 from router.planner.text import Text
 from router.sql import tree
 from router.sql.facts import StatementFacts
@@ -22,21 +23,22 @@ from router.sql.lexer import TokenKind, tokens_of
 
 # A query among values begins with one of these.
 _QUERY = frozenset({"SELECT", "WITH", "TABLE", "VALUES"})
+# A value that asks for an id.
+_NOTHING = frozenset({"NULL", "DEFAULT"})
 
 
-def insert(
-    schema: ShardedSchema, text: Text, facts: StatementFacts
-) -> tuple[Placement, Spreading | Unplannable] | None:
-    """The placement of an INSERT or REPLACE, and how to write on several shards; None if it has no list of rows.
+Inserted = tuple[Placement, Spreading | Unplannable, Made | None]
+"""Where rows belong, how to write them on several shards, and the ids to make for them."""
 
-    Raises Unplannable.
-    """
+
+def insert(schema: ShardedSchema, text: Text, facts: StatementFacts) -> Inserted | None:
+    """The plan of an INSERT or REPLACE; None if it has no list of rows. Raises Unplannable."""
     found = rows_of(text.tokens)
     if found is None:
         return None
     root = _outline(text, found, facts)
     table = target(root, schema)
-    rows = _Rows(text, found, root, table, known(table, root))
+    rows = _Rows(text, found, root, schema, table, known(table, root))
     return rows.copied(facts) if table.broadcast else rows.placed(facts)
 
 
@@ -71,6 +73,18 @@ def check_duplicates(root: exp.Insert, table: ShardedTable) -> None:
             raise Unplannable(f"ON DUPLICATE KEY UPDATE of '{name}', which decides the shard", assignment)
 
 
+def generated_column(table: ShardedTable, definition: Definition, generator: Generator) -> Column:
+    """The column that ids are generated for. Raises Unplannable."""
+    name = generator.column
+    column = definition.columns.get(name)
+    if column is None:
+        raise Unplannable(f"table '{table.name}' without the column '{name}', for which ids are to be generated")
+    of = column.key
+    if of is None or of.kind is not KeyKind.INTEGER or of.high < 2**generator.bits - 1:
+        raise Unplannable(f"column '{name}' of type {column.type}, which cannot hold the ids that are generated for it")
+    return column
+
+
 def _outline(text: Text, rows: RowList, facts: StatementFacts) -> exp.Insert:
     """The statement with one row that says nothing."""
     sql, tokens = text.sql, text.tokens
@@ -87,7 +101,13 @@ class _Rows:
     """The rows of one statement on ``table``."""
 
     def __init__(
-        self, text: Text, found: RowList, root: exp.Insert, table: ShardedTable, definition: Definition
+        self,
+        text: Text,
+        found: RowList,
+        root: exp.Insert,
+        schema: ShardedSchema,
+        table: ShardedTable,
+        definition: Definition,
     ) -> None:
         self.text = text
         self.found = found
@@ -96,6 +116,7 @@ class _Rows:
         self.definition = definition
         self.columns = columns_of(root, definition)
         self._check()
+        self.made = None if table.generator is None else self._made(schema, table.generator)
 
     def _check(self) -> None:
         tokens, found = self.text.tokens, self.found
@@ -109,25 +130,53 @@ class _Rows:
             raise Unplannable("rows that do not fit the columns")
         check_duplicates(self.root, self.table)
 
-    def placed(self, facts: StatementFacts) -> tuple[Placement, Spreading | Unplannable]:
-        """Where rows of a sharded table belong."""
-        rows = Rows(self.table, tuple(self._keys()))
-        try:
-            return Placement((), rows), self._split(facts)
-        except Unplannable as error:
-            return Placement((), rows), error
-
-    def _keys(self) -> Iterator[tuple[Reference, ...]]:
-        for name in self.table.columns:
-            if name not in self.columns:
-                raise Unplannable(f"an INSERT without a value for '{name}', which decides the shard")
-        places = [(name, self.columns.index(name)) for name in self.table.columns]
-        written = self.text.written
+    def _made(self, schema: ShardedSchema, generator: Generator) -> Made:
+        """The rows for which the router makes ids."""
+        name, written = generator.column, self.text.written
+        column = generated_column(self.table, self.definition, generator)
+        of = f"{schema.name}.{self.table.name}"
+        count = len(self.found.rows)
+        if name not in self.columns:
+            if self.found.columns < 0 and not self.found.assigned:
+                raise Unplannable(f"an INSERT without a list of columns, while ids are generated for '{name}'")
+            return Made(of, name, None, (True,) * count)
+        place = self.columns.index(name)
+        rows: list[Reference | bool] = []
         for row in self.found.rows:
-            key: list[Reference] = []
+            start, end = row[place]
+            reference = written(start, end)
+            if reference is not None and (column.auto_increment or isinstance(reference, Parameter)):
+                rows.append(reference)
+            else:
+                token = self.text.tokens[start]
+                rows.append(end - start == 1 and token.kind is TokenKind.WORD and token.text in _NOTHING)
+        return Made(of, name, place, tuple(rows), zero=column.auto_increment)
+
+    def placed(self, facts: StatementFacts) -> Inserted:
+        """Where rows of a sharded table belong."""
+        made = self.made
+        place = (
+            self.table.columns.index(made.column) if made is not None and made.column in self.table.columns else None
+        )
+        rows = Rows(self.table, tuple(self._keys()), place)
+        try:
+            return Placement((), rows), self._split(facts), made
+        except Unplannable as error:
+            return Placement((), rows), error, made
+
+    def _keys(self) -> Iterator[tuple[Reference | None, ...]]:
+        made = self.made
+        for name in self.table.columns:
+            if name not in self.columns and (made is None or made.column != name):
+                raise Unplannable(f"an INSERT without a value for '{name}', which decides the shard")
+        places = [(name, self.columns.index(name) if name in self.columns else None) for name in self.table.columns]
+        written = self.text.written
+        for number, row in enumerate(self.found.rows):
+            key: list[Reference | None] = []
             for name, place in places:
-                reference = written(*row[place])
-                if reference is None:
+                reference = None if place is None else written(*row[place])
+                lacking = made is not None and made.column == name and made.rows[number] is True
+                if reference is None and not lacking:
                     raise Unplannable(f"a value for '{name}', which decides the shard, that is no plain one")
                 key.append(reference)
             yield tuple(key)
@@ -145,6 +194,8 @@ class _Rows:
         for name, column in self.definition.columns.items():
             if not column.auto_increment or name in self.table.columns:
                 continue
+            if self.made is not None and self.made.column == name and self.made.place is None:
+                continue
             if name not in self.columns:
                 raise Unplannable(
                     f"rows for several shards without a value for '{name}', which each shard would count for itself"
@@ -154,7 +205,7 @@ class _Rows:
             return Given(name, tuple(self.text.written(*row[place]) for row in self.found.rows))
         return None
 
-    def copied(self, facts: StatementFacts) -> tuple[Placement, Spreading]:
+    def copied(self, facts: StatementFacts) -> Inserted:
         """Rows of a broadcast table, for all shards: they must become the same everywhere."""
         effects.check(self.text, facts.kind, copies=True)
         self._check_returning()
@@ -163,8 +214,9 @@ class _Rows:
             raise Unplannable(
                 f"ON DUPLICATE KEY UPDATE of broadcast table '{self.table.name}', which has several unique keys"
             )
-        check_defaults(self.text, self.table, self.definition, self.columns)
-        return Placement(), Spreading(copies=True, clock=True, given=given, shards=self.table.shards)
+        filled = [*self.columns, *([] if self.made is None else [self.made.column])]
+        check_defaults(self.text, self.table, self.definition, filled)
+        return Placement(), Spreading(copies=True, clock=True, given=given, shards=self.table.shards), self.made
 
 
 def check_defaults(text: Text, table: ShardedTable, definition: Definition, given: list[str]) -> None:

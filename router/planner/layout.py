@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -21,7 +22,7 @@ from router.planner.sharding import (
     Range,
     ShardingFunction,
 )
-from router.planner.tables import Definition, Shard, ShardedSchema, ShardedTable
+from router.planner.tables import Definition, Generator, Shard, ShardedSchema, ShardedTable
 
 # These look at all columns of a key, the others at the first.
 _WHOLE_KEY: frozenset[Function] = frozenset({"hash", "consistent_hash", "python"})
@@ -31,6 +32,8 @@ _KINDS: dict[Function, frozenset[KeyKind]] = {
     **dict.fromkeys(("day", "week", "month", "year"), frozenset({KeyKind.DATE, KeyKind.DATETIME})),
 }
 _EPOCH = date(1970, 1, 1)
+# Of an id of 41 bits of milliseconds, 10 of the worker and 12 of a sequence.
+SNOWFLAKE_BITS = 63
 
 
 class _Unusable(Exception):
@@ -41,11 +44,24 @@ def sharded_schema(name: str, schema: Schema, definitions: Mapping[str, Definiti
     """The schema, with the ``definitions`` (by table name in lower case) that are known."""
     shards = tuple(Shard(each, shard.group, shard.database or name) for each, shard in schema.shards.items())
     numbers = {shard.name: number for number, shard in enumerate(shards)}
+    generators = _generators(schema)
     tables = {
-        table.lower(): _table(table, config, schema, numbers, definitions.get(table.lower()))
+        table.lower(): replace(
+            _table(table, config, schema, numbers, definitions.get(table.lower())),
+            generator=generators.get(table.lower()),
+        )
         for table, config in schema.tables.items()
     }
     return ShardedSchema(name, schema.group, shards, tables, schema.transactions)
+
+
+def _generators(schema: Schema) -> dict[str, Generator]:
+    """By table in lower case."""
+    found = {}
+    for place, config in schema.ids.items():
+        table, _, column = place.lower().partition(".")
+        found[table] = Generator(column, SNOWFLAKE_BITS if config.generator == "snowflake" else 0)
+    return found
 
 
 def _table(

@@ -13,7 +13,7 @@ from typing import Any
 from router.errors import MySQLError
 from router.planner.merging import MergeSpec, OrderKey, Scatter
 from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
-from router.planner.spreading import Spreading
+from router.planner.spreading import Made, Spreading
 from router.planner.variants import Variants
 from router.sql.facts import Reason, StatementFacts
 
@@ -72,6 +72,7 @@ class Sharded:
 
     ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` (a read) or
     ``spread`` (a write) says how to ask them all; without, or where that is not possible, ``refused`` is the answer.
+    ``made``: ids are put into the rows of an INSERT, even for one shard.
     """
 
     schema: str
@@ -81,6 +82,7 @@ class Sharded:
     facts: StatementFacts
     scatter: Scatter | Variants | None = None
     spread: Spreading | None = None
+    made: Made | None = None
 
     @property
     def reason(self) -> Reason:
@@ -126,7 +128,9 @@ class Spread:
 
     ``copies``: the shards hold the same rows, so that their counts must agree and stand for one another; otherwise
     they are added up. ``clock``: all shards must see the same time. ``last`` is the number of the part with the last
-    row of an INSERT: the id in its answer is the statement's, as a server's is that of the last row it wrote.
+    row of an INSERT: the id in its answer is the statement's, as a server's is that of the last row it wrote. But if
+    the router has made ids, ``first_id`` is the statement's, and what LAST_INSERT_ID() is from then on. There may be
+    one part only, whose text is not the client's.
     """
 
     parts: tuple[Part, ...]
@@ -134,6 +138,7 @@ class Spread:
     copies: bool = False
     clock: bool = False
     last: int = 0
+    first_id: int | None = None
 
     @property
     def reason(self) -> Reason:
@@ -166,6 +171,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "rule": plan.relays[0].rule,
                 "placement": placement_json(plan.placement),
                 "several": _several_json(plan),
+                "makes": None if plan.made is None else f"ids for {plan.made.column}",
             }
         case Refused():
             head = {
@@ -240,7 +246,7 @@ def _condition_text(condition: Condition | None) -> str:
             return " or ".join(f"({_condition_text(part)})" for part in parts)
 
 
-def _key_text(key: tuple[Reference, ...]) -> str:
+def _key_text(key: tuple[Reference | None, ...]) -> str:
     return "/".join(_text(part) for part in key)
 
 

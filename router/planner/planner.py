@@ -83,14 +83,16 @@ class Planner:
             if facts.kind in (StatementKind.SHOW, StatementKind.EXPLAIN) and facts.harmless:
                 # The tables are the same everywhere: the first shard describes them.
                 return self._on_shard(schema.shards[0], schema, facts, context, rule)
-            placement, several = shards.place(schema, sql, facts, context.mode)
+            placement, several, made = shards.place(schema, sql, facts, context.mode)
             relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         except Unplannable as error:
             return _refused(f"not supported on sharded tables: {error.construct}", facts)
         if isinstance(several, Unplannable):
-            return Sharded(schema.name, placement, relays, _several(placement, several, facts), facts)
+            return Sharded(schema.name, placement, relays, _several(placement, several, facts), facts, made=made)
         if isinstance(several, Spreading):
-            return _written(schema, placement, relays, several, facts)
+            return _written(
+                schema, Sharded(schema.name, placement, relays, _not_now(facts), facts, None, several, made)
+            )
         return Sharded(schema.name, placement, relays, _not_now(facts), facts, several)
 
     def _on_shard(
@@ -131,21 +133,15 @@ def _keys(placement: Placement) -> str:
     return " and ".join(sorted(keys))
 
 
-def _written(
-    schema: ShardedSchema,
-    placement: Placement,
-    relays: tuple[Relay, ...],
-    spread: Spreading,
-    facts: StatementFacts,
-) -> Sharded | Refused:
+def _written(schema: ShardedSchema, plan: Sharded) -> Sharded | Refused:
     """A write that may take several shards, if the schema's ``transactions`` let it."""
-    if len(relays) == 1:
-        return Sharded(schema.name, placement, relays, _not_now(facts), facts)
-    if schema.spans:
-        return Sharded(schema.name, placement, relays, _not_now(facts), facts, spread=spread)
-    refused = _one_shard_only(schema, placement, spread, facts)
+    spread = plan.spread
+    assert spread is not None
+    if schema.spans or len(schema.shards) == 1:
+        return plan
+    refused = _one_shard_only(schema, plan.placement, spread, plan.facts)
     # There is no one shard that a write of all copies could turn out to be for.
-    return refused if spread.copies else Sharded(schema.name, placement, relays, refused, facts)
+    return refused if spread.copies else replace(plan, refused=refused, spread=None)
 
 
 def _one_shard_only(schema: ShardedSchema, placement: Placement, spread: Spreading, facts: StatementFacts) -> Refused:

@@ -6,7 +6,7 @@ be told for certain concerns every shard.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
@@ -108,20 +108,24 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of an INSERT: the values of each one's key, in the order of the table's key columns."""
+    """The rows of an INSERT: the values of each one's key, in the order of the table's key columns.
+
+    ``made`` is the place in the key of a column for which the router generates ids, in some rows or all (None: those).
+    """
 
     table: ShardedTable
-    keys: tuple[tuple[Reference, ...], ...]
+    keys: tuple[tuple[Reference | None, ...], ...]
+    made: int | None = None
 
-    def shards(self, values: Values) -> list[int]:
-        """The shard of each row, in the schema's order. Raises Misplaced."""
+    def shards(self, values: Values, ids: Mapping[int, int] | None = None) -> list[int]:
+        """The shard of each row, in the schema's order; ``ids`` are those made, by row. Raises Misplaced."""
         table = self.table
         types = table.key_types
         found: list[int] = []
-        for row in self.keys:
+        for number, row in enumerate(self.keys):
             key: list[Value] = []
             try:
-                key = [values.value(part) for part in row]
+                key = [_worth(part, values) for part in row] if not ids else self._with_id(number, row, values, ids)
                 place = _canonical(tuple(key), types)
                 if not all(storable(part, of) for part, of in zip(place, types, strict=True)):
                     raise Unplaced
@@ -133,6 +137,18 @@ class Rows:
             except NoShard:
                 raise Misplaced(table, key, "no shard is meant for it, and the table has no default") from None
         return found
+
+    def _with_id(
+        self, number: int, row: tuple[Reference | None, ...], values: Values, ids: Mapping[int, int]
+    ) -> list[Value]:
+        made = self.made if number in ids else None
+        return [ids[number] if place == made else _worth(part, values) for place, part in enumerate(row)]
+
+
+def _worth(part: Reference | None, values: Values) -> Value:
+    if part is None:
+        raise Unplaced
+    return values.value(part)
 
 
 class Misplaced(Exception):

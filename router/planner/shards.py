@@ -18,7 +18,7 @@ from router.planner.merging import Scatter
 from router.planner.routes import Placement, Route
 from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
-from router.planner.spreading import Spreading
+from router.planner.spreading import Made, Spreading
 from router.planner.tables import ShardedSchema, ShardedTable
 from router.planner.text import Text
 from router.planner.variants import Variants
@@ -43,8 +43,9 @@ class Placed:
 
 def place(
     schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode
-) -> tuple[Placement, Scatter | Variants | Spreading | Unplannable]:
-    """The placement of a statement that names tables of ``schema``, and what to do when it takes several shards.
+) -> tuple[Placement, Scatter | Variants | Spreading | Unplannable, Made | None]:
+    """The placement of a statement that names tables of ``schema``, what to do when it takes several shards, and the
+    ids that its rows need.
 
     Raises Unplannable.
     """
@@ -71,16 +72,16 @@ def place(
     placement = Placement(routes)
     if placed.copied is not None:
         assert placed.block is not None
-        return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text)
+        return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text), None
     try:
         if facts.kind is _K.SELECT:
-            return placement, _scattered(root, blocks, facts, text)
+            return placement, _scattered(root, blocks, facts, text), None
         if placed.selected is not None:
-            return placement, placed.selected.spread(routes, facts, text)
+            return placement, placed.selected.spread(routes, facts, text), None
         assert placed.block is not None
-        return placement, writes.spread(placed.block, blocks, routes, facts, text)
+        return placement, writes.spread(placed.block, blocks, routes, facts, text), None
     except Unplannable as error:
-        return placement, error
+        return placement, error, None
 
 
 def _scattered(root: exp.Expr, blocks: Blocks, facts: StatementFacts, text: Text) -> Scatter | Variants:

@@ -47,6 +47,14 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
+class Generator:
+    """The router makes ids for ``column`` (in lower case), of up to ``bits`` bits (0: as many as needed)."""
+
+    column: str
+    bits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """One part of a schema: the database ``database`` on the servers of ``group``."""
 
@@ -61,7 +69,7 @@ class ShardedTable:
 
     ``columns`` are the key's, in lower case; ``shards`` the numbers of its shards in the schema's order, which the
     ``function`` picks from. Tables of one ``family`` keep rows of equal keys on the same shard. ``definition`` is None
-    until the servers have told; a key that cannot be one is a ``problem``.
+    until the servers have told; a key that cannot be one is a ``problem``. ``generator``: of ids for new rows.
     """
 
     name: str
@@ -72,6 +80,7 @@ class ShardedTable:
     family: str = ""
     definition: Definition | None = None
     problem: str | None = None
+    generator: Generator | None = None
 
     @property
     def key_types(self) -> tuple[KeyType, ...]:

@@ -22,21 +22,23 @@ class RowList:
     """``VALUES (…), (…)``, or ``SET a = …`` as one row. Numbers of tokens.
 
     Rows stand in ``whole``. Each of ``rows`` has the spans of its values; ``spans`` are those of the rows themselves,
-    parentheses and all. ``assigned``: the form with SET.
+    parentheses and all. ``columns`` is the opening parenthesis of the list of columns (-1: there is none), ``assigned``
+    the form with SET.
     """
 
     whole: Span
     spans: tuple[Span, ...]
     rows: tuple[tuple[Span, ...], ...]
+    columns: int = -1
     assigned: bool = False
 
 
 def rows_of(tokens: list[Token]) -> RowList | None:
     """The rows of a statement; None if it is none that has rows, such as INSERT … SELECT."""
-    index = _behind_target(tokens)
+    index, columns = _behind_target(tokens)
     word = _text(tokens, index)
     if word in ("VALUES", "VALUE") and _text(tokens, index + 1) == "(":
-        return _listed(tokens, index + 1)
+        return _listed(tokens, index + 1, columns)
     return _assigned(tokens, index + 1) if word == "SET" else None
 
 
@@ -44,8 +46,8 @@ def _text(tokens: list[Token], index: int) -> str:
     return tokens[index].text if 0 <= index < len(tokens) else ""
 
 
-def _behind_target(tokens: list[Token]) -> int:
-    """Where rows may begin: behind the table, its partitions and the list of columns. -1 if that cannot be told."""
+def _behind_target(tokens: list[Token]) -> tuple[int, int]:
+    """Where rows may begin (-1: that cannot be told), behind the table and its partitions, and where columns do."""
     index = 1
     while _text(tokens, index) in _MODIFIERS:
         index += 1
@@ -54,11 +56,11 @@ def _behind_target(tokens: list[Token]) -> int:
     index += 3 if _text(tokens, index + 1) == "." else 1
     if _text(tokens, index) == "PARTITION" and _text(tokens, index + 1) == "(":
         index = _closing(tokens, index + 1) + 1
-    if _text(tokens, index) == "(":
-        if _text(tokens, index + 1) in _QUERY:
-            return -1
-        index = _closing(tokens, index) + 1
-    return index
+    if _text(tokens, index) != "(":
+        return index, -1
+    if _text(tokens, index + 1) in _QUERY:
+        return -1, -1
+    return _closing(tokens, index) + 1, index
 
 
 def _closing(tokens: list[Token], opening: int) -> int:
@@ -74,7 +76,7 @@ def _closing(tokens: list[Token], opening: int) -> int:
     return len(tokens)
 
 
-def _listed(tokens: list[Token], first: int) -> RowList | None:
+def _listed(tokens: list[Token], first: int, columns: int) -> RowList | None:
     spans: list[Span] = []
     rows: list[tuple[Span, ...]] = []
     index, end = first, len(tokens)
@@ -103,7 +105,7 @@ def _listed(tokens: list[Token], first: int) -> RowList | None:
         spans.append((opening, index))
         rows.append(tuple(values))
         if _text(tokens, index) != "," or _text(tokens, index + 1) != "(":
-            return RowList((first, index), tuple(spans), tuple(rows))
+            return RowList((first, index), tuple(spans), tuple(rows), columns)
         index += 1
 
 

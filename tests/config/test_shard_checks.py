@@ -6,14 +6,21 @@ from typing import Any
 
 import pytest
 
+from router.config.loader import loads
 from router.config.shard_checks import check_schema_shards, function_of
 from router.config.sharding import Schema, Table
+from router.errors import ConfigError
 
 SHARDS = {"s0": {"group": "a"}, "s1": {"group": "b"}}
 
 
-def messages(tables: dict[str, Any], shards: dict[str, Any] = SHARDS, ids: dict[str, Any] | None = None) -> list[str]:
-    schema = Schema.model_validate({"shards": shards, "tables": tables, "ids": ids or {}})
+def messages(
+    tables: dict[str, Any],
+    shards: dict[str, Any] = SHARDS,
+    ids: dict[str, Any] | None = None,
+    group: str | None = "main",
+) -> list[str]:
+    schema = Schema.model_validate({"group": group, "shards": shards, "tables": tables, "ids": ids or {}})
     findings = check_schema_shards(("schemas", "shop"), schema)
     return [f"{'.'.join(map(str, finding.loc[2:]))}: {finding.message}" for finding in findings]
 
@@ -117,7 +124,63 @@ def test_tables_need_shards_and_keys_a_column() -> None:
     assert messages({"t": {"shard_by": "id", "function": "mod"}}, shards={}) == [
         "tables: tables are spread over shards, but the schema has none"
     ]
-    assert messages({}, ids={"orders": {"generator": "segment"}}) == ["ids.orders: must be table.column"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ({"orders.id": {"generator": "snowflake"}, "regions.id": {"generator": "segment", "step": 1000}}, []),
+        ({"orders": {"generator": "segment"}}, ["ids.orders: must be table.column"]),
+        ({".id": {"generator": "segment"}}, ["ids..id: must be table.column"]),
+        ({"a.b.c": {"generator": "segment"}}, ["ids.a.b.c: must be table.column"]),
+        (
+            {"order.id": {"generator": "segment"}},
+            ["ids.order.id: there is no table 'order' in `tables`; did you mean 'orders'?"],
+        ),
+        (
+            {"orders.id": {"generator": "segment"}, "orders.number": {"generator": "segment"}},
+            ["ids.orders.number: 'orders' has another generated key already"],
+        ),
+        (
+            {"orders.id": {"generator": "snowflake", "step": 5000}},
+            ["ids.orders.id.step: belongs to generator segment only"],
+        ),
+    ],
+)
+def test_generated_keys(ids: dict[str, Any], expected: list[str]) -> None:
+    tables = {"orders": {"shard_by": "id", "function": "mod"}, "regions": {"broadcast": True}}
+    assert messages(tables, ids=ids) == expected
+
+
+def test_generated_keys_need_a_group() -> None:
+    tables = {"orders": {"shard_by": "id", "function": "mod"}}
+    assert messages(tables, ids={"orders.id": {"generator": "segment"}}, group=None) == [
+        "ids: generated keys need a `group`, where the router keeps what it has given out"
+    ]
+
+
+def test_where_generated_keys_are_wrong() -> None:
+    text = """
+groups: {main: {servers: ["h:1"]}}
+users: {app: {password: x}}
+schemas:
+  shop:
+    group: main
+    shards: {s0: {group: main}}
+    tables: {orders: {shard_by: id, function: mod}}
+    ids:
+      order.id: {generator: snowflake}
+      orders.id: {generator: segment, step: 100}
+      orders.n: {generator: uuid}
+"""
+    with pytest.raises(ConfigError) as caught:
+        loads(text, "routes.yaml", {})
+    found = str(caught.value).splitlines()
+    assert found[0] == (
+        "routes.yaml:10:7: schemas.shop.ids.order.id: there is no table 'order' in `tables`; did you mean 'orders'?"
+    )
+    assert found[1].startswith("routes.yaml:11:45: schemas.shop.ids.orders.id.step: '100' must be at least 1000")
+    assert found[2].startswith("routes.yaml:12:29: schemas.shop.ids.orders.n.generator: 'uuid' must be")
 
 
 def test_functions_named_by_their_field() -> None:

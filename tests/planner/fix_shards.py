@@ -12,6 +12,7 @@ from router.planner.keys import KeyKind, KeyType
 from router.planner.plan import Plan, Scattered, Sharded, Spread
 from router.planner.planner import PlanContext, Planner
 from router.planner.routes import Values
+from router.planner.spreading import Ids
 from router.planner.tables import Column, Definition, ShardedSchema
 from router.sql.lexer import LexMode
 
@@ -41,8 +42,13 @@ schemas:
       tags: {broadcast: true}
       tokens: {broadcast: true}
       strange: {shard_by: data, function: hash}
+      carts: {shard_by: id, function: mod}
+      cart_items: {shard_by: cart_id, with: carts}
+      sizes: {broadcast: true}
+    ids: {carts.id: {generator: snowflake}, cart_items.id: {generator: segment}, sizes.id: {generator: segment}}
 """
 INT = KeyType(KeyKind.INTEGER, -(2**31), 2**31 - 1)
+LONG = KeyType(KeyKind.INTEGER, -(2**63), 2**63 - 1)
 TEXT = KeyType(KeyKind.TEXT, high=40, collation="utf8mb4_bin", ordered=True)
 FOLDED = KeyType(
     KeyKind.TEXT,
@@ -92,6 +98,9 @@ DEFINITIONS = {
         "tags": counted(definition(id=INT, name=TEXT), "id"),
         "tokens": unsteady(definition(id=INT, token=TEXT), "token"),
         "strange": definition(data=None),
+        "carts": definition(id=LONG, name=TEXT),
+        "cart_items": counted(definition(id=LONG, cart_id=LONG, name=TEXT), "id"),
+        "sizes": counted(definition(id=INT, name=TEXT), "id"),
     }
 }
 
@@ -112,14 +121,30 @@ def shop_planner(transactions: str = "single") -> Planner:
     return Planner(shop_catalog(transactions=transactions))
 
 
-def written(sql: str, transactions: str = "best_effort", values: Values | None = None) -> Plan | Scattered | Spread:
+class Counting:
+    """Ids from 100 on."""
+
+    def __init__(self) -> None:
+        self.next = 100
+        self.asked: list[tuple[str, int]] = []
+
+    def take(self, table: str, count: int) -> list[int]:
+        """The next ones."""
+        self.asked.append((table, count))
+        self.next += count
+        return list(range(self.next - count, self.next))
+
+
+def written(
+    sql: str, transactions: str = "best_effort", values: Values | None = None, ids: Ids | None = None
+) -> Plan | Scattered | Spread:
     """The plan of one execution of a statement in the shop."""
     text, mode = sql.encode(), LexMode()
     plan = shop_planner(transactions).plan(text, shop_context())
     if not isinstance(plan, Sharded):
         return plan
     literals = TextValues(text, mode)
-    return bind(plan, literals if values is None else Both(values, literals), text, mode)
+    return bind(plan, literals if values is None else Both(values, literals), text, mode, ids or Counting())
 
 
 def shop_context(schema: str | None = "shop") -> PlanContext:

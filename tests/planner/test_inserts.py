@@ -8,8 +8,20 @@ import pytest
 
 from router.planner.keys import Value
 from router.planner.plan import Refused, Relay, Spread
+from router.planner.planner import Planner
 from router.planner.routes import Parameter, Reference, Unplaced
-from tests.planner.fix_shards import written
+from router.planner.spreading import NoIds
+from tests.planner.fix_shards import (
+    DEFINITIONS,
+    INT,
+    LONG,
+    TEXT,
+    Counting,
+    definition,
+    shop_catalog,
+    shop_context,
+    written,
+)
 
 
 def parts(sql: str) -> dict[str | None, str]:
@@ -172,6 +184,109 @@ def test_every_copy_is_written(sql: str) -> None:
 )
 def test_what_copies_cannot_take(sql: str, construct: str) -> None:
     assert construct in refused(sql)
+
+
+# -- generated ids -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        # The id decides the shard.
+        ("INSERT INTO carts (name) VALUES ('a')", {"s1": "INSERT INTO carts (`id`, name) VALUES (100, 'a')"}),
+        ("INSERT INTO carts (name) VALUES ('a'), ('b'), ('c'), ('d')",
+         {"s0": "INSERT INTO carts (`id`, name) VALUES (102, 'c')",
+          "s1": "INSERT INTO carts (`id`, name) VALUES (100, 'a'), (103, 'd')",
+          "s2": "INSERT INTO carts (`id`, name) VALUES (101, 'b')"}),
+        ("INSERT INTO carts VALUES (NULL, 'a'), (7, 'b'), (DEFAULT, 'c')",
+         {"s1": "INSERT INTO carts VALUES (100, 'a'), (7, 'b')", "s2": "INSERT INTO carts VALUES (101, 'c')"}),
+        ("INSERT INTO carts () VALUES ()", {"s1": "INSERT INTO carts (`id`) VALUES (100)"}),
+        ("INSERT INTO carts SET name = 'a'", {"s1": "INSERT INTO carts SET `id` = 100, name = 'a'"}),
+        ("INSERT INTO carts SET name = 'a', id = NULL ON DUPLICATE KEY UPDATE name = 'b'",
+         {"s1": "INSERT INTO carts SET name = 'a', id = 100 ON DUPLICATE KEY UPDATE name = 'b'"}),
+        # It does not.
+        ("INSERT INTO cart_items (cart_id, name) VALUES (3, 'a'), (4, 'b'), (6, 'c')",
+         {"s0": "INSERT INTO cart_items (`id`, cart_id, name) VALUES (100, 3, 'a'), (102, 6, 'c')",
+          "s1": "INSERT INTO cart_items (`id`, cart_id, name) VALUES (101, 4, 'b')"}),
+        ("INSERT INTO cart_items VALUES (0, 3, 'a'), (5, 4, 'b')",
+         {"s0": "INSERT INTO cart_items VALUES (100, 3, 'a')", "s1": "INSERT INTO cart_items VALUES (5, 4, 'b')"}),
+        ("INSERT INTO sizes (name) VALUES ('S'), ('M')",
+         dict.fromkeys(("s0", "s1", "s2"), "INSERT INTO sizes (`id`, name) VALUES (100, 'S'), (101, 'M')")),
+    ],
+)  # fmt: skip
+def test_ids_are_made(sql: str, expected: dict[str, str]) -> None:
+    plan = written(sql)
+    assert isinstance(plan, Spread), plan
+    assert {part.relay.shard: part.sql.decode() for part in plan.parts} == expected
+    assert plan.first_id == 100
+
+
+def test_ids_are_asked_for_once_and_by_the_table() -> None:
+    ids = Counting()
+    written("INSERT INTO cart_items VALUES (NULL, 3, 'a'), (5, 4, 'b'), (NULL, 3, 'c')", ids=ids)
+    assert ids.asked == [("shop.cart_items", 2)]
+    plan = written("INSERT INTO carts VALUES (7, 'a'), (4, 'b')", ids=ids)
+    assert isinstance(plan, Relay)
+    assert plan.shard == "s1"
+    assert ids.asked[1:] == []
+
+
+def test_ids_for_one_shard_are_made_whatever_the_setting() -> None:
+    plan = written("INSERT INTO cart_items (cart_id) VALUES (4), (7)", "single")
+    assert isinstance(plan, Spread)
+    assert [part.sql for part in plan.parts] == [b"INSERT INTO cart_items (`id`, cart_id) VALUES (100, 4), (101, 7)"]
+    assert "rows for several shards" in refused("INSERT INTO carts (name) VALUES ('a'), ('b')", "single")
+
+
+def test_parameters_that_are_null() -> None:
+    sql = "INSERT INTO cart_items (name, id, cart_id) VALUES (?, ?, ?), (?, ?, ?)"
+    plan = written(sql, values=_Parameters("a", None, 3, "b", 9, 4))
+    assert isinstance(plan, Spread)
+    assert [(part.sql[49:], part.parameters) for part in plan.parts] == [
+        (b" (?, 100, ?)", (0, 2)),
+        (b" (?, ?, ?)", (3, 4, 5)),
+    ]
+    plan = written("INSERT INTO carts VALUES (?, 'a')", values=_Parameters(None))
+    assert isinstance(plan, Spread)
+    assert [(part.relay.shard, part.sql, part.parameters) for part in plan.parts] == [
+        ("s1", b"INSERT INTO carts VALUES (100, 'a')", ())
+    ]
+
+
+def test_ids_that_are_not_at_hand() -> None:
+    class Empty:
+        def take(self, table: str, count: int) -> list[int]:
+            raise NoIds(table, count)
+
+    with pytest.raises(NoIds) as caught:
+        written("INSERT INTO carts (name) VALUES ('a'), ('b')", ids=Empty())
+    assert (caught.value.table, caught.value.count) == ("shop.carts", 2)
+
+
+@pytest.mark.parametrize(
+    ("sql", "construct"),
+    [
+        ("INSERT INTO carts (id, name) VALUES (1 + 1, 'a')", "no plain one"),
+        ("INSERT INTO cart_items VALUES (1 - 1, 3, 'a'), (5, 4, 'b')", "without a value for 'id'"),
+        ("INSERT INTO cart_items (cart_id) SELECT id FROM carts", "leaves 'id' to the router"),
+    ],
+)
+def test_ids_in_doubt(sql: str, construct: str) -> None:
+    assert construct in refused(sql)
+
+
+def test_columns_that_hold_no_ids() -> None:
+    shop = {**DEFINITIONS["shop"], "carts": definition(id=INT), "cart_items": definition(cart_id=LONG)}
+    shop["sizes"] = definition(id=TEXT)
+    planner = Planner(shop_catalog({"shop": shop}))
+    for sql, construct in (
+        (b"INSERT INTO carts (id) VALUES (5)", "column 'id' of type int, which cannot hold"),
+        (b"INSERT INTO sizes (id) VALUES (5)", "column 'id' of type varchar, which cannot hold"),
+        (b"INSERT INTO cart_items (cart_id) VALUES (5)", "table 'cart_items' without the column 'id'"),
+    ):
+        plan = planner.plan(sql, shop_context())
+        assert isinstance(plan, Refused)
+        assert construct in plan.error.message
 
 
 def test_many_rows_take_time_in_proportion() -> None:

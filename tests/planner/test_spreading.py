@@ -61,14 +61,14 @@ def test_many_rows_take_time_in_proportion() -> None:
 
 @pytest.mark.parametrize("value", [5, -5, "7", Decimal("5.0"), b"7"])
 def test_ids_that_are_given(value: Value) -> None:
-    assert Given("id", (Slot(0),)).hold(_Values(value))
+    assert Given("id", (Slot(0),)).hold(_Values(value), {})
 
 
 @pytest.mark.parametrize("value", [0, None, "0", "00", "", "x", "7x", Decimal("0.4"), Decimal(0)])
 def test_ids_that_a_server_would_make_up(value: Value) -> None:
-    assert not Given("id", (Slot(0), Slot(1))).hold(_Values(1, value))
+    assert not Given("id", (Slot(0), Slot(1))).hold(_Values(1, value), {})
 
 
 def test_ids_that_are_no_plain_value() -> None:
-    assert not Given("id", (Slot(0), None)).hold(_Values(5))
-    assert not Given("id", (Slot(3),)).hold(_Values(5))
+    assert not Given("id", (Slot(0), None)).hold(_Values(5), {})
+    assert not Given("id", (Slot(3),)).hold(_Values(5), {})
