@@ -60,6 +60,20 @@ class ParameterValues:
             return -value
         raise Unplaced
 
+    def raw(self) -> list[bytes | None]:
+        """Each value as it stands in the packet; None for NULL and for what was sent as long data. ProtocolError."""
+        values: list[bytes | None] = []
+        position = 0
+        for number in range(len(self._types) // 2):
+            code = int.from_bytes(self._types[2 * number : 2 * number + 2], "little")
+            if number in self._elsewhere or self._nulls[number >> 3] >> (number & 7) & 1:
+                values.append(None)
+                continue
+            start = position
+            _, position = pull_binary(self._data, position, code & (UNSIGNED | 0xFF))
+            values.append(self._data[start:position])
+        return values
+
     def _read(self) -> list[Value | Unplaced]:
         values: list[Value | Unplaced] = []
         position = 0

@@ -116,3 +116,13 @@ def copies_differ(counts: list[int]) -> MySQLError:
     return MySQLError(
         1105, "HY000", f"router: the copies of a broadcast table differ: rows affected on its shards: {shown}"
     )
+
+
+def types_derived() -> MySQLError:
+    """MySQL would read this execution's values by the types of earlier ones; statements on several shards cannot."""
+    return Unsupported(
+        1235,
+        "42000",
+        "router: not supported on several shards: a prepared statement whose parameters had other types before; "
+        "prepare it anew",
+    )

@@ -12,212 +12,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from time import perf_counter
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.cluster.topology import Server
 from router.engine import refusals
-from router.engine.branches import Branch
+from router.engine.execution import Execution
 from router.engine.executor import Executor
+from router.engine.forms import BinaryForm, Form, TextForm
 from router.engine.kill import Killer
-from router.engine.leasing import Leasing
+from router.engine.leg import Leg
 from router.engine.merge import Merge
 from router.engine.services import Client, Services
-from router.errors import BackendError, ConnectionLost, MySQLError, ProtocolError
-from router.planner.plan import Part, Scattered
+from router.errors import ConnectionLost, MySQLError, ProtocolError
+from router.planner.plan import Scattered
 from router.wire.codec import push_lenenc_int
-from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
-from router.wire.framing import PacketDecoder, frame
-from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, decode_column, encode_ok
-from router.wire.rows import decode_text_row, encode_text_row
-from router.wire.scanner import QUERY
+from router.wire.constants import MAX_PAYLOAD, Capability, ServerStatus
+from router.wire.framing import frame
+from router.wire.packets import EOF_HEADER, EofPacket, ErrPacket, OkPacket, decode_column, encode_ok
 
 # Rows of one shard that may wait for those of others.
 AHEAD = 2_000
 # Inside a transaction, rows of one shard that may be kept while another of the same servers has not been asked.
 MAX_KEPT = 1_000_000
-
-
-class Leg:
-    """One shard's part: a ``Sink`` of the connection it is given."""
-
-    __slots__ = (
-        "_columns_left",
-        "_decoder",
-        "_header",
-        "_scatter",
-        "_started",
-        "connection",
-        "definitions",
-        "ended",
-        "leasing",
-        "number",
-        "paused",
-        "relay",
-        "rows",
-        "server",
-        "spanning",
-        "sql",
-        "warnings",
-        "was_in",
-    )
-
-    def __init__(self, scatter: Scatter, number: int, part: Part) -> None:
-        self._scatter = scatter
-        self.number = number
-        self.relay = part.relay
-        self.sql = part.sql
-        self.leasing = Leasing(scatter.services, scatter.user, self._granted, self._not_granted)
-        self.connection: BackendConnection | None = None
-        self.server: Server | None = None
-        self.paused = False
-        self.spanning = scatter.spanning
-        self.was_in = False  # the transaction, before this statement
-        self._started = 0.0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._decoder = PacketDecoder(2**31)
-        self._header = True
-        self._columns_left = 0
-        self.definitions: list[bytes] = []
-        self.rows: list[bytes] = []
-        self.ended = False
-        self.warnings = 0
-
-    @property
-    def has_columns(self) -> bool:
-        """Whether all column definitions have come."""
-        return not self._header and self._columns_left == 0
-
-    def start(self, branch: Branch | None, key: PoolKey) -> None:
-        """Ask the shard, on a connection of the transaction if it has one there."""
-        relay = self.relay
-        if branch is None:
-            self.leasing.lease(relay, (key[0], key[1], relay.database is not None or key[2]), primary=self.spanning)
-        elif branch[0].closed:
-            branch[1].pool.discard(branch[0])
-            self._scatter.transaction_lost(self, branch[1], ConnectionLost("it ended between two statements"))
-        else:
-            self._ask(*branch, [])
-
-    def _granted(self, connection: BackendConnection, server: Server) -> None:
-        begun = self._scatter.session.begun if self.spanning else None
-        self._ask(connection, server, begun or [])
-
-    def _ask(self, connection: BackendConnection, server: Server, opening: list[bytes]) -> None:
-        self._begin()
-        self._started = perf_counter()
-        self.connection, self.server = connection, server
-        session = self._scatter.session
-        relay = self.relay
-        self.was_in = bool(opening) or bool(connection.scanner.status & ServerStatus.IN_TRANS)
-        commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
-        commands.extend(map(connection.query, opening))
-        connection.send(self, b"".join((*commands, connection.query(self.sql))), QUERY, len(commands))
-        self.paused = False
-        self.hold(self._scatter.paused)
-
-    def _not_granted(self, error: BackendError) -> None:
-        self._scatter.failed(refusals.not_sent(error))
-
-    # -- sink --------------------------------------------------------------------------------------------------
-
-    def forward(self, data: bytes) -> None:
-        """Part of the shard's answer."""
-        decoder = self._decoder
-        decoder.feed(data)
-        # Without DEPRECATE_EOF an EOF follows the definitions.
-        while (packet := decoder.next_packet()) is not None:
-            payload = packet.payload
-            if self._header:
-                if payload[0] in (0x00, 0xFB, 0xFF):
-                    continue  # an error is in the scanner; nothing else answers a SELECT without rows
-                self._header = False
-                self._columns_left = payload[0] if payload[0] < 0xFB else int.from_bytes(payload[1:3], "little")
-            elif self._columns_left:
-                self.definitions.append(payload)
-                self._columns_left -= 1
-            elif payload[0] == 0xFF:
-                continue  # as above
-            elif payload[0] != 0xFE or len(payload) >= (MAX_PAYLOAD if self._scatter.deprecate_eof else 9):
-                self.rows.append(payload)
-        self._scatter.progress(self)
-
-    def response_ended(self, connection: BackendConnection) -> None:
-        """The shard has answered."""
-        error, self.warnings = connection.scanner.error, connection.scanner.warnings
-        self.hold(False)  # nobody else would
-        self.ended = True
-        server = self.server
-        self.connection = self.server = None
-        if server is not None:
-            server.commands[Command.QUERY] += 1
-            server.durations.observe(perf_counter() - self._started)
-            self._scatter.give_back(self, connection, server, error)
-        self._scatter.released(self)
-        self._scatter.leg_ended(self, error)
-
-    def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
-        """The connection broke; a shard of which nothing has been used yet is asked again."""
-        server = self.server
-        self.connection = self.server = None
-        if server is not None:
-            server.pool.discard(connection)
-            self._scatter.services.suspect(server)
-        if server is not None and self.spanning:
-            self._scatter.transaction_lost(self, server, error)
-            return
-        where = f"the connection to server {server.name if server else '?'} was lost ({error})"
-        if self._scatter.answering or not self.leasing.again(server):
-            self._scatter.failed(refusals.lost(where))
-
-    def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
-        """The server refused the session's state."""
-        server, self.server, self.connection = self.server, None, None
-        if server is not None:
-            server.pool.discard(connection)
-            if self.spanning:
-                self._scatter.transaction_lost(self, server, ConnectionLost(str(refusals.from_server(error))))
-                return
-        self._scatter.released(self)
-        self._scatter.leg_ended(self, error)
-
-    def file_requested(self, connection: BackendConnection) -> None:
-        """A SELECT loads no files."""
-        self._scatter.failed(refusals.from_server(b""))
-
-    def pause(self) -> None:
-        """The statement is short."""
-
-    def resume(self) -> None:
-        """The statement is short."""
-
-    # -- flow --------------------------------------------------------------------------------------------------
-
-    def hold(self, paused: bool) -> None:
-        """Stop or go on reading from the shard."""
-        if self.connection is None or self.connection.closed or self.paused is paused:
-            return
-        self.paused = paused
-        if paused:
-            self.connection.transport.pause_reading()
-        else:
-            self.connection.transport.resume_reading()
-
-    def abandon(self, killer: Killer) -> None:
-        """Nobody needs the rest: end the statement on its server."""
-        if self.ended:
-            return
-        self.ended = True
-        self._scatter.released(self)
-        self.leasing.cancel()
-        connection, server = self.connection, self.server
-        self.connection = self.server = None
-        if connection is not None and server is not None:
-            connection.close()
-            server.pool.discard(connection)
-            killer.kill_connection(server, connection.thread_id)
 
 
 class Scatter:
@@ -237,6 +53,7 @@ class Scatter:
         self.session = executor.session
         self.user = executor.user
         self.services = services
+        self.execution: Execution | None = None
         self.spanning = False  # the statement is part of a transaction
         self._executor = executor
         self.deprecate_eof = bool(capabilities & Capability.DEPRECATE_EOF)
@@ -249,7 +66,7 @@ class Scatter:
         self._legs: list[Leg] = []
         self._merge: Merge | None = None
         self._plan: Scattered | None = None
-        self._columns: list[ColumnDefinition] = []
+        self._form: Form = TextForm([])
         self._sequence = 1
         self._key: PoolKey = executor.key
         self._running: set[Leg] = set()
@@ -265,8 +82,9 @@ class Scatter:
         """Whether a statement is under way."""
         return self._plan is not None
 
-    def run(self, plan: Scattered, key: PoolKey) -> None:
-        """Ask all shards; connections are of ``key``."""
+    def run(self, plan: Scattered, key: PoolKey, execution: Execution | None = None) -> None:
+        """Ask all shards; connections are of ``key``. ``execution``: of a prepared statement, with these values."""
+        self.execution = execution
         self._plan = plan
         self._key = key
         self._merge = None
@@ -425,16 +243,16 @@ class Scatter:
             return False
         columns = [decode_column(payload) for payload in legs[0].definitions]
         try:
-            if any([(each.name, each.type) for each in columns] != _shown(leg) for leg in legs[1:]):
+            if any(legs[0].shown != leg.shown for leg in legs[1:]):
                 raise ProtocolError("shards answer with different columns")
-            self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset)
+            self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset, plan.constants)
         except ProtocolError as error:
             self.failed(MySQLError(2013, "08S01", f"router: {error}"))
             return False
         except MySQLError as error:
             self.failed(error)
             return False
-        self._columns = columns
+        self._form = TextForm(columns) if self.execution is None else BinaryForm(columns)
         self.answering = True
         visible = legs[0].definitions[: len(columns) - plan.merge.hidden]
         # Whether definitions follow is said where that has been agreed.
@@ -458,10 +276,9 @@ class Scatter:
         if merge is None or plan is None:
             return
         rows, leg.rows = leg.rows, []
-        count = len(self._columns)
         try:
             for payload in rows:
-                merge.add(leg.number, decode_text_row(payload, count))
+                merge.add(leg.number, self._form.read(payload))
         except (ProtocolError, ValueError, ArithmeticError) as error:
             self.failed(MySQLError(2013, "08S01", f"router: a shard's row cannot be read: {error}"))
             return
@@ -472,7 +289,7 @@ class Scatter:
         if merge is None:
             return
         try:
-            self._write(encode_text_row(row) for row in merge.take())
+            self._write(self._form.write(row) for row in merge.take())
         except MySQLError as error:
             self.failed(error)
             return
@@ -556,7 +373,3 @@ class Scatter:
         """KILL QUERY."""
         if self._plan is not None:
             self._stop(ErrPacket.of(refusals.killed()).encode())
-
-
-def _shown(leg: Leg) -> list[tuple[bytes, int]]:
-    return [(each.name, each.type) for each in map(decode_column, leg.definitions)]

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from router.backend.derivation import Derived, derive
 from router.backend.statements import ServerStatement, StatementText
+from router.engine import refusals
+from router.engine.execution import Execution
 from router.engine.parameters import ParameterValues
 from router.errors import ProtocolError
 from router.planner.plan import Relay, Sharded
-from router.planner.routes import Values
 from router.session.state import SessionState
 from router.sql.facts import PinReason, StatementKind
 from router.sql.lexer import LexMode
@@ -218,7 +219,34 @@ class Statement:
         payload = unframed(frame)
         return framed(payload[: at - _HEADER] + given + payload[end - _HEADER :], 0)
 
-    def values(self, frame: bytes, codec: str | None) -> Values:
+    def execution(self, frame: bytes, values: ParameterValues) -> Execution:
+        """An EXECUTE with its ``values``, for other statements than this one.
+
+        Raises ProtocolError if it is malformed, Unsupported where earlier ones would be felt on a single server.
+        """
+        bound = self._bound(frame) if self.parameters else None
+        if bound is not None and bound[2] is not None:
+            self.types = bound[2]
+        types = self.types or b""
+        if bound is not None and self._derives and types:
+            nulls = bound[1]
+            self.derived = derive(self.derived, types, nulls)
+            states = zip(self.derived or (), derive(None, types, nulls) or (), strict=True)
+            # NULL is NULL, whatever its type.
+            if any(a != b and not nulls[n >> 3] >> (n & 7) & 1 for n, (a, b) in enumerate(states)):
+                raise refusals.types_derived()
+        pieces: dict[int, tuple[bytes, ...]] = {}
+        for piece in self.long_data:
+            whole = unframed(piece)
+            number = int.from_bytes(whole[5:7], "little")
+            pieces[number] = (*pieces.get(number, ()), whole[7:])
+        raw = values.raw()
+        if frame[4] != Command.STMT_EXECUTE or len(raw) != self.parameters:
+            raise ProtocolError("an EXECUTE without its parameters")
+        each = tuple(types[2 * number : 2 * number + 2] for number in range(self.parameters))
+        return Execution(each, tuple(raw), pieces, self._named)
+
+    def values(self, frame: bytes, codec: str | None) -> ParameterValues:
         """What an EXECUTE gives for the parameters, as far as it can be told."""
         if frame[4] != Command.STMT_EXECUTE or (bound := self._bound(frame)) is None:
             return ParameterValues(b"", b"", b"", (), codec)

@@ -15,6 +15,7 @@ from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.branches import Branch
+from router.engine.execution import Execution, send
 from router.engine.executor import Executor
 from router.engine.leasing import Leasing
 from router.engine.services import Services
@@ -89,7 +90,12 @@ class Share:
         if error is not None:
             self._answered(payload, error)
         else:
-            connection.send(Capture(self._answered, self._lost), connection.query(self.part.sql))
+            answer = Capture(self._answered, self._lost)
+            send(connection, self.part, self._writing.execution, answer, [], self._refused, self._lost)
+
+    def _refused(self, error: bytes) -> None:
+        """It cannot be prepared."""
+        self._answered(b"", error)
 
     def _answered(self, payload: bytes, error: bytes | None) -> None:
         connection, server = self.connection, self.server
@@ -152,6 +158,7 @@ class Writing:
         self.session = executor.session
         self.executor = executor
         self.services = services
+        self.execution: Execution | None = None
         self._now: str | None = None
         self._answered = answered
         self._plan: Spread | None = None
@@ -163,8 +170,9 @@ class Writing:
         self._needs: Counter[str] = Counter()
         self._rolled_back = False
 
-    def run(self, plan: Spread, key: PoolKey) -> None:
-        """Run all parts; connections are of ``key``."""
+    def run(self, plan: Spread, key: PoolKey, execution: Execution | None = None) -> None:
+        """Run all parts; connections are of ``key``. ``execution``: of a prepared statement, with these values."""
+        self.execution = execution
         session = self.session
         self._plan, self._key = plan, key
         self._own = not session.transaction and session.autocommit

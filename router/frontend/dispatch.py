@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from router.cluster.topology import Server
 from router.engine.executor import Executor
+from router.engine.parameters import ParameterValues
 from router.engine.scatter import Scatter
 from router.engine.services import Services
 from router.engine.statements import MAX_OPEN, Statement, id_of
@@ -25,25 +26,22 @@ from router.engine.writing import Writing
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
+from router.frontend.local import EXPLAIN_COLUMNS, STATE_COLUMNS, result, state_rows
 from router.planner.binding import Both, TextValues, bind
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
 from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
-from router.sql.facts import TRANSACTIONAL, StatementKind
+from router.sql.facts import TRANSACTIONAL, Reason, StatementKind
 from router.wire.charset import python_codec
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
-from router.wire.constants import Capability, ColumnType, Command, ServerStatus
+from router.wire.constants import Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
-from router.wire.packets import ColumnDefinition, EofPacket, OkPacket, encode_ok
-from router.wire.rows import encode_text_result
+from router.wire.packets import EofPacket, OkPacket, encode_ok
 from router.wire.scanner import CURSOR, QUERY, ROWS, SINGLE
 
-_EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
-_STATE_COLUMNS = ("name", "value")
-_UTF8MB4 = 45
 _QUERY = int(Command.QUERY)
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
@@ -180,7 +178,7 @@ class Dispatcher:
                 self._refuse(plan.error)
             case Local():
                 if plan.facts.kind is StatementKind.SESSION_STATE:
-                    self._answer_rows(_STATE_COLUMNS, self._state())
+                    self._answer_rows(STATE_COLUMNS, state_rows(self))
                 else:
                     self._explain(plan)
 
@@ -201,7 +199,13 @@ class Dispatcher:
         """The plan for the values of this statement."""
         session = self.session
         codec = python_codec(session.variables.values["character_set_client"])
-        bound = bind(plan, TextValues(sql, session.mode, codec), sql, session.mode)
+        return self._allowed(plan, bind(plan, TextValues(sql, session.mode, codec), sql, session.mode))
+
+    def _allowed(
+        self, plan: Sharded, bound: Relay | Refused | Scattered | Spread
+    ) -> Relay | Refused | Scattered | Spread:
+        """Refuses what the session's state would have on several shards."""
+        session = self.session
         if not isinstance(bound, Scattered | Spread):
             return bound
         kept = session.transaction or not session.autocommit
@@ -234,40 +238,10 @@ class Dispatcher:
             target = self._bound(target, plan.sql)
         server = self._server_of(target)
         name = None if server is None else server.name
-        self._answer_rows(_EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
-
-    def _state(self) -> list[tuple[str, str | None]]:
-        """SHOW SESSION STATE: what the router keeps for this session, and why it keeps a server connection."""
-        session = self.session
-        connection = self.executor.connection
-        return [
-            ("connection_id", str(self.connection_id)),
-            ("user", self.user),
-            ("schema", session.schema),
-            ("transaction", "yes" if session.transaction else "no"),
-            ("autocommit", "on" if session.autocommit else "off"),
-            ("pinned_by", ", ".join(sorted(self.pin_reasons())) or None),
-            ("server_connection", None if connection is None else str(connection.thread_id)),
-            ("prepared_statements", str(len(self.executor.statements))),
-            *((f"variable {name}", value) for name, value in sorted(session.variables.values.items())),
-        ]
+        self._answer_rows(EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
 
     def _answer_rows(self, names: tuple[str, ...], values: Sequence[Sequence[object]]) -> None:
-        """A result of our own, everything as text."""
-        rows = [[None if value is None else str(value).encode() for value in row] for row in values]
-        columns = [
-            ColumnDefinition(name=name.encode(), type=ColumnType.VAR_STRING, collation_id=_UTF8MB4, length=1024)
-            for name in names
-        ]
-        self._client.write(
-            encode_text_result(
-                columns,
-                rows,
-                capabilities=self.capabilities,
-                status=self.status,
-                warnings=0,
-            )
-        )
+        self._client.write(result(names, values, self.capabilities, self.status))
         self._client.finished()
 
     def _server_of(self, plan: Plan | Scattered | Spread) -> Server | None:
@@ -389,23 +363,41 @@ class Dispatcher:
             self.executor.execute(statement, frames, self.connection_id if special else None)
 
     def _place(self, statement: Statement, plan: Sharded, frames: bytes) -> bool:
-        """Find the shard of this execution; False when the client has been told that there is not one."""
+        """Find the shard of this execution; False when there is not one, and somebody else answers."""
         values = statement.values(frames, python_codec(self.session.variables.values["character_set_client"]))
         text = statement.text
         codec = python_codec(text.variables.values["character_set_client"])
         literals = TextValues(text.frame[_STATEMENT:], statement.mode, codec)
         bound = bind(plan, Both(values, literals), text.frame[_STATEMENT:], statement.mode)
-        match bound:
-            case Relay():
-                statement.place(bound)
-                return True
-            case Refused():
-                self._refuse(bound.error)
-            case Scattered() | Spread():
-                message = "router: not supported on sharded tables: a prepared statement that takes several shards"
-                self._refuse(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
+        if isinstance(bound, Relay):
+            statement.place(bound)
+            return True
+        try:
+            self._run_on_several(statement, self._allowed(plan, bound), frames, values)
+        except ProtocolError:
+            self.malformed()
+        except MySQLError as error:
+            self._refuse(error)
         statement.forget_long_data()
         return False
+
+    def _run_on_several(
+        self, statement: Statement, plan: Relay | Refused | Scattered | Spread, frames: bytes, values: ParameterValues
+    ) -> None:
+        bulk = frames[4] == Command.STMT_BULK_EXECUTE
+        if bulk or statement.mode != self.session.mode:
+            what = (
+                "bulk execution on several shards" if bulk else "a statement that was prepared under another sql_mode"
+            )
+            message = f"router: not supported on sharded tables: {what}"
+            plan = Refused(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message), Reason.SHARDS, statement.plan.facts)
+        match plan:
+            case Refused():
+                self._refuse(plan.error)
+            case Scattered():
+                self._scatter.run(plan, self.executor.key, statement.execution(frames, values))
+            case Spread():
+                self._writing.run(plan, self.executor.key, statement.execution(frames, values))
 
     def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
         if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:

@@ -8,8 +8,9 @@ from decimal import Decimal
 from router.planner.keys import Value
 from router.planner.merging import Scatter
 from router.planner.plan import Part, Refused, Relay, Scattered, Sharded, Spread
-from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Values
+from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Unplannable, Values
 from router.planner.spreading import Given, Ids, Piece, Spreading, pieces_of
+from router.planner.variants import Variants
 from router.sql.facts import Reason
 from router.sql.fingerprint import literals
 from router.sql.lexer import LexMode
@@ -112,7 +113,15 @@ def bind(
     if spread is not None:
         shards = sorted(plan.placement.routes[0].shards(values))
         return Spread(tuple(Part(plan.relays[number], sql) for number in shards), plan.facts, clock=spread.clock)
-    return plan.refused if plan.scatter is None else _scattered(plan, plan.scatter, values, sql, mode)
+    scatter = plan.scatter.of(literals(sql, mode)) if isinstance(plan.scatter, Variants) else plan.scatter
+    if isinstance(scatter, Unplannable):
+        return _unsupported(plan, scatter.construct)
+    return plan.refused if scatter is None else _scattered(plan, scatter, values, sql, mode)
+
+
+def _unsupported(plan: Sharded, construct: str) -> Refused:
+    message = f"router: not supported on sharded tables: {construct}"
+    return replace(plan.refused, error=mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
 
 
 def _made(plan: Sharded, values: Values, ids: Ids | None) -> dict[int, int] | None:
@@ -187,13 +196,22 @@ def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode
         limit = _count(merge.limit, values)
         offset = _count(merge.offset, values) or 0
     except Unplaced:
-        error = mysql_error(
-            ErrorCode.NOT_SUPPORTED_YET, "router: not supported on sharded tables: a LIMIT that is no number"
-        )
-        return replace(plan.refused, error=error)
+        return _unsupported(plan, "a LIMIT that is no number")
+    try:
+        constants = tuple(_number(each, values) for each in merge.constants)
+    except Unplaced:
+        return _unsupported(plan, "a value beside aggregates over several shards that is no plain number")
     text = scatter.text(sql, mode, None if limit is None else limit + offset)
-    shards = sorted(scatter.route.shards(values))
-    return Scattered(tuple(Part(plan.relays[number], text) for number in shards), merge, limit, offset, plan.facts)
+    stands = scatter.parameters(sql, mode)
+    parts = tuple(Part(plan.relays[number], text, stands) for number in scatter.shards(values))
+    return Scattered(parts, merge, limit, offset, plan.facts, constants)
+
+
+def _number(reference: Reference, values: Values) -> Decimal:
+    value = values.value(reference)
+    if not isinstance(value, int | Decimal):
+        raise Unplaced
+    return Decimal(value)
 
 
 def _count(reference: Reference | None, values: Values) -> int | None:

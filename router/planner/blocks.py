@@ -17,19 +17,11 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from router.planner.keys import KeyType
-from router.planner.routes import Between, Condition, Either, OneOf, Reference
+from router.planner.routes import Between, Condition, Either, OneOf, Reference, Route, combine
+from router.planner.routes import Unplannable as Unplannable
 from router.planner.tables import Definition, ShardedSchema, ShardedTable
 
 Variable = tuple[int, str]  # number of the source, column in lower case
-
-
-class Unplannable(Exception):
-    """A construct that is not understood well enough. ``node`` is where it stands."""
-
-    def __init__(self, construct: str, node: exp.Expr | None = None) -> None:
-        super().__init__(construct)
-        self.construct = construct
-        self.node = node
 
 
 @dataclass(slots=True)
@@ -71,6 +63,7 @@ class Blocks:
         self.schema = schema
         self.sources: list[Source] = []
         self.unsharded: list[exp.Table] = []
+        self.outermost: list[Block] = []
         self.reference = reference
         self._parents: dict[Variable, Variable] = {}
         self._conditions: dict[Variable, list[tuple[int, Condition]]] = {}
@@ -117,6 +110,19 @@ class Blocks:
             if at <= level
         ]
 
+    def routes(self, numbers: range | None = None) -> tuple[Route, ...]:
+        """One route for each class of co-located tables, of all sources or those with such numbers."""
+        classes: dict[tuple[object, ...], Route] = {}
+        for source in self.sources:
+            table = source.table
+            if table is None or table.broadcast or (numbers is not None and source.number not in numbers):
+                continue  # broadcast tables are everywhere
+            variables = [(source.number, name) for name in table.columns]
+            key = (table.family, *(self.find(each) for each in variables))
+            if key not in classes:
+                classes[key] = Route(table, combine([self.condition(each) for each in variables]))
+        return tuple(classes.values())
+
     # -- reading -----------------------------------------------------------------------------------------------
 
     def read(
@@ -143,8 +149,7 @@ class Blocks:
         """One SELECT, UPDATE or DELETE."""
         block = Block(node, parent, level, len(self.sources))
         ctes = ctes or {}
-        if parent is not None:
-            parent.inside.append(block)
+        (self.outermost if parent is None else parent.inside).append(block)
         tables = _from(node)
         joins = [*_joins(tables), *(node.args.get("joins") or [])]
         if tables is not None:

@@ -12,10 +12,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from router.planner.routes import Reference, Route
+from router.planner.clauses import Template, parameters, render
+from router.planner.formulas import Condition, Formula
+from router.planner.routes import Reference, Route, Values
 from router.sql.lexer import LexMode, TokenKind, tokens_of
 
 Cell = bytes | None
+
+# Characters of a text expression that count for its order; longer ones are refused when a server reports their length.
+LONGEST_TEXT = 128
 
 
 class Compare(StrEnum):
@@ -30,11 +35,15 @@ class Compare(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderKey:
-    """A column of the shards' rows (perhaps one that clients do not see) by which rows are ordered."""
+    """A column of the shards' rows (perhaps one that clients do not see) by which rows are ordered.
+
+    ``weights`` is the column to compare by should a column BY_TYPE turn out to be text; None if it cannot be.
+    """
 
     column: int
     compare: Compare
     descending: bool = False
+    weights: int | None = None
 
 
 class Fold(StrEnum):
@@ -44,19 +53,32 @@ class Fold(StrEnum):
     MIN = "min"
     MAX = "max"
     AVG = "avg"
+    BIT_AND = "bit_and"
+    BIT_OR = "bit_or"
+    BIT_XOR = "bit_xor"
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """A visible ``column`` made of the shards' partial ones. ``compare`` and ``by`` (the column with the weights, or
-    the column itself) are for MIN and MAX; ``total`` and ``count`` are the columns an AVG is computed from."""
+    """A ``column`` made of the shards' partial ones. ``by`` is for MIN and MAX: the column they compare by, and how;
+    ``total`` and ``count`` are the columns an AVG is computed from. ``distinct``: each pair of group and value counts
+    once. ``empty`` is the value for no rows at all."""
 
     column: int
     fold: Fold
-    compare: Compare = Compare.DECIMAL
-    by: int = 0
+    by: OrderKey | None = None
     total: int = 0
     count: int = 0
+    distinct: bool = False
+    empty: Cell = None
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A ``column`` that is computed from aggregates when they are complete."""
+
+    column: int
+    formula: Formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,78 +87,59 @@ class MergeSpec:
 
     Shards send their rows in the order of ``order``; they are merged in it (without one, as they come). ``distinct``:
     rows equal in all keys of ``order`` are one. ``groups``: rows equal in these keys, by which the shards' rows are
-    ordered, are one group, folded by ``aggregates``; an empty tuple is one group of all rows, None no grouping. Groups
-    are then put into ``final`` order. ``limit`` and ``offset`` count what comes out.
+    ordered, are one group, folded by ``aggregates``; an empty tuple is one group of all rows, None no grouping. Within
+    a group rows are ordered by ``pairs``, the value of aggregates that are DISTINCT. ``computed`` and ``having`` are
+    for groups that are complete; ``constants`` are the values they use. Groups are then put into ``final`` order.
+    ``limit`` and ``offset`` count what comes out.
     """
 
     hidden: int = 0
     order: tuple[OrderKey, ...] = ()
     distinct: bool = False
     groups: tuple[OrderKey, ...] | None = None
+    pairs: tuple[OrderKey, ...] = ()
     aggregates: tuple[Aggregate, ...] = ()
+    computed: tuple[Computed, ...] = ()
+    having: Condition | None = None
+    constants: tuple[Reference, ...] = ()
     final: tuple[OrderKey, ...] = ()
     limit: Reference | None = None
     offset: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Offsets into a SELECT's text: the end of its select list, of what stands before ORDER BY, and before LIMIT."""
-
-    items: int
-    body: int
-    order: int
-
-
-@dataclass(frozen=True, slots=True)
 class Scatter:
-    """The statement for every shard: ``extras`` go to the end of the select list, ``order`` stands for its ORDER BY
-    (None: it stays), LIMIT is counted anew; and how to merge.
+    """The statement for every shard, without LIMIT, and how to merge.
 
     ``pushes_limit``: each shard need send no more rows than LIMIT and OFFSET together.
     """
 
-    route: Route
-    extras: str
-    order: str | None
+    routes: tuple[Route, ...]
+    asks: Template
     merge: MergeSpec
     pushes_limit: bool
 
     def text(self, sql: bytes, mode: LexMode, limit: int | None) -> bytes:
-        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound.
-
-        Clauses are looked for in this very text: others of the same plan have other literals in them.
-        """
-        places = places_of(sql, mode)
-        order = sql[places.body : places.order] if self.order is None else self.order.encode()
-        pieces = [sql[: places.items], self.extras.encode(), b" ", sql[places.items : places.body], b" ", order]
+        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound."""
+        text = render(self.asks, sql, tokens_of(sql, mode))
         if limit is not None and limit <= _MOST_ROWS and self.pushes_limit:
-            pieces.append(b" LIMIT %d" % limit)
-        return b"".join(pieces)
+            text += b" LIMIT %d" % limit
+        return text
+
+    def parameters(self, sql: bytes, mode: LexMode) -> tuple[int, ...] | None:
+        """The parameters that stand in ``text``; None: there are none."""
+        tokens = tokens_of(sql, mode)
+        if all(token.kind is not TokenKind.PARAM for token in tokens):
+            return None
+        return tuple(parameters(self.asks, tokens))
+
+    def shards(self, values: Values) -> list[int]:
+        """The numbers of the shards to ask."""
+        return sorted(frozenset[int]().union(*(route.shards(values) for route in self.routes)))
 
 
 # As many rows LIMIT can be asked for.
 _MOST_ROWS = 2**64 - 1
-
-
-def places_of(sql: bytes, mode: LexMode) -> Places:
-    """Where columns and clauses may be put in a SELECT. Raises LookupError for one without FROM."""
-    tokens = tokens_of(sql, mode)
-    depth = 0
-    found: dict[str, int] = {}
-    for index, (kind, start, _, word) in enumerate(tokens):
-        if kind is TokenKind.PUNCT:
-            depth += (word == "(") - (word == ")")
-        elif depth or kind is not TokenKind.WORD or (index and tokens[index - 1].text == "."):
-            continue
-        elif (
-            word == "SELECT"
-            or ("SELECT" in found and word in ("FROM", "LIMIT"))
-            or (word == "ORDER" and index + 1 < len(tokens) and tokens[index + 1].text == "BY")
-        ):
-            found.setdefault(word, start)
-    order_end = found.get("LIMIT", tokens[-1].end if tokens else 0)
-    return Places(found["FROM"], found.get("ORDER", order_end), order_end)
 
 
 class _Backwards:

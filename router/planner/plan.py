@@ -6,6 +6,7 @@ A plan holds no literal's value (plans with ``facts.kill`` or ``facts.explain_ro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +14,7 @@ from router.errors import MySQLError
 from router.planner.merging import MergeSpec, OrderKey, Scatter
 from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
 from router.planner.spreading import Made, Spreading
+from router.planner.variants import Variants
 from router.sql.facts import Reason, StatementFacts
 
 
@@ -78,7 +80,7 @@ class Sharded:
     relays: tuple[Relay, ...]
     refused: Refused
     facts: StatementFacts
-    scatter: Scatter | None = None
+    scatter: Scatter | Variants | None = None
     spread: Spreading | None = None
     made: Made | None = None
 
@@ -104,7 +106,7 @@ class Part:
 class Scattered:
     """One execution of a statement on several shards: what each is asked, and how the rows become one result.
 
-    ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound.
+    ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound; ``constants`` are the merge's.
     """
 
     parts: tuple[Part, ...]
@@ -112,6 +114,7 @@ class Scattered:
     limit: int | None
     offset: int
     facts: StatementFacts
+    constants: tuple[Decimal, ...] = ()
 
     @property
     def reason(self) -> Reason:
@@ -205,15 +208,19 @@ def _spread_json(spread: Spreading) -> dict[str, Any]:
     }
 
 
-def _scatter_json(scatter: Scatter) -> dict[str, Any]:
+def _scatter_json(scatter: Scatter | Variants) -> dict[str, Any]:
+    if isinstance(scatter, Variants):
+        positions = ", ".join(_text(Slot(number)) for number in scatter.positional)
+        return {"depends_on": "which literals are equal" + f", and the columns at {positions}" * bool(positions)}
     merge = scatter.merge
     values: dict[str, Any] = {
-        "adds": scatter.extras.removeprefix(", "),
-        "order_by": None if scatter.order is None else scatter.order.strip(),
+        "asks": " ".join(piece if isinstance(piece, str) else "…" for piece in scatter.asks if len(piece)),
         "merge": [_order_text(key) for key in merge.order],
         "distinct": merge.distinct,
-        "groups": None if merge.groups is None else [_order_text(key) for key in merge.groups],
-        "aggregates": [f"{each.fold.value} {each.column}" for each in merge.aggregates],
+        "groups": None if merge.groups is None else [_order_text(key) for key in (*merge.groups, *merge.pairs)],
+        "aggregates": [f"{'distinct ' * each.distinct}{each.fold.value} {each.column}" for each in merge.aggregates],
+        "computed": [each.column for each in merge.computed],
+        "having": merge.having is not None,
         "then_by": [_order_text(key) for key in merge.final],
         "pushes_limit": scatter.pushes_limit,
     }
@@ -221,7 +228,8 @@ def _scatter_json(scatter: Scatter) -> dict[str, Any]:
 
 
 def _order_text(key: OrderKey) -> str:
-    return f"{key.column} {key.compare.value}{' desc' * key.descending}"
+    weights = "" if key.weights is None else f" or weights {key.weights}"
+    return f"{key.column} {key.compare.value}{weights}{' desc' * key.descending}"
 
 
 def _condition_text(condition: Condition | None) -> str:

@@ -35,6 +35,15 @@ class Parameter:
 Reference = Slot | Parameter
 
 
+class Unplannable(Exception):
+    """A construct that is not understood well enough. ``node`` is where it stands in the parser's tree."""
+
+    def __init__(self, construct: str, node: object = None) -> None:
+        super().__init__(construct)
+        self.construct = construct
+        self.node = node
+
+
 class Unplaced(Exception):
     """What stands there is no plain value: nothing is known of its place."""
 

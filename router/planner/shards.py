@@ -14,13 +14,14 @@ from router.planner import writes
 from router.planner.blocks import Block, Blocks, Unplannable
 from router.planner.insert_select import Selected
 from router.planner.inserts import insert
-from router.planner.merging import Scatter, places_of
-from router.planner.routes import Placement, Route, combine
+from router.planner.merging import Scatter
+from router.planner.routes import Placement, Route
 from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
 from router.planner.spreading import Made, Spreading
 from router.planner.tables import ShardedSchema, ShardedTable
 from router.planner.text import Text
+from router.planner.variants import Variants
 from router.sql import tree
 from router.sql.facts import StatementFacts, StatementKind
 from router.sql.lexer import LexMode, TokenKind, tokenize
@@ -42,7 +43,7 @@ class Placed:
 
 def place(
     schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode
-) -> tuple[Placement, Scatter | Spreading | Unplannable, Made | None]:
+) -> tuple[Placement, Scatter | Variants | Spreading | Unplannable, Made | None]:
     """The placement of a statement that names tables of ``schema``, what to do when it takes several shards, and the
     ids that its rows need.
 
@@ -74,7 +75,7 @@ def place(
         return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text), None
     try:
         if facts.kind is _K.SELECT:
-            return placement, _scattered(root, blocks, placed, facts, text), None
+            return placement, _scattered(root, blocks, facts, text), None
         if placed.selected is not None:
             return placement, placed.selected.spread(routes, facts, text), None
         assert placed.block is not None
@@ -83,16 +84,10 @@ def place(
         return placement, error, None
 
 
-def _scattered(root: exp.Expr, blocks: Blocks, placed: Placed, facts: StatementFacts, text: Text) -> Scatter:
+def _scattered(root: exp.Expr, blocks: Blocks, facts: StatementFacts, text: Text) -> Scatter | Variants:
     if not facts.read:
         raise Unplannable(f"a SELECT over several shards that is not proven to be a read ({facts.reason.value})")
-    if placed.block is None:
-        raise Unplannable("UNION over several shards")
-    try:
-        places_of(text.sql, text.mode)
-        return scatter(root, blocks, placed.block, placed.routes)
-    except LookupError:
-        raise Unplannable("a SELECT of this form over several shards") from None
+    return scatter(root, blocks, text.tokens)
 
 
 def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, context: PlanContext) -> bool:
@@ -129,7 +124,7 @@ def names_nothing(sql: bytes, facts: StatementFacts, mode: LexMode) -> bool:
 
 def _select(root: exp.Expr, blocks: Blocks) -> Placed:
     found = blocks.read(root)
-    return Placed(_routes(blocks), found[0] if len(found) == 1 else None)
+    return Placed(blocks.routes(), found[0] if len(found) == 1 else None)
 
 
 def _update(root: exp.Expr, blocks: Blocks) -> Placed:
@@ -139,7 +134,7 @@ def _update(root: exp.Expr, blocks: Blocks) -> Placed:
     copied = next((table for table in written if table is not None and table.broadcast), None)
     if copied is not None and any(table is not copied for table in written):
         raise Unplannable(f"an UPDATE of broadcast table '{copied.name}' and of others", root)
-    return Placed(_routes(blocks), block, copied)
+    return Placed(blocks.routes(), block, copied)
 
 
 def _delete(root: exp.Expr, blocks: Blocks) -> Placed:
@@ -149,12 +144,12 @@ def _delete(root: exp.Expr, blocks: Blocks) -> Placed:
     block = blocks.block(root)
     if not named:
         table = block.sources[0].table
-        return Placed(_routes(blocks), block, table if table is not None and table.broadcast else None)
+        return Placed(blocks.routes(), block, table if table is not None and table.broadcast else None)
     for each in named:
         table = _deleted(each, block, blocks)
         if table is not None and table.broadcast:
             raise Unplannable(f"DELETE of broadcast table '{table.name}' joined with others", each)
-    return Placed(_routes(blocks), block)
+    return Placed(blocks.routes(), block)
 
 
 def _from_using(root: exp.Expr) -> exp.Expr:
@@ -176,7 +171,7 @@ def _deleted(named: exp.Expr, block: Block, blocks: Blocks) -> ShardedTable | No
 
 def _insert(root: exp.Expr, blocks: Blocks) -> Placed:
     selected = Selected(root, blocks)
-    return Placed(_routes(blocks), selected.block, selected=selected)
+    return Placed(blocks.routes(), selected.block, selected=selected)
 
 
 def _assigned(column: exp.Expr, block: Block, blocks: Blocks) -> ShardedTable | None:
@@ -198,20 +193,3 @@ _PLACED: dict[StatementKind, Callable[[exp.Expr, Blocks], Placed]] = {
     _K.INSERT: _insert,
     _K.REPLACE: _insert,
 }
-
-
-# -- classes of tables ---------------------------------------------------------------------------------------------
-
-
-def _routes(blocks: Blocks) -> tuple[Route, ...]:
-    """One route for each class of co-located tables; broadcast tables are everywhere."""
-    classes: dict[tuple[object, ...], Route] = {}
-    for source in blocks.sources:
-        table = source.table
-        if table is None or table.broadcast:
-            continue
-        variables = [(source.number, name) for name in table.columns]
-        key = (table.family, *(blocks.find(each) for each in variables))
-        if key not in classes:
-            classes[key] = Route(table, combine([blocks.condition(each) for each in variables]))
-    return tuple(classes.values())

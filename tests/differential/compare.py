@@ -17,6 +17,7 @@ from pymysql.connections import Connection
 
 from router.wire.constants import ColumnFlag, ColumnType
 
+_TEXTS = (ColumnType.VAR_STRING, ColumnType.STRING)
 _INEXACT = (ColumnType.DOUBLE, ColumnType.FLOAT)
 # A number the server prints with up to 17 digits; fewer are the same in any order of addition.
 _DIGITS = 12
@@ -80,7 +81,8 @@ def ask(connection: Connection, sql: str) -> Answer:
                     each.charsetnr,
                     # 22 or 23, as the server happens to run the statement.
                     0 if each.type_code in _INEXACT else each.length,
-                    each.scale,
+                    # Of text: none, or 31 or 39 for "not fixed", as the server happens to run the statement.
+                    0 if each.type_code in _TEXTS else each.scale,
                     each.flags & _FLAGS,
                 )
                 for each in result.fields

@@ -9,7 +9,7 @@ import pytest
 from router.backend.connection import BackendConnection
 from router.engine.admission import Admission
 from router.engine.scatter import AHEAD, Scatter
-from router.planner.merging import Compare, MergeSpec, OrderKey
+from router.planner.merging import Aggregate, Compare, Fold, MergeSpec, OrderKey
 from router.planner.plan import Part, Relay, Role, Scattered
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from tests.engine.bench import Bench
@@ -250,7 +250,7 @@ async def test_two_that_do_not_fit_together() -> None:
 @virtually
 async def test_shards_that_answer_differently(kind: str) -> None:
     desk = Desk()
-    await desk.ask(MergeSpec(order=(OrderKey(0, Compare.BY_TYPE),)) if kind == "types" else BY_NUMBER)
+    await desk.ask(MergeSpec(groups=(), aggregates=(Aggregate(0, Fold.SUM),)) if kind == "types" else BY_NUMBER)
     desk.connection("db1").data_received(table(1))
     desk.connection("other").data_received(rows([b"1", b"2"], names=("a", "b")) if kind == "columns" else table(1))
     assert b"router: " in desk.client.data

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from router.planner.merging import Cell, Compare, MergeSpec, OrderKey, Scatter, comparable, places_of, sort_key
-from router.planner.routes import Route
+from router.planner.binding import TextValues
+from router.planner.clauses import Span, Template
+from router.planner.merging import Cell, Compare, MergeSpec, OrderKey, Scatter, comparable, sort_key
+from router.planner.routes import OneOf, Route, Slot
 from router.sql.lexer import LexMode
 from tests.planner.fix_shards import shop_schema
 
@@ -38,51 +40,37 @@ def test_several_keys() -> None:
 
 
 SQL = b"SELECT a FROM t WHERE b ORDER BY c LIMIT 5"
+HEAD, BODY = Span(0, 2), Span(2, 6)
 
 
 @pytest.mark.parametrize(
-    ("order", "extras", "pushes", "limit", "text"),
+    ("asks", "pushes", "limit", "text"),
     [
-        (None, "", True, 7, b"SELECT a  FROM t WHERE b  ORDER BY c  LIMIT 7"),
-        (None, ", x", True, None, b"SELECT a , x FROM t WHERE b  ORDER BY c "),
-        (" ORDER BY d", "", True, 7, b"SELECT a  FROM t WHERE b   ORDER BY d LIMIT 7"),
-        ("", ", x", False, 7, b"SELECT a , x FROM t WHERE b  "),
+        ((HEAD, BODY, Span(6, 9)), True, 7, b"SELECT a FROM t WHERE b ORDER BY c LIMIT 7"),
+        ((HEAD, ", x", BODY, Span(6, 6), ""), True, None, b"SELECT a , x FROM t WHERE b"),
+        ((HEAD, BODY, "ORDER BY d"), False, 7, b"SELECT a FROM t WHERE b ORDER BY d"),
     ],
 )
-def test_what_a_shard_is_asked(order: str | None, extras: str, pushes: bool, limit: int | None, text: bytes) -> None:
-    scatter = Scatter(Route(shop_schema().tables["customers"]), extras, order, MergeSpec(), pushes)
+def test_what_a_shard_is_asked(asks: Template, pushes: bool, limit: int | None, text: bytes) -> None:
+    scatter = Scatter((Route(shop_schema().tables["customers"]),), asks, MergeSpec(), pushes)
     assert scatter.text(SQL, LexMode(), limit) == text
 
 
 def test_more_rows_than_there_can_be() -> None:
-    scatter = Scatter(Route(shop_schema().tables["customers"]), "", None, MergeSpec(), pushes_limit=True)
+    scatter = Scatter((Route(shop_schema().tables["customers"]),), (HEAD, BODY), MergeSpec(), pushes_limit=True)
     assert b"LIMIT" not in scatter.text(SQL, LexMode(), 2**64)
     assert scatter.text(SQL, LexMode(), 2**64 - 1).endswith(b"LIMIT 18446744073709551615")
 
 
-@pytest.mark.parametrize(
-    ("sql", "items", "body", "order"),
-    [
-        (
-            "WITH x AS (SELECT 1 FROM y LIMIT 2) "
-            "SELECT a FROM t WHERE b IN (SELECT c FROM d LIMIT 1) ORDER BY a LIMIT 5;",
-            "FROM t",
-            "ORDER BY a",
-            "LIMIT 5",
-        ),
-        ("SELECT 'FROM', `order`, t.limit, EXTRACT(YEAR FROM d) FROM t LIMIT 5", "FROM t", "LIMIT 5", "LIMIT 5"),
-        ('SELECT "LIMIT" /* FROM */ FROM t -- ORDER BY\n ORDER BY x ;', "FROM t", "ORDER BY x", " ;"),
-        ("SELECT a FROM t", "FROM t", "", ""),
-    ],
-)
-def test_where_clauses_begin(sql: str, items: str, body: str, order: str) -> None:
-    def place(text: str) -> int:
-        return sql.index(text) if text else len(sql)
-
-    found = places_of(sql.encode(), LexMode())
-    assert (found.items, found.body, found.order) == (place(items), place(body), place(order))
+def test_parameters_of_the_text() -> None:
+    scatter = Scatter((), (Span(0, 2), ",", Span(5, 8), Span(2, 8)), MergeSpec(), pushes_limit=True)
+    assert scatter.parameters(b"SELECT ? FROM t ORDER BY ?", LexMode()) == (0, 1, 1)
+    assert scatter.parameters(b"SELECT a FROM t ORDER BY b", LexMode()) is None
 
 
-def test_a_select_without_from() -> None:
-    with pytest.raises(LookupError):
-        places_of(b"SELECT 1", LexMode())
+def test_the_shards_of_several_routes() -> None:
+    table = shop_schema().tables["customers"]
+    one, two = (Route(table, OneOf(((Slot(number),),))) for number in (0, 1))
+    values = TextValues(b"SELECT 7, 8", LexMode())
+    assert Scatter((one, two), (), MergeSpec(), pushes_limit=True).shards(values) == [1, 2]
+    assert Scatter((one, Route(table)), (), MergeSpec(), pushes_limit=True).shards(values) == [0, 1, 2]

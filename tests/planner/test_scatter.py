@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from router.planner.binding import TextValues, bind
+from router.planner.columns import weighed
 from router.planner.keys import KeyType
-from router.planner.plan import Sharded, plan_json
+from router.planner.merging import Scatter
+from router.planner.plan import Refused, Scattered, Sharded, plan_json
 from router.planner.planner import Planner
-from router.planner.scatter import weighed
 from router.planner.tables import Column, Definition
+from router.planner.variants import Variants
+from router.sql.fingerprint import literals
 from tests.planner.fix_shards import DEFINITIONS, INT, shop_catalog, shop_context
 
 
@@ -38,43 +43,75 @@ PLANNER = Planner(shop_catalog({"shop": {**DEFINITIONS["shop"], "customers": WID
 
 
 def planned(sql: str) -> Any:
-    """What EXPLAIN says of several shards: the parts of the plan, or why there is none."""
-    plan = PLANNER.plan(sql.encode(), shop_context())
+    """What a shard is asked and how rows are merged, in the plan's own words; or why it is refused."""
+    text, context = sql.encode(), shop_context()
+    plan = PLANNER.plan(text, context)
     assert isinstance(plan, Sharded), plan
-    return plan_json(plan)["several"]
+    bound = bind(plan, TextValues(text, context.mode), text, context.mode)
+    if isinstance(bound, Refused):
+        return bound.error.message
+    assert isinstance(bound, Scattered), bound
+    made = plan.scatter.of(literals(text, context.mode)) if isinstance(plan.scatter, Variants) else plan.scatter
+    assert isinstance(made, Scatter)
+    return plan_json(replace(plan, scatter=made))["several"] | {"asks": bound.parts[0].sql.decode()}
 
 
 @pytest.mark.parametrize(
     ("sql", "parts"),
     [
-        ("SELECT * FROM customers", {"pushes_limit": True}),
-        ("SELECT id FROM customers ORDER BY id DESC", {"merge": ["0 integer desc"], "pushes_limit": True}),
-        ("SELECT * FROM customers ORDER BY id", {"adds": "`id`", "merge": ["-1 integer"], "pushes_limit": True}),
+        ("SELECT * FROM customers", {"asks": "SELECT * FROM customers", "pushes_limit": True}),
+        (
+            "SELECT id FROM customers ORDER BY id DESC",
+            {"asks": "SELECT id FROM customers ORDER BY id DESC", "merge": ["0 integer desc"], "pushes_limit": True},
+        ),
+        (
+            "SELECT * FROM customers ORDER BY id",
+            {"asks": "SELECT * , `id` FROM customers ORDER BY id", "merge": ["-1 integer"], "pushes_limit": True},
+        ),
         (
             "SELECT id FROM customers c ORDER BY c.name, level",
             {
-                "adds": "WEIGHT_STRING(`c`.`name` AS CHAR(40)), `level` + 0",
-                "merge": ["-2 bytes", "-1 integer"],
+                "asks": (
+                    "SELECT id , `level` + 0 , WEIGHT_STRING(`c`.`name` AS CHAR(40)) FROM customers c ORDER BY "
+                    "c.name, level"
+                ),
+                "merge": ["-1 bytes", "-2 integer"],
                 "pushes_limit": True,
             },
         ),
         (
             "SELECT tag FROM customers ORDER BY tag",
-            {"adds": "WEIGHT_STRING(`tag`)", "merge": ["-1 bytes"], "pushes_limit": True},
+            {
+                "asks": "SELECT tag , WEIGHT_STRING(`tag`) FROM customers ORDER BY tag",
+                "merge": ["-1 bytes"],
+                "pushes_limit": True,
+            },
         ),
-        ("SELECT id + 1 AS x FROM customers ORDER BY x", {"merge": ["0 by_type"], "pushes_limit": True}),
-        ("SELECT region AS id FROM customers ORDER BY id", {"merge": ["0 integer"], "pushes_limit": True}),
+        (
+            "SELECT id + 1 AS x FROM customers ORDER BY x",
+            {"asks": "SELECT id + 1 AS x FROM customers ORDER BY x", "merge": ["0 by_type"], "pushes_limit": True},
+        ),
+        (
+            "SELECT region AS id FROM customers ORDER BY id",
+            {"asks": "SELECT region AS id FROM customers ORDER BY id", "merge": ["0 integer"], "pushes_limit": True},
+        ),
         (
             "SELECT region AS id, born AS region FROM customers ORDER BY region",
-            {"merge": ["1 bytes"], "pushes_limit": True},
+            {
+                "asks": "SELECT region AS id, born AS region FROM customers ORDER BY region",
+                "merge": ["1 bytes"],
+                "pushes_limit": True,
+            },
         ),
-        ("SELECT COUNT(*), SUM(id) FROM customers", {"aggregates": ["sum 0", "sum 1"], "groups": None}),
+        (
+            "SELECT COUNT(*), SUM(id) FROM customers",
+            {"asks": "SELECT COUNT(*), SUM(id) FROM customers", "aggregates": ["sum 0", "sum 1"]},
+        ),
         (
             "SELECT region, COUNT(*) AS n FROM customers GROUP BY region ORDER BY n DESC",
             {
-                "adds": "`region`",
-                "order_by": "ORDER BY `region`",
-                "groups": ["-1 integer"],
+                "asks": "SELECT region, COUNT(*) AS n FROM customers GROUP BY region ORDER BY 1",
+                "groups": ["0 integer"],
                 "aggregates": ["sum 1"],
                 "then_by": ["1 decimal desc"],
             },
@@ -82,66 +119,91 @@ def planned(sql: str) -> Any:
         (
             "SELECT AVG(id), MIN(name) FROM customers",
             {
-                "adds": "SUM(`id`), COUNT(`id`), WEIGHT_STRING(MIN(`name`) AS CHAR(40))",
+                "asks": (
+                    "SELECT AVG(id), MIN(name) , WEIGHT_STRING(MIN(`name`) AS CHAR(40)) , COUNT( id ) , SUM( "
+                    "id ) FROM customers"
+                ),
                 "aggregates": ["avg 0", "min 1"],
             },
         ),
         (
             "SELECT AVG(id), AVG(id) FROM customers",
-            {"adds": "SUM(`id`), COUNT(`id`), SUM(`id`), COUNT(`id`)", "aggregates": ["avg 0", "avg 1"]},
+            {
+                "asks": "SELECT AVG(id), AVG(id) , COUNT( id ) , SUM( id ) , COUNT( id ) , SUM( id ) FROM customers",
+                "aggregates": ["avg 0", "avg 1"],
+            },
         ),
         (
             "SELECT DISTINCT region, born FROM customers ORDER BY born DESC",
             {
-                "order_by": "ORDER BY `born` DESC, `region`",
+                "asks": "SELECT DISTINCT region, born FROM customers ORDER BY 2 DESC, 1",
                 "merge": ["1 bytes desc", "0 integer"],
                 "distinct": True,
                 "pushes_limit": True,
             },
         ),
-        # The key is among the columns: each shard's groups, distinct rows and windows are whole.
-        ("SELECT id, COUNT(*) FROM customers GROUP BY id HAVING COUNT(*) > 1", {"pushes_limit": True}),
-        ("SELECT DISTINCT id, note FROM customers", {"pushes_limit": True}),
-        ("SELECT RANK() OVER (PARTITION BY id ORDER BY born) FROM customers", {"pushes_limit": True}),
-        ("SELECT o.customer_id, SUM(total) FROM orders o GROUP BY o.customer_id", {"pushes_limit": True}),
         (
-            "SELECT c.id, o.n FROM customers c "
-            "JOIN (SELECT customer_id, COUNT(*) n FROM orders GROUP BY customer_id) o ON o.customer_id = c.id",
-            {"pushes_limit": True},
+            "SELECT id, COUNT(*) FROM customers GROUP BY id HAVING COUNT(*) > 1",
+            {"asks": "SELECT id, COUNT(*) FROM customers GROUP BY id HAVING COUNT(*) > 1", "pushes_limit": True},
         ),
-        ("SELECT r.name, c.id FROM customers c LEFT JOIN regions r ON r.id = c.region", {"pushes_limit": True}),
-        ("SELECT r.name, c.id FROM regions r JOIN customers c ON r.id = c.region", {"pushes_limit": True}),
+        (
+            "SELECT DISTINCT id, note FROM customers",
+            {"asks": "SELECT DISTINCT id, note FROM customers", "pushes_limit": True},
+        ),
+        (
+            "SELECT RANK() OVER (PARTITION BY id ORDER BY born) FROM customers",
+            {"asks": "SELECT RANK() OVER (PARTITION BY id ORDER BY born) FROM customers", "pushes_limit": True},
+        ),
+        (
+            "SELECT o.customer_id, SUM(total) FROM orders o GROUP BY o.customer_id",
+            {"asks": "SELECT o.customer_id, SUM(total) FROM orders o GROUP BY o.customer_id", "pushes_limit": True},
+        ),
+        (
+            "SELECT c.id, o.n FROM customers c JOIN (SELECT customer_id, COUNT(*) n FROM orders GROUP "
+            "BY customer_id) o ON o.customer_id = c.id",
+            {
+                "asks": (
+                    "SELECT c.id, o.n FROM customers c JOIN (SELECT customer_id, COUNT(*) n FROM orders GROUP "
+                    "BY customer_id) o ON o.customer_id = c.id"
+                ),
+                "pushes_limit": True,
+            },
+        ),
+        (
+            "SELECT r.name, c.id FROM customers c LEFT JOIN regions r ON r.id = c.region",
+            {
+                "asks": "SELECT r.name, c.id FROM customers c LEFT JOIN regions r ON r.id = c.region",
+                "pushes_limit": True,
+            },
+        ),
+        (
+            "SELECT r.name, c.id FROM regions r JOIN customers c ON r.id = c.region",
+            {"asks": "SELECT r.name, c.id FROM regions r JOIN customers c ON r.id = c.region", "pushes_limit": True},
+        ),
     ],
 )
 def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
-    assert planned(sql) == {name: value for name, value in parts.items() if value is not None}
+    assert planned(sql) == parts
 
 
 @pytest.mark.parametrize(
     ("sql", "construct"),
     [
-        ("SELECT id FROM customers ORDER BY 1", "a position"),
-        ("SELECT id FROM customers ORDER BY id + 1", "an expression that is not selected"),
+        ("SELECT id FROM customers ORDER BY 2", "a position that is not among the columns"),
+        ("SELECT id FROM customers ORDER BY (SELECT 1)", "a subquery to order"),
         ("SELECT id FROM customers ORDER BY note", "column 'note' of type text"),
-        ("SELECT id FROM customers ORDER BY RAND()", "an expression that is not selected"),
-        ("SELECT COUNT(DISTINCT region) FROM customers", "COUNT(DISTINCT …)"),
+        ("SELECT id FROM customers ORDER BY RAND()", "RAND()"),
         ("SELECT GROUP_CONCAT(name) FROM customers", "GROUP_CONCAT()"),
         ("SELECT JSON_ARRAYAGG(name) FROM customers", "JSON_ARRAYAGG"),
         ("SELECT STDDEV(id) FROM customers", "over groups of several shards"),
-        ("SELECT BIT_AND(id) FROM customers", "over groups of several shards"),
-        ("SELECT COUNT(*) + 1 FROM customers", "over groups of several shards"),
         ("SELECT name, COUNT(*) FROM customers GROUP BY region", "over groups of several shards"),
         ("SELECT region, COUNT(*) FROM customers GROUP BY region WITH ROLLUP", "ROLLUP"),
-        ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) > 1", "HAVING"),
-        ("SELECT region % 2, COUNT(*) FROM customers GROUP BY region % 2", "GROUP BY of an expression"),
         ("SELECT MIN(level) FROM customers", "of type enum"),
-        ("SELECT region, MIN(born) m FROM customers GROUP BY region ORDER BY m", "ORDER BY of MIN or MAX"),
-        ("SELECT region FROM customers GROUP BY region ORDER BY COUNT(*)", "not selected"),
         ("SELECT DISTINCT * FROM customers", "DISTINCT *"),
-        ("SELECT DISTINCT region + 1 FROM customers", "an expression to order or group by"),
+        ("SELECT DISTINCT region FROM customers ORDER BY id", "in the order of what is not selected"),
         ("SELECT ROW_NUMBER() OVER (ORDER BY id) FROM customers", "a window over rows"),
         ("SELECT COUNT(*) OVER () FROM customers", "a window over rows"),
-        ("SELECT id FROM customers UNION ALL SELECT id FROM customers", "UNION"),
+        ("(SELECT id FROM customers)", "a SELECT in parentheses"),
         ("SELECT r.name FROM regions r LEFT JOIN customers c ON c.region = r.id", "preserved side"),
         ("SELECT c.id FROM customers c RIGHT JOIN regions r ON c.region = r.id", "preserved side"),
         ("SELECT name FROM regions WHERE EXISTS (SELECT 1 FROM customers)", "preserved side"),
@@ -157,8 +219,8 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         # The key of the optional side is NULL on every shard.
         (
             "SELECT o.customer_id, COUNT(*) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id "
-            "GROUP BY o.customer_id HAVING COUNT(*) > 1",
-            "HAVING",
+            "GROUP BY o.customer_id WITH ROLLUP",
+            "ROLLUP",
         ),
         (
             "SELECT RANK() OVER (PARTITION BY o.customer_id ORDER BY c.id) FROM customers c "

@@ -1,0 +1,75 @@
+"""Rows of the text and of the binary protocol as lists of cells: the text of each value, None for NULL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from router.planner.merging import Cell
+from router.wire.constants import ColumnType
+from router.wire.packets import ColumnDefinition
+from router.wire.rows import (
+    INTEGERS,
+    UNSIGNED,
+    BinaryValue,
+    binary_type,
+    decode_binary_row,
+    decode_text_row,
+    encode_binary_row,
+    encode_text_row,
+)
+
+_FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
+
+
+class Form(Protocol):
+    """How rows of certain columns are written."""
+
+    def read(self, payload: bytes) -> list[Cell]:
+        """A shard's row. Raises ProtocolError."""
+
+    def write(self, row: Sequence[Cell]) -> bytes:
+        """A row for the client; it may have fewer columns. Raises ValueError for what a column cannot hold."""
+
+
+class TextForm:
+    """Rows of ``columns``, as queries answer."""
+
+    def __init__(self, columns: Sequence[ColumnDefinition]) -> None:
+        self._count = len(columns)
+
+    def read(self, payload: bytes) -> list[Cell]:
+        """A shard's row. Raises ProtocolError."""
+        return decode_text_row(payload, self._count)
+
+    def write(self, row: Sequence[Cell]) -> bytes:
+        """A row for the client."""
+        return encode_text_row(row)
+
+
+class BinaryForm:
+    """Rows of ``columns``, as prepared statements answer. A number's text is exact: FLOAT is not rounded."""
+
+    def __init__(self, columns: Sequence[ColumnDefinition]) -> None:
+        self._types = [binary_type(column) for column in columns]
+
+    def read(self, payload: bytes) -> list[Cell]:
+        """A shard's row. Raises ProtocolError."""
+        return [
+            value if value is None or isinstance(value, bytes) else repr(value).encode()
+            for value in decode_binary_row(payload, self._types)
+        ]
+
+    def write(self, row: Sequence[Cell]) -> bytes:
+        """A row for the client. Raises ValueError for what a column cannot hold."""
+        types = self._types[: len(row)]
+        return encode_binary_row([_number(cell, code) for cell, code in zip(row, types, strict=True)], types)
+
+
+def _number(cell: Cell, code: int) -> BinaryValue:
+    kind = code & ~UNSIGNED
+    if cell is None:
+        return None
+    if kind in INTEGERS:
+        return int(cell)
+    return float(cell) if kind in _FLOATS else cell

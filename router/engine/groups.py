@@ -1,0 +1,317 @@
+"""Groups of several shards: partial ones are folded, values of complete ones computed, and then they are sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from router.errors import Unsupported
+from router.planner.formulas import (
+    EXACT,
+    Inexact,
+    Number,
+    Setting,
+    Truth,
+    average,
+    columns_of,
+    numbers_of,
+    rounded,
+    truth_of,
+)
+from router.planner.merging import (
+    LONGEST_TEXT,
+    Aggregate,
+    Cell,
+    Compare,
+    Computed,
+    Fold,
+    MergeSpec,
+    OrderKey,
+    comparable,
+    sort_key,
+)
+from router.wire.charset import BINARY, Flavor, collation
+from router.wire.constants import ColumnFlag, ColumnType
+from router.wire.packets import ColumnDefinition
+from router.wire.rows import INTEGERS
+
+Row = list[Cell]
+
+MAX_GROUPS = 1_000_000
+
+_BY_TYPE: dict[int, Compare] = {
+    **dict.fromkeys(INTEGERS, Compare.INTEGER),
+    ColumnType.NEWDECIMAL: Compare.DECIMAL,
+    ColumnType.DOUBLE: Compare.FLOAT,
+    ColumnType.DATE: Compare.BYTES,
+    ColumnType.DATETIME: Compare.BYTES,
+    ColumnType.NULL: Compare.BYTES,
+}
+_TEXTS = frozenset({ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.VARCHAR})
+
+
+class Groups:
+    """Groups that come one after the other, each folded into its first row."""
+
+    def __init__(self, spec: MergeSpec, columns: list[ColumnDefinition], constants: tuple[Decimal, ...] = ()) -> None:
+        """Raises Unsupported where a column's type cannot be folded or compared exactly."""
+        assert spec.groups is not None
+        self._spec = spec
+        self._columns = columns
+        folds = [(each.distinct, folding(each, columns)) for each in spec.aggregates]
+        self._folds = [fold for _, fold in folds]
+        self._plain = [fold for distinct, fold in folds if not distinct]
+        # With values to be counted once, keys are those of pairs.
+        self._grouped = len(spec.groups)
+        self._single = self._grouped + len(spec.pairs) == 1
+        self._final = sort_key(tuple(typed(key, columns) for key in spec.final))
+        self._finish = [_averaging(each, columns) for each in spec.aggregates if each.fold is Fold.AVG]
+        setting = Setting(constants, lambda column: columns[column].decimals)
+        try:
+            self._finish += [_computing(each, columns, setting) for each in spec.computed]
+            self._having = None if spec.having is None else truth_of(spec.having, setting)
+        except Inexact:
+            raise _uncertain("an expression") from None
+        for column in () if spec.having is None else columns_of(spec.having):
+            _check_exact(columns[column], "compared in HAVING")
+        self._key: Any = None
+        self._pair: Any = None
+        self._row: Row | None = None
+        self._finished: list[Row] = []
+        self._delivered = False
+
+    def add(self, key: Any, row: Row) -> None:
+        """A row of a shard: a partial group."""
+        pair = key
+        if self._spec.pairs:
+            key = () if not self._grouped else key[: self._grouped]
+        current = self._row
+        if current is None or key != self._key:
+            self._close()
+            self._key, self._pair, self._row = key, pair, row
+            return
+        if not self._spec.pairs:
+            for fold in self._folds:
+                fold(current, row)
+            return
+        again = pair == self._pair
+        self._pair = pair
+        for fold in self._plain if again else self._folds:
+            fold(current, row)
+
+    def _close(self) -> None:
+        row = self._row
+        if row is None:
+            return
+        if len(self._finished) >= MAX_GROUPS:
+            message = f"router: not supported on sharded tables: more than {MAX_GROUPS:,} groups over several shards"
+            raise Unsupported(1235, "42000", message)
+        for finish in self._finish:
+            finish(row)
+        if self._having is None or self._holds(self._having, row):
+            self._finished.append(row)
+
+    def _holds(self, having: Callable[[Row], Truth], row: Row) -> bool:
+        try:
+            return having(row) is True
+        except Inexact:
+            raise _uncertain("HAVING") from None
+
+    def finish(self) -> Iterator[Row]:
+        """All groups, in their final order; once."""
+        if self._delivered:
+            return
+        self._delivered = True
+        if self._row is None and self._spec.pairs and not self._grouped:
+            self._row = self._nothing()
+        self._close()
+        if self._spec.final:
+            self._finished.sort(key=self._final)
+        yield from self._finished
+
+    def _nothing(self) -> Row:
+        """What aggregates of no rows at all are."""
+        row: Row = [None] * len(self._columns)
+        for each in self._spec.aggregates:
+            row[each.column] = each.empty
+            if each.fold is Fold.AVG:
+                row[each.count] = b"0"
+        return row
+
+
+# -- folding -------------------------------------------------------------------------------------------------------
+
+_Folding = Callable[[Row, Row], None]
+_Finishing = Callable[[Row], None]
+
+
+def folding(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Folding:
+    """The function that folds a row into another; Unsupported where it would not be exact."""
+    column = aggregate.column
+    match aggregate.fold:
+        case Fold.SUM:
+            _check_exact(columns[column], "summed")
+
+            def add(current: Row, row: Row) -> None:
+                current[column] = _added(current[column], row[column])
+
+            return add
+        case Fold.AVG:
+            total, count = aggregate.total, aggregate.count
+            _check_exact(columns[total], "summed")
+
+            def add_both(current: Row, row: Row) -> None:
+                current[total] = _added(current[total], row[total])
+                current[count] = _added(current[count], row[count])
+
+            return add_both
+        case Fold.MIN | Fold.MAX:
+            return _extreme(aggregate, columns)
+        case _:
+            if columns[column].type not in INTEGERS:
+                raise _inexact(columns[column], "combined")
+            return _bits(aggregate)
+
+
+def _extreme(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Folding:
+    assert aggregate.by is not None
+    key = typed(aggregate.by, columns)
+    by, compare, column, least = key.column, key.compare, aggregate.column, aggregate.fold is Fold.MIN
+
+    def extreme(current: Row, row: Row) -> None:
+        mine, other = current[by], row[by]
+        if other is None or mine == other:
+            return
+        if mine is not None:
+            one, another = comparable(mine, compare), comparable(other, compare)
+            if one == another or (another < one) is not least:
+                return
+        current[column], current[by] = row[column], other
+
+    return extreme
+
+
+def _bits(aggregate: Aggregate) -> _Folding:
+    column, fold = aggregate.column, aggregate.fold
+
+    def combine(current: Row, row: Row) -> None:
+        one, other = int(current[column] or b"0"), int(row[column] or b"0")
+        found = one & other if fold is Fold.BIT_AND else one | other if fold is Fold.BIT_OR else one ^ other
+        current[column] = b"%d" % found
+
+    return combine
+
+
+def _added(one: Cell, other: Cell) -> Cell:
+    if one is None or other is None:
+        return one if other is None else other
+    if b"." not in one and b"." not in other:
+        return b"%d" % (int(one) + int(other))
+    return f"{EXACT.add(Decimal(one.decode()), Decimal(other.decode())):f}".encode()
+
+
+def _averaging(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Finishing:
+    column, digits = aggregate.column, columns[aggregate.column].decimals
+
+    def finish(row: Row) -> None:
+        total, count = row[aggregate.total], row[aggregate.count]
+        if total is None or count is None or count == b"0":
+            row[column] = None
+        else:
+            row[column] = f"{rounded(average(total, count, digits), digits):f}".encode()
+
+    return finish
+
+
+def _computing(computed: Computed, columns: list[ColumnDefinition], setting: Setting) -> _Finishing:
+    """The function that puts the formula's value into its column."""
+    column, definition = computed.column, columns[computed.column]
+    for used in (column, *columns_of(computed.formula)):
+        _check_exact(columns[used], "computed")
+    ways = numbers_of(computed.formula, setting)
+
+    def finish(row: Row) -> None:
+        try:
+            found = [_shown(way(row), definition) for way in ways]
+        except Inexact:
+            raise _uncertain(_name(definition)) from None
+        if any(each != found[0] for each in found):
+            raise _uncertain(_name(definition))
+        row[column] = found[0]
+
+    return finish
+
+
+def _shown(value: Number, definition: ColumnDefinition) -> Cell:
+    """A number as the column shows it. Raises Inexact for one that the column cannot hold."""
+    if value is None:
+        return None
+    if definition.type in INTEGERS:
+        low, high = (0, 2**64) if definition.flags & ColumnFlag.UNSIGNED else (-(2**63), 2**63)
+        if value != int(value) or not low <= value < high:
+            raise Inexact
+        return b"%d" % int(value)
+    shown = rounded(value, definition.decimals)
+    if len(shown.as_tuple().digits) > _MOST_DIGITS:
+        raise Inexact
+    return f"{shown if shown else abs(shown):f}".encode()
+
+
+# As many digits a decimal has.
+_MOST_DIGITS = 65
+
+
+# -- types ---------------------------------------------------------------------------------------------------------
+
+
+def typed(key: OrderKey, columns: list[ColumnDefinition]) -> OrderKey:
+    """The key, with what its column is. Raises Unsupported for types that are not compared exactly."""
+    if key.compare is not Compare.BY_TYPE:
+        return key
+    column = columns[key.column]
+    found = _BY_TYPE.get(column.type)
+    if found is not None:
+        return OrderKey(key.column, found, key.descending)
+    if column.type not in _TEXTS or column.flags & (ColumnFlag.ENUM | ColumnFlag.SET):
+        raise _inexact(column, "ordered or compared")
+    if column.collation_id == BINARY:
+        return OrderKey(key.column, Compare.BYTES, key.descending)
+    if key.weights is None:
+        raise _inexact(column, "ordered or compared")
+    if column.length > LONGEST_TEXT * _widest(column):
+        raise _inexact(column, f"ordered or compared beyond {LONGEST_TEXT} characters")
+    return OrderKey(key.weights, Compare.BYTES, key.descending)
+
+
+def _widest(column: ColumnDefinition) -> int:
+    """How many bytes of its length stand for one character; 1 where that is not known."""
+    known = {each.charset for flavor in _FLAVORS if (each := collation(column.collation_id, flavor)) is not None}
+    return _WIDTHS.get(known.pop(), 1) if len(known) == 1 else 1
+
+
+_FLAVORS: tuple[Flavor, ...] = ("mysql", "mariadb")
+_WIDTHS = {"utf8mb4": 4, "utf8mb3": 3}
+
+
+def _check_exact(column: ColumnDefinition, what: str) -> None:
+    if column.type not in INTEGERS and column.type != ColumnType.NEWDECIMAL:
+        raise _inexact(column, what)
+
+
+def _inexact(column: ColumnDefinition, what: str) -> Unsupported:
+    kind = ColumnType(column.type).name.lower()
+    message = (
+        f"router: not supported on sharded tables: {_name(column)} of type {kind} cannot be {what} exactly over several"
+        " shards"
+    )
+    return Unsupported(1235, "42000", message)
+
+
+def _uncertain(what: str) -> Unsupported:
+    message = f"router: not supported on sharded tables: {what} whose value depends on how servers round"
+    return Unsupported(1235, "42000", message)
+
+
+def _name(column: ColumnDefinition) -> str:
+    return f"'{column.name.decode('utf-8', 'replace')}'"

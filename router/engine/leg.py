@@ -1,0 +1,224 @@
+"""One shard's part of a SELECT over several: a connection, and the rows that come over it."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from router.backend.connection import BackendConnection, PoolKey
+from router.cluster.topology import Server
+from router.engine import refusals
+from router.engine.branches import Branch
+from router.engine.execution import send
+from router.engine.kill import Killer
+from router.engine.leasing import Leasing
+from router.errors import BackendError, ConnectionLost
+from router.planner.plan import Part
+from router.wire.constants import MAX_PAYLOAD, Command, ServerStatus
+from router.wire.framing import PacketDecoder
+from router.wire.packets import decode_column
+
+if TYPE_CHECKING:
+    from router.engine.scatter import Scatter
+
+
+class Leg:
+    """One shard's part: a ``Sink`` of the connection it is given."""
+
+    __slots__ = (
+        "_columns_left",
+        "_decoder",
+        "_header",
+        "_scatter",
+        "_started",
+        "connection",
+        "definitions",
+        "ended",
+        "leasing",
+        "number",
+        "part",
+        "paused",
+        "relay",
+        "rows",
+        "server",
+        "spanning",
+        "warnings",
+        "was_in",
+    )
+
+    def __init__(self, scatter: Scatter, number: int, part: Part) -> None:
+        self._scatter = scatter
+        self.number = number
+        self.part = part
+        self.relay = part.relay
+        self.leasing = Leasing(scatter.services, scatter.user, self._granted, self._not_granted)
+        self.connection: BackendConnection | None = None
+        self.server: Server | None = None
+        self.paused = False
+        self.spanning = scatter.spanning
+        self.was_in = False  # the transaction, before this statement
+        self._started = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._decoder = PacketDecoder(2**31)
+        self._header = True
+        self._columns_left = 0
+        self.definitions: list[bytes] = []
+        self.rows: list[bytes] = []
+        self.ended = False
+        self.warnings = 0
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether all column definitions have come."""
+        return not self._header and self._columns_left == 0
+
+    def start(self, branch: Branch | None, key: PoolKey) -> None:
+        """Ask the shard, on a connection of the transaction if it has one there."""
+        relay = self.relay
+        if branch is None:
+            self.leasing.lease(relay, (key[0], key[1], relay.database is not None or key[2]), primary=self.spanning)
+        elif branch[0].closed:
+            branch[1].pool.discard(branch[0])
+            self._scatter.transaction_lost(self, branch[1], ConnectionLost("it ended between two statements"))
+        else:
+            self._ask(*branch, [])
+
+    def _granted(self, connection: BackendConnection, server: Server) -> None:
+        begun = self._scatter.session.begun if self.spanning else None
+        self._ask(connection, server, begun or [])
+
+    def _ask(self, connection: BackendConnection, server: Server, opening: list[bytes]) -> None:
+        self._begin()
+        self._started = perf_counter()
+        self.connection, self.server = connection, server
+        session = self._scatter.session
+        relay = self.relay
+        self.was_in = bool(opening) or bool(connection.scanner.status & ServerStatus.IN_TRANS)
+        commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
+        commands.extend(map(connection.query, opening))
+        send(connection, self.part, self._scatter.execution, self, commands, self._refused, self._lost)
+        self.paused = False
+        self.hold(self._scatter.paused)
+
+    def _refused(self, error: bytes) -> None:
+        """The shard does not prepare the statement."""
+        connection = self.connection
+        if connection is None:
+            return
+        if connection.closed:
+            self.prefix_failed(connection, error)
+        else:
+            connection.scanner.error = error
+            self.response_ended(connection)
+
+    def _lost(self, error: ConnectionLost) -> None:
+        if self.connection is not None:
+            self.connection_lost(self.connection, error)
+
+    def _not_granted(self, error: BackendError) -> None:
+        self._scatter.failed(refusals.not_sent(error))
+
+    # -- sink --------------------------------------------------------------------------------------------------
+
+    def forward(self, data: bytes) -> None:
+        """Part of the shard's answer."""
+        decoder = self._decoder
+        decoder.feed(data)
+        # Without DEPRECATE_EOF an EOF follows the definitions.
+        while (packet := decoder.next_packet()) is not None:
+            payload = packet.payload
+            if self._header:
+                if payload[0] in (0x00, 0xFB, 0xFF):
+                    continue  # an error is in the scanner; nothing else answers a SELECT without rows
+                self._header = False
+                self._columns_left = payload[0] if payload[0] < 0xFB else int.from_bytes(payload[1:3], "little")
+            elif self._columns_left:
+                self.definitions.append(payload)
+                self._columns_left -= 1
+            elif payload[0] == 0xFF:
+                continue  # as above
+            elif payload[0] != 0xFE or len(payload) >= (MAX_PAYLOAD if self._scatter.deprecate_eof else 9):
+                self.rows.append(payload)
+        self._scatter.progress(self)
+
+    def response_ended(self, connection: BackendConnection) -> None:
+        """The shard has answered."""
+        error, self.warnings = connection.scanner.error, connection.scanner.warnings
+        self.hold(False)  # nobody else would
+        self.ended = True
+        server = self.server
+        self.connection = self.server = None
+        if server is not None:
+            server.commands[Command.QUERY] += 1
+            server.durations.observe(perf_counter() - self._started)
+            self._scatter.give_back(self, connection, server, error)
+        self._scatter.released(self)
+        self._scatter.leg_ended(self, error)
+
+    def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
+        """The connection broke; a shard of which nothing has been used yet is asked again."""
+        server = self.server
+        self.connection = self.server = None
+        if server is not None:
+            server.pool.discard(connection)
+            self._scatter.services.suspect(server)
+        if server is not None and self.spanning:
+            self._scatter.transaction_lost(self, server, error)
+            return
+        where = f"the connection to server {server.name if server else '?'} was lost ({error})"
+        if self._scatter.answering or not self.leasing.again(server):
+            self._scatter.failed(refusals.lost(where))
+
+    def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
+        """The server refused the session's state."""
+        server, self.server, self.connection = self.server, None, None
+        if server is not None:
+            server.pool.discard(connection)
+            if self.spanning:
+                self._scatter.transaction_lost(self, server, ConnectionLost(str(refusals.from_server(error))))
+                return
+        self._scatter.released(self)
+        self._scatter.leg_ended(self, error)
+
+    def file_requested(self, connection: BackendConnection) -> None:
+        """A SELECT loads no files."""
+        self._scatter.failed(refusals.from_server(b""))
+
+    def pause(self) -> None:
+        """The statement is short."""
+
+    def resume(self) -> None:
+        """The statement is short."""
+
+    @property
+    def shown(self) -> list[tuple[bytes, int]]:
+        """Names and types of the columns."""
+        return [(each.name, each.type) for each in map(decode_column, self.definitions)]
+
+    # -- flow --------------------------------------------------------------------------------------------------
+
+    def hold(self, paused: bool) -> None:
+        """Stop or go on reading from the shard."""
+        if self.connection is None or self.connection.closed or self.paused is paused:
+            return
+        self.paused = paused
+        if paused:
+            self.connection.transport.pause_reading()
+        else:
+            self.connection.transport.resume_reading()
+
+    def abandon(self, killer: Killer) -> None:
+        """Nobody needs the rest: end the statement on its server."""
+        if self.ended:
+            return
+        self.ended = True
+        self._scatter.released(self)
+        self.leasing.cancel()
+        connection, server = self.connection, self.server
+        self.connection = self.server = None
+        if connection is not None and server is not None:
+            connection.close()
+            server.pool.discard(connection)
+            killer.kill_connection(server, connection.thread_id)

@@ -1,0 +1,196 @@
+"""The clauses of a SELECT by its tokens, and texts put together from parts of a statement.
+
+A text is a *template*: pieces of SQL and spans of the statement's own tokens. It has no literals in it, so that one
+template serves all statements of a shape; spans are looked up anew in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from router.sql.lexer import Token, TokenKind
+
+
+class Span(NamedTuple):
+    """Tokens from ``first`` on, before ``last``."""
+
+    first: int
+    last: int
+
+
+Piece = str | Span
+Template = tuple[Piece, ...]
+
+AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX", "BIT_AND", "BIT_OR", "BIT_XOR", "GROUP_CONCAT"})
+_OPTIONS = frozenset({"DISTINCT", "ALL", "DISTINCTROW", "HIGH_PRIORITY", "STRAIGHT_JOIN"})
+_CLAUSES = frozenset({"FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT"})
+_BY = frozenset({"GROUP", "ORDER"})
+
+
+def render(template: Template, sql: bytes, tokens: Sequence[Token]) -> bytes:
+    """The text of a template for this statement; spans keep the white space and comments in them."""
+    return b" ".join(
+        piece.encode() if isinstance(piece, str) else sql[tokens[piece.first].start : tokens[piece.last - 1].end]
+        for piece in template
+        if (piece if isinstance(piece, str) else piece.last > piece.first)
+    )
+
+
+def parameters(template: Template, tokens: Sequence[Token]) -> Iterator[int]:
+    """The numbers of the parameters that stand in a template, in their order."""
+    numbers: dict[int, int] = {}
+    for index, token in enumerate(tokens):
+        if token.kind is TokenKind.PARAM:
+            numbers[index] = len(numbers)
+    for piece in template:
+        if isinstance(piece, Span):
+            yield from (numbers[index] for index in range(piece.first, piece.last) if index in numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Clauses:
+    """Where a SELECT's clauses are: spans of the select list's items, of GROUP BY's and ORDER BY's terms, and more.
+
+    ``head`` is what stands before FROM, ``body`` from there to GROUP BY, ``group``, ``having``, ``order`` and ``limit``
+    are whole clauses (empty where there is none). ``rest`` is what stands between HAVING and ORDER BY.
+    """
+
+    head: Span
+    items: tuple[Span, ...]
+    body: Span
+    group: Span
+    groups: tuple[Span, ...]
+    having: Span
+    rest: Span
+    order: Span
+    orders: tuple[Span, ...]
+    limit: Span
+
+
+def clauses_of(tokens: Sequence[Token], span: Span) -> Clauses:
+    """The clauses of the SELECT in ``span``. Raises LookupError for one without FROM."""
+    found: dict[str, int] = {}
+    for index in _outer(tokens, span):
+        word = tokens[index].text
+        if tokens[index].kind is not TokenKind.WORD or (index > span.first and tokens[index - 1].text == "."):
+            continue
+        begins = word == "SELECT" or (word in _CLAUSES and "SELECT" in found)
+        if begins and (word not in _BY or (index + 1 < span.last and tokens[index + 1].text == "BY")):
+            found.setdefault(word, index)
+    ends = [found.get(word, -1) for word in ("FROM", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT")]
+    starts = [span.last] * 7
+    for place in reversed(range(6)):
+        starts[place] = ends[place] if ends[place] >= 0 else starts[place + 1]
+    from_, group, having, rest, order, limit, end = starts
+    if "FROM" not in found or sorted(starts) != starts:
+        raise LookupError("FROM")
+    first = found["SELECT"] + 1
+    while tokens[first].text in _OPTIONS or tokens[first].text.startswith("SQL_"):
+        first += 1
+    return Clauses(
+        Span(span.first, from_),
+        _listed(tokens, Span(first, from_)),
+        Span(from_, group),
+        Span(group, having),
+        _listed(tokens, Span(group + 2, having)),
+        Span(having, rest),
+        Span(rest, order),
+        Span(order, limit),
+        tuple(_undirected(tokens, each) for each in _listed(tokens, Span(order + 2, limit))),
+        Span(limit, end),
+    )
+
+
+def _outer(tokens: Sequence[Token], span: Span) -> Iterator[int]:
+    """The tokens that are in no parentheses."""
+    depth = 0
+    for index in range(span.first, span.last):
+        kind, _, _, text = tokens[index]
+        if kind is TokenKind.PUNCT:
+            depth += (text == "(") - (text == ")")
+        if not depth:
+            yield index
+
+
+def _listed(tokens: Sequence[Token], span: Span) -> tuple[Span, ...]:
+    """The spans between commas."""
+    if span.first >= span.last:
+        return ()
+    commas = [index for index in _outer(tokens, span) if tokens[index].text == "," and _is_mark(tokens[index])]
+    starts = [span.first, *(index + 1 for index in commas)]
+    return tuple(Span(first, last) for first, last in zip(starts, [*commas, span.last], strict=True))
+
+
+def _is_mark(token: Token) -> bool:
+    return token.kind is TokenKind.PUNCT
+
+
+def _undirected(tokens: Sequence[Token], span: Span) -> Span:
+    """A term of ORDER BY without ASC or DESC."""
+    return Span(span.first, span.last - (tokens[span.last - 1].text in ("ASC", "DESC")))
+
+
+def unnamed(tokens: Sequence[Token], span: Span, named: bool) -> Span:
+    """An item of the select list without its alias, which is its last token."""
+    last = span.last - named
+    return Span(span.first, last - (named and tokens[last - 1].text == "AS"))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of an aggregate function, and its argument without DISTINCT."""
+
+    name: str
+    whole: Span
+    argument: Span
+
+
+def calls(tokens: Sequence[Token], span: Span) -> Iterator[Call]:
+    """The calls of aggregate functions in a span, from left to right."""
+    index = span.first
+    while index + 1 < span.last:
+        token = tokens[index]
+        if token.kind is not TokenKind.WORD or token.text not in AGGREGATES or tokens[index + 1].text != "(":
+            index += 1
+            continue
+        inner = next(each for each in _outer(tokens, Span(index + 1, span.last)))
+        first = index + 2 + (tokens[index + 2].text in ("DISTINCT", "ALL"))
+        yield Call(token.text, Span(index, inner + 1), Span(first, inner))
+        index = inner + 1
+
+
+def branches_of(tokens: Sequence[Token], span: Span) -> tuple[tuple[Span, ...], Span]:
+    """The queries of a set operation, without parentheses around them; and the ORDER BY and LIMIT at its end.
+
+    Raises LookupError where that cannot be told.
+    """
+    starts = [span.first]
+    end = span.last
+    for index in _outer(tokens, span):
+        kind, _, _, text = tokens[index]
+        if kind is not TokenKind.WORD or (index and tokens[index - 1].text == "."):
+            continue
+        if text in ("UNION", "EXCEPT", "INTERSECT", "MINUS"):
+            starts.append(index)
+        elif end == span.last and (
+            text == "LIMIT" or (text == "ORDER" and index + 1 < span.last and tokens[index + 1].text == "BY")
+        ):
+            end = index
+    if end < starts[-1]:
+        raise LookupError("ORDER BY or LIMIT before the end")
+    found: list[Span] = []
+    for first, last in zip(starts, [*starts[1:], end], strict=True):
+        begin = first + (first > span.first)
+        begin += begin > first and tokens[begin].text in ("ALL", "DISTINCT")
+        found.append(_bare(tokens, Span(begin, last)))
+    return tuple(found), Span(end, span.last)
+
+
+def _bare(tokens: Sequence[Token], span: Span) -> Span:
+    if tokens[span.first].text != "(":
+        return span
+    if next(_outer(tokens, span)) != span.last - 1:
+        raise LookupError("something beside a query in parentheses")
+    return Span(span.first + 1, span.last - 1)

@@ -1,0 +1,62 @@
+-- UNION over several shards.
+SELECT id FROM customers UNION ALL SELECT id FROM orders;
+SELECT id, name FROM customers WHERE id < 20 UNION ALL SELECT id, name FROM customers WHERE id < 30;
+SELECT id FROM customers UNION ALL SELECT customer_id FROM orders UNION ALL SELECT customer_id FROM items;
+SELECT id FROM customers WHERE id < 50 UNION SELECT customer_id FROM orders WHERE customer_id < 60;
+SELECT region_id FROM customers UNION SELECT line FROM items;
+SELECT region_id FROM customers UNION SELECT line FROM items ORDER BY region_id DESC;
+SELECT region_id AS r, level FROM customers UNION SELECT region_id, level FROM customers;
+SELECT region_id AS r, points FROM customers UNION SELECT line, quantity FROM items ORDER BY 2, 1 LIMIT 7;
+SELECT region_id AS r, points FROM customers UNION SELECT line, quantity FROM items ORDER BY 2 DESC, r LIMIT 5, 9;
+SELECT id FROM customers UNION ALL SELECT id FROM orders ORDER BY id LIMIT 10;
+SELECT id FROM customers UNION ALL SELECT id FROM orders ORDER BY 1 DESC LIMIT 10 OFFSET 5;
+SELECT id, 'c' AS kind FROM customers WHERE id < 9 UNION ALL SELECT id, 'o' FROM orders WHERE customer_id = 7 ORDER BY id;
+SELECT id FROM customers WHERE id = 7 UNION ALL SELECT id FROM customers WHERE id = 8;
+SELECT id FROM customers WHERE id = 7 UNION ALL SELECT id FROM customers WHERE id = 7;
+SELECT id FROM customers WHERE id = 7 UNION SELECT id FROM customers WHERE id = 7;
+SELECT id FROM customers WHERE id IN (7, 8, 9) UNION SELECT customer_id FROM orders WHERE customer_id = 7;
+-- ties: 2
+SELECT name, id FROM customers UNION ALL SELECT name, id FROM customers ORDER BY name, id;
+-- count
+SELECT name FROM customers UNION SELECT name FROM customers ORDER BY name;
+-- count
+SELECT name FROM customers UNION SELECT status FROM orders;
+SELECT tag FROM customers UNION SELECT tag FROM customers WHERE id > 5;
+SELECT tag, tag FROM customers UNION SELECT tag, tag FROM customers ORDER BY 1 DESC;
+SELECT balance FROM customers UNION SELECT region_id FROM customers;
+SELECT balance FROM customers UNION SELECT region_id FROM customers ORDER BY 1;
+SELECT born FROM customers UNION SELECT shipped FROM items ORDER BY born;
+SELECT joined FROM customers UNION SELECT created FROM orders ORDER BY joined LIMIT 20;
+SELECT born FROM customers UNION ALL SELECT joined FROM customers ORDER BY 1;
+SELECT score FROM customers UNION SELECT discount FROM orders;
+SELECT customer_id, COUNT(*) FROM orders GROUP BY customer_id UNION ALL SELECT id, -1 FROM customers;
+SELECT customer_id, COUNT(*) AS n FROM orders GROUP BY customer_id UNION ALL SELECT customer_id, SUM(line) FROM items GROUP BY 1 ORDER BY n, customer_id;
+SELECT region_id, COUNT(*) FROM customers GROUP BY region_id UNION ALL SELECT 1, 2 FROM customers;
+SELECT id FROM customers UNION ALL SELECT id FROM regions;
+SELECT id FROM customers UNION SELECT id FROM regions;
+SELECT 1 UNION ALL SELECT id FROM customers;
+SELECT id FROM customers UNION ALL SELECT 1;
+(SELECT id FROM customers) UNION ALL (SELECT id FROM orders) ORDER BY 1;
+(SELECT id FROM customers ORDER BY id LIMIT 3) UNION ALL (SELECT id FROM orders ORDER BY id LIMIT 4);
+SELECT id FROM customers WHERE id < 5 UNION ALL SELECT id FROM customers WHERE id < 6 UNION SELECT id FROM customers WHERE id < 7;
+SELECT id FROM customers WHERE id < 5 UNION SELECT id FROM customers WHERE id < 6 UNION ALL SELECT id FROM customers WHERE id < 7;
+SELECT DISTINCT region_id FROM customers UNION ALL SELECT DISTINCT line FROM items;
+SELECT DISTINCT region_id FROM customers UNION SELECT DISTINCT line FROM items;
+SELECT DISTINCT id FROM customers UNION ALL SELECT DISTINCT customer_id FROM orders ORDER BY id;
+SELECT c.id, o.id FROM customers c JOIN orders o ON o.customer_id = c.id UNION ALL SELECT c.id, NULL FROM customers c LEFT JOIN orders o ON o.customer_id = c.id WHERE o.id IS NULL ORDER BY 1, 2;
+SELECT c.id FROM customers c JOIN orders o ON o.id = c.id UNION ALL SELECT id FROM customers;
+SELECT * FROM customers WHERE id < 7 UNION ALL SELECT * FROM customers WHERE id > 290;
+SELECT * FROM regions UNION ALL SELECT id, name, tag FROM customers;
+SELECT code FROM codes UNION ALL SELECT customer_id FROM orders WHERE customer_id < 5;
+SELECT id FROM customers WHERE EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = customers.id) UNION SELECT customer_id FROM items ORDER BY 1;
+WITH x AS (SELECT id FROM customers WHERE id < 9) SELECT id FROM x UNION ALL SELECT id FROM x;
+SELECT id FROM customers UNION ALL SELECT id, name FROM customers;
+SELECT level FROM customers UNION SELECT level FROM customers ORDER BY 1;
+SELECT id FROM customers UNION SELECT id FROM customers ORDER BY id + 1;
+SELECT id FROM customers EXCEPT SELECT customer_id FROM orders;
+SELECT id FROM (SELECT id FROM customers UNION ALL SELECT customer_id FROM orders) t;
+SELECT COUNT(*) FROM (SELECT id FROM customers UNION ALL SELECT customer_id FROM orders) t;
+SELECT id FROM customers UNION ALL SELECT id FROM orders LIMIT 0;
+-- count
+SELECT id FROM customers UNION ALL SELECT id FROM orders LIMIT 5;
+SELECT id AS a, id % 3 AS b FROM customers UNION ALL SELECT id, id % 3 FROM orders ORDER BY b, a LIMIT 15;
