@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from router.admin.http import AdminHttp
 from router.backend.connector import BackendUser
+from router.cluster.ids import IdSource
 from router.cluster.monitor import HealthMonitor
 from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Topology
@@ -63,6 +64,7 @@ class Gateway:
         )
         self._shared = shared
         self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
+        self.ids = IdSource(config, self.topology, _reader(config))
         self.frontend = Frontend(config, self.catalog, shared)
         self.admin = AdminHttp(config.admin, self._registry(), self._not_ready)
         self.addresses: list[str] = []
@@ -73,6 +75,7 @@ class Gateway:
         """Probe, then listen. Raises OSError when an address cannot be had."""
         await self.monitor.start()
         await self.schemas.start()
+        await self.ids.start()
         self.addresses = await self.frontend.start()
         admin = await self.admin.start()
         self._sweeper = spawn(self._sweep(), "sweep idle clients")
@@ -99,6 +102,7 @@ class Gateway:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self.schemas.stop()
+        await self.ids.stop()
         await self.monitor.stop()
         self.topology.close()
         await self._transports_gone()

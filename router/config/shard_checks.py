@@ -149,6 +149,3 @@ def _ids(loc: Loc, schema: Schema) -> Iterator[Finding]:
         seen.add(table.lower())
         if config.step is not None and config.generator != "segment":
             yield Finding((*here, "step"), "belongs to generator segment only", at_key=True)
-    if schema.ids and schema.group is None:
-        message = "generated keys need a `group`, where the router keeps what it has given out"
-        yield Finding((*loc, "ids"), message, at_key=True)

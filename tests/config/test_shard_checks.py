@@ -14,13 +14,8 @@ from router.errors import ConfigError
 SHARDS = {"s0": {"group": "a"}, "s1": {"group": "b"}}
 
 
-def messages(
-    tables: dict[str, Any],
-    shards: dict[str, Any] = SHARDS,
-    ids: dict[str, Any] | None = None,
-    group: str | None = "main",
-) -> list[str]:
-    schema = Schema.model_validate({"group": group, "shards": shards, "tables": tables, "ids": ids or {}})
+def messages(tables: dict[str, Any], shards: dict[str, Any] = SHARDS, ids: dict[str, Any] | None = None) -> list[str]:
+    schema = Schema.model_validate({"shards": shards, "tables": tables, "ids": ids or {}})
     findings = check_schema_shards(("schemas", "shop"), schema)
     return [f"{'.'.join(map(str, finding.loc[2:]))}: {finding.message}" for finding in findings]
 
@@ -150,13 +145,6 @@ def test_tables_need_shards_and_keys_a_column() -> None:
 def test_generated_keys(ids: dict[str, Any], expected: list[str]) -> None:
     tables = {"orders": {"shard_by": "id", "function": "mod"}, "regions": {"broadcast": True}}
     assert messages(tables, ids=ids) == expected
-
-
-def test_generated_keys_need_a_group() -> None:
-    tables = {"orders": {"shard_by": "id", "function": "mod"}}
-    assert messages(tables, ids={"orders.id": {"generator": "segment"}}, group=None) == [
-        "ids: generated keys need a `group`, where the router keeps what it has given out"
-    ]
 
 
 def test_where_generated_keys_are_wrong() -> None:
