@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -54,7 +55,16 @@ class Gateway:
         self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
         self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
         admission = Admission({name: group.pool.max_connections for name, group in config.groups.items()})
-        services = Services(self.topology, self.counters, self.monitor.suspect, self.catalog.group_of, admission)
+        self.ids = IdSource(config, self.topology, _reader(config))
+        services = Services(
+            self.topology,
+            self.counters,
+            self.monitor.suspect,
+            self.catalog.group_of,
+            admission,
+            self.ids,
+            self._tables_changed,
+        )
         shared = Shared(
             plans=self.plans,
             services=services,
@@ -64,7 +74,6 @@ class Gateway:
         )
         self._shared = shared
         self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
-        self.ids = IdSource(config, self.topology, _reader(config))
         self.frontend = Frontend(config, self.catalog, shared)
         self.admin = AdminHttp(config.admin, self._registry(), self._not_ready)
         self.addresses: list[str] = []
@@ -80,6 +89,17 @@ class Gateway:
         admin = await self.admin.start()
         self._sweeper = spawn(self._sweep(), "sweep idle clients")
         log.info("ready", listeners=self.addresses, admin=admin)
+
+    def _tables_changed(self, done: Callable[[], None]) -> None:
+        """DDL has been run on shards: statements behind it must know what it did."""
+
+        async def look() -> None:
+            try:
+                await self.schemas.refresh()
+            finally:
+                done()
+
+        spawn(look(), "look at tables")
 
     def _defined(self, definitions: Definitions) -> None:
         """Tables of sharded schemas have become known, or have changed: plans are made anew."""

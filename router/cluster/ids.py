@@ -46,6 +46,8 @@ _MARGIN = 5_000
 _RENEWAL = 20.0
 # Seconds to wait after a failure.
 _PAUSE = 1.0
+# Seconds that rows wait for ids.
+_PATIENCE = 10.0
 STEP = 1000
 _CLAIMS = 20
 
@@ -243,13 +245,13 @@ class IdSource:
         if not isinstance(source, Segment):
             return False
         source.want(count)
-        while source.left < count:
-            self._fetched.clear()
-            self._wake.set()
-            await self._fetched.wait()
-            if source.left < count and self._task is None:
-                return False
-        return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while source.left < count and self._task is not None:
+                    self._fetched.clear()
+                    self._wake.set()
+                    await self._fetched.wait()
+        return source.left >= count
 
     # -- life --------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ class SchemaWatcher:
         self._definitions: dict[str, Mapping[str, Definition]] = {}
         self._folds: dict[str, Mapping[int, int] | None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
 
     async def start(self) -> None:
         """Look once, then go on in the background."""
@@ -89,6 +90,10 @@ class SchemaWatcher:
 
     async def refresh(self) -> None:
         """Look at all shards now; what cannot be reached leaves the definitions as they are."""
+        async with self._looking:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         found = dict(self._definitions)
         for name, schema in self._schemas.items():
             try:

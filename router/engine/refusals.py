@@ -6,7 +6,7 @@ them: 2013 makes them reconnect, 1213 makes them repeat the transaction (failure
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from router.errors import BackendError, MySQLError, PoolTimeout, Unsupported
 from router.sql.facts import StatementFacts, StatementKind
@@ -126,3 +126,16 @@ def types_derived() -> MySQLError:
         "router: not supported on several shards: a prepared statement whose parameters had other types before; "
         "prepare it anew",
     )
+
+
+def partly_done(outcomes: Mapping[str, MySQLError | None], first: MySQLError) -> MySQLError:
+    """DDL that not every shard has done. ``outcomes``: shard → its error; ``first`` is one of them."""
+    failed = {shard: error for shard, error in outcomes.items() if error is not None}
+    done = [shard for shard in outcomes if shard not in failed]
+    if not done and len({error.message for error in failed.values()}) == 1:
+        return first  # as one server would
+    what = "; ".join(f"{shard}: {error.code} {error.message}" for shard, error in failed.items())
+    where = f"done on {', '.join(done)}, " if done else ""
+    retry = ", ".join(f"/*+ router(shard={shard}) */" for shard in failed)
+    message = f"router: {where}failed on {what}. Repeat it there with the hint {retry}"
+    return MySQLError(first.code, first.sqlstate, message)

@@ -12,6 +12,16 @@ from router.errors import MySQLError
 from router.metrics import Counters
 
 
+class Ids(Protocol):
+    """Ids for new rows."""
+
+    def take(self, table: str, count: int) -> list[int]:
+        """So many for a table (``schema.table``), ascending. Raises NoIds."""
+
+    async def fetch(self, table: str, count: int) -> bool:
+        """Wait until there are so many, as there were not; False if they cannot be had now."""
+
+
 class Client(Protocol):
     """What the executor needs of the client's connection."""
 
@@ -42,7 +52,8 @@ class Services:
     """What all sessions share below the frontend.
 
     ``suspect`` tells the monitor that a server failed a session. ``group_of`` gives the group where a schema lives.
-    ``admission`` lets statements on several shards in. ``set_names`` remembers what a literal SET NAMES does on a
+    ``admission`` lets statements on several shards in. ``ids`` makes ids for new rows. ``tables_changed`` has sharded
+    tables looked at again, and calls back when that is done. ``set_names`` remembers what a literal SET NAMES does on a
     server: (server version and default collation, text) → the three charset variables.
     """
 
@@ -51,6 +62,8 @@ class Services:
     suspect: Callable[[Server], None]
     group_of: Callable[[str | None], str]
     admission: Admission
+    ids: Ids | None = None
+    tables_changed: Callable[[Callable[[], None]], None] = lambda done: done()
     set_names: dict[tuple[str, bytes] | None, tuple[str, str, str]] = field(default_factory=dict)
 
     def server_refused(self, error: bytes) -> int:

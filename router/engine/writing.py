@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
@@ -112,7 +113,7 @@ class Share:
             tracking = Capability.SESSION_TRACK if connection.scanner.tracking else Capability(0)
             self.answer = decode_ok(payload[4:], Capability.PROTOCOL_41 | tracking)
         if connection.closed:
-            self._lost(ConnectionLost("its state was refused"))
+            self._lost(ConnectionLost(self.error.message if self.error else "its state was refused"))
         elif self._writing.sets_clock:
             connection.send(Capture(self._done, self._lost), connection.query("SET timestamp = DEFAULT"))
         else:
@@ -137,8 +138,7 @@ class Share:
         if connection is not None and server is not None:
             server.pool.discard(connection)
             self._writing.services.suspect(server)
-        self.error = self.error or refusals.rolled_back(f"the connection to server {name} was lost ({error})")
-        self._writing.lost()
+        self.error = self._writing.lost(f"the connection to server {name} was lost ({error})")
         self._writing.ended(self)
 
     def cancel(self) -> None:
@@ -166,6 +166,7 @@ class Writing:
         self._shares: list[Share] = []
         self._queued: dict[str, list[Share]] = {}
         self._left = 0
+        self._bare = False
         self._own = False  # the transaction is the statement's
         self._needs: Counter[str] = Counter()
         self._rolled_back = False
@@ -176,6 +177,8 @@ class Writing:
         session = self.session
         self._plan, self._key = plan, key
         self._own = not session.transaction and session.autocommit
+        # Nothing to begin or commit: one shard does it by itself, or it commits by itself.
+        self._bare = plan.ddl or (self._own and len(plan.parts) == 1)
         self._rolled_back = False
         self._now = f"SET timestamp = {time.time():.6f}" if plan.clock else None
         self._needs = Counter({part.relay.group for part in plan.parts} if self._own else ())
@@ -184,7 +187,7 @@ class Writing:
     def _admitted(self) -> None:
         plan, session = self._plan, self.session
         assert plan is not None
-        if self._own:
+        if self._own and not self._bare:
             session.open_later(b"BEGIN")
         session.opening = None
         self.executor.spare()
@@ -214,9 +217,10 @@ class Writing:
         savepoint = [_SAVEPOINT] if first and not self._own else []
         return savepoint if self._now is None else [*savepoint, self._now]
 
-    def lost(self) -> None:
-        """A connection is gone, and the transaction with it."""
+    def lost(self, where: str) -> MySQLError:
+        """A connection is gone, and the transaction with it; returns what the client is to hear."""
         self._rolled_back = True
+        return refusals.lost(where, refusals.OUTCOME_UNKNOWN) if self._bare else refusals.rolled_back(where)
 
     def ended(self, share: Share) -> None:
         """A shard has done its part, or refused to."""
@@ -227,11 +231,11 @@ class Writing:
         failed = any(each.error is not None for each in self._shares)
         group = share.part.relay.group
         waiting = self._queued.pop(group)
-        if failed:
+        if failed and not plan.ddl:
             self._left -= len(waiting)
             if plan.copies and share is self._shares[0]:
                 self._left = 0
-        elif waiting:
+        elif waiting:  # DDL goes on: the report says what has been done where
             self._queued[group] = waiting[1:]
             waiting[0].first = False
             waiting[0].start(self.executor.branches.take(group), self._key)
@@ -247,7 +251,9 @@ class Writing:
         answers = [share.answer for share in self._shares if share.answer is not None]
         if error is None and plan.copies and len({each.affected_rows for each in answers}) > 1:
             error = refusals.copies_differ([each.affected_rows for each in answers])
-        if self._rolled_back:
+        if self._bare:
+            self._report(plan, answers, error)
+        elif self._rolled_back:
             self.executor.branches.abandon()
             self.session.ended()
             self._answer(None, error)
@@ -256,11 +262,29 @@ class Writing:
         else:
             kept = answers[:1] if plan.copies else answers
             ok = total(kept, plan.facts.kind, plan.parts[0].sql, last=0 if plan.copies else plan.last)
+            if plan.first_id is not None:
+                ok = replace(ok, last_insert_id=plan.first_id)
             if self._own:
                 self.executor.branches.commit(plan.facts, lambda error, close: self._committed(ok, error, close))
             else:
                 self._keep()
                 self._answer(ok, None)
+
+    def _report(self, plan: Spread, answers: list[OkPacket], error: MySQLError | None) -> None:
+        """What was done by itself: there is nothing to commit, and nothing can be taken back."""
+        self.executor.branches.release()
+        ok = None
+        if error is None:
+            ok = total(answers, plan.facts.kind, plan.parts[0].sql, last=0)
+            if plan.first_id is not None:
+                ok = replace(ok, last_insert_id=plan.first_id)
+        elif plan.ddl:
+            error = refusals.partly_done({str(share.part.relay.shard): share.error for share in self._shares}, error)
+        close = error is not None and not plan.ddl and self._rolled_back
+        if plan.ddl:
+            self.services.tables_changed(lambda: self._answer(ok, error))
+        else:
+            self._answer(ok, error, close)
 
     def _committed(self, ok: OkPacket, error: MySQLError | None, close: bool) -> None:
         self._answer(ok if error is None else None, error, close)
@@ -316,6 +340,9 @@ class Writing:
         self._shares = []
         self.services.admission.leave(self._needs)
         if plan is not None:
+            if ok is not None and plan.first_id is not None:
+                self.session.last_insert_id = plan.first_id
+                self.executor.look.knows = None
             self.services.counters.decisions[plan.reason] += 1
             self._answered(ok, error, close)
 

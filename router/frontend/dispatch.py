@@ -17,24 +17,22 @@ from dataclasses import dataclass, replace
 
 from router.cluster.topology import Server
 from router.engine.executor import Executor
-from router.engine.parameters import ParameterValues
-from router.engine.scatter import Scatter
 from router.engine.services import Services
 from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.engine.transactions import Transactions
-from router.engine.writing import Writing
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.frontend.local import EXPLAIN_COLUMNS, STATE_COLUMNS, result, state_rows
-from router.planner.binding import Both, TextValues, bind
+from router.frontend.several import Several
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import explain_rows
 from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread
+from router.planner.spreading import NoIds
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
-from router.sql.facts import TRANSACTIONAL, Reason, StatementKind
-from router.wire.charset import python_codec
+from router.sql.facts import TRANSACTIONAL, StatementKind
+from router.tasks import spawn
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -43,8 +41,6 @@ from router.wire.packets import EofPacket, OkPacket, encode_ok
 from router.wire.scanner import CURSOR, QUERY, ROWS, SINGLE
 
 _QUERY = int(Command.QUERY)
-# Variables that mean a statement as a whole, which no shard sees.
-_ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
 # Where the text of a framed COM_STMT_PREPARE begins.
 _STATEMENT = 5
 # Command byte and statement id; with flags and iterations.
@@ -70,12 +66,11 @@ class Dispatcher:
     __slots__ = (
         "_client",
         "_mode",
-        "_scatter",
         "_schema",
         "_scope",
+        "_several",
         "_shared",
         "_transactions",
-        "_writing",
         "account",
         "address",
         "capabilities",
@@ -110,8 +105,9 @@ class Dispatcher:
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services)
         self._transactions = Transactions(session, self.executor, self._ended)
-        self._writing = Writing(self.executor, shared.services, self._written)
-        self._scatter = Scatter(client, self.executor, shared.services, capabilities, self._scattered)
+        self._several = Several(
+            client, self.executor, shared.services, capabilities, self._scattered, self._written, self._refuse
+        )
         self.rescope()
 
     def rescope(self) -> None:
@@ -138,7 +134,11 @@ class Dispatcher:
             sql = frames[5:] if payload is None else payload[1:]
             plan: Plan | Scattered | Spread = self._scope.lookup(sql)
             if not isinstance(plan, Relay) and isinstance(plan, Sharded):
-                plan = self._bound(plan, sql)
+                try:
+                    plan = self._several.bound(plan, sql)
+                except NoIds as missing:
+                    self._fetch_ids(missing, frames, payload)
+                    return
             if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
             else:
@@ -147,7 +147,10 @@ class Dispatcher:
         if payload is None:
             payload = frames[4:]
         if code == Command.STMT_EXECUTE:
-            self._execute(frames, payload)
+            try:
+                self._execute(frames, payload)
+            except NoIds as missing:
+                self._fetch_ids(missing, frames, payload)
             return
         run = _COMMANDS.get(code)
         if run is None:
@@ -158,13 +161,26 @@ class Dispatcher:
         except ProtocolError:
             self.malformed()
 
+    def _fetch_ids(self, missing: NoIds, frames: bytes, payload: bytes | None) -> None:
+        """Rows need ids that are not at hand: run the command again when they are."""
+
+        async def fetch() -> None:
+            ids = self._shared.services.ids
+            there = ids is not None and await ids.fetch(missing.table, missing.count)
+            if self._shared.sessions.get(self.connection_id) is not self:
+                return  # the client is gone
+            if there:
+                self.command(frames, payload)
+            else:
+                self._refuse(MySQLError(1105, "HY000", f"router: no ids for table {missing.table} can be had now"))
+
+        spawn(fetch(), "fetch ids")
+
     def _special(self, plan: Plan | Scattered | Spread, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
-            case Scattered():
-                self._scatter.run(plan, self.executor.key)
-            case Spread():
-                self._writing.run(plan, self.executor.key)
+            case Scattered() | Spread():
+                self._several.run(plan)
             case Relay():
                 if plan.facts.kind in TRANSACTIONAL or plan.facts.kind is StatementKind.SET:
                     self._transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
@@ -195,23 +211,6 @@ class Dispatcher:
         stop = "." if self.session.profile.flavor == "mysql" else ""
         self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
 
-    def _bound(self, plan: Sharded, sql: bytes) -> Relay | Refused | Scattered | Spread:
-        """The plan for the values of this statement."""
-        session = self.session
-        codec = python_codec(session.variables.values["character_set_client"])
-        return self._allowed(plan, bind(plan, TextValues(sql, session.mode, codec), sql, session.mode))
-
-    def _allowed(
-        self, plan: Sharded, bound: Relay | Refused | Scattered | Spread
-    ) -> Relay | Refused | Scattered | Spread:
-        """Refuses what the session's state would have on several shards."""
-        session = self.session
-        if not isinstance(bound, Scattered | Spread):
-            return bound
-        kept = session.transaction or not session.autocommit
-        together = not kept or (plan.relays[0].spans and session.spans)
-        return bound if together and not session.pins and _ALONE.isdisjoint(session.variables.values) else plan.refused
-
     def _scattered(self, warned: bool) -> None:
         """A statement on several shards has been answered; nothing of it is left on any connection."""
         self.executor.look.elsewhere(read=True, warned=warned)
@@ -233,9 +232,13 @@ class Dispatcher:
 
     def _explain(self, plan: Local) -> None:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
-        target: Plan | Scattered | Spread = self._scope.lookup(plan.sql)
-        if isinstance(target, Sharded):
-            target = self._bound(target, plan.sql)
+        planned = self._scope.lookup(plan.sql)
+        target: Plan | Scattered | Spread = planned
+        if isinstance(planned, Sharded):
+            try:
+                target = self._several.bound(planned, plan.sql)
+            except NoIds:
+                target = planned.refused
         server = self._server_of(target)
         name = None if server is None else server.name
         self._answer_rows(EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
@@ -358,46 +361,9 @@ class Dispatcher:
         elif (plan := statement.plan).special and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
             sql = statement.text.frame[_STATEMENT:]
             self._transactions.run(plan, sql, lambda: self.executor.execute(statement, frames))
-        elif statement.sharded is None or self._place(statement, statement.sharded, frames):
+        elif statement.sharded is None or self._several.place(statement, statement.sharded, frames, self.malformed):
             special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
             self.executor.execute(statement, frames, self.connection_id if special else None)
-
-    def _place(self, statement: Statement, plan: Sharded, frames: bytes) -> bool:
-        """Find the shard of this execution; False when there is not one, and somebody else answers."""
-        values = statement.values(frames, python_codec(self.session.variables.values["character_set_client"]))
-        text = statement.text
-        codec = python_codec(text.variables.values["character_set_client"])
-        literals = TextValues(text.frame[_STATEMENT:], statement.mode, codec)
-        bound = bind(plan, Both(values, literals), text.frame[_STATEMENT:], statement.mode)
-        if isinstance(bound, Relay):
-            statement.place(bound)
-            return True
-        try:
-            self._run_on_several(statement, self._allowed(plan, bound), frames, values)
-        except ProtocolError:
-            self.malformed()
-        except MySQLError as error:
-            self._refuse(error)
-        statement.forget_long_data()
-        return False
-
-    def _run_on_several(
-        self, statement: Statement, plan: Relay | Refused | Scattered | Spread, frames: bytes, values: ParameterValues
-    ) -> None:
-        bulk = frames[4] == Command.STMT_BULK_EXECUTE
-        if bulk or statement.mode != self.session.mode:
-            what = (
-                "bulk execution on several shards" if bulk else "a statement that was prepared under another sql_mode"
-            )
-            message = f"router: not supported on sharded tables: {what}"
-            plan = Refused(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message), Reason.SHARDS, statement.plan.facts)
-        match plan:
-            case Refused():
-                self._refuse(plan.error)
-            case Scattered():
-                self._scatter.run(plan, self.executor.key, statement.execution(frames, values))
-            case Spread():
-                self._writing.run(plan, self.executor.key, statement.execution(frames, values))
 
     def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
         if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:
@@ -514,7 +480,7 @@ class Dispatcher:
     def kill(self, done: Callable[[], None], *, query_only: bool) -> None:
         """KILL of this session by another, who is told by ``done``."""
         if query_only:
-            self._scatter.kill()
+            self._several.kill()
             self.executor.kill_query(done)
         else:
             self._client.abort()
@@ -529,12 +495,12 @@ class Dispatcher:
     def paused(self) -> None:
         """The client reads slowly."""
         self.executor.client_paused()
-        self._scatter.client_paused()
+        self._several.client_paused()
 
     def resumed(self) -> None:
         """The client has caught up."""
         self.executor.client_resumed()
-        self._scatter.client_resumed()
+        self._several.client_resumed()
 
     def file_data(self, data: bytes, complete: bool) -> None:
         """LOCAL INFILE bytes."""
@@ -548,8 +514,7 @@ class Dispatcher:
         """The client is gone."""
         self._shared.sessions.remove(self.connection_id)
         self.executor.client_lost()
-        self._scatter.cancel()
-        self._writing.cancel()
+        self._several.cancel()
         self._shared.on_lost(self)
 
     def close(self) -> None:

@@ -1,0 +1,126 @@
+"""Statements of one session that may be for several shards: their values meet their plan, and it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from router.engine.execution import Execution
+from router.engine.executor import Executor
+from router.engine.parameters import ParameterValues
+from router.engine.scatter import Scatter
+from router.engine.services import Client, Services
+from router.engine.statements import Statement
+from router.engine.writing import Answered, Writing
+from router.errors import MySQLError, ProtocolError
+from router.planner.binding import Both, TextValues, bind
+from router.planner.plan import Refused, Relay, Scattered, Sharded, Spread
+from router.wire.charset import python_codec
+from router.wire.constants import Command
+from router.wire.errcodes import ErrorCode, mysql_error
+
+# Variables that mean a statement as a whole, which no shard sees.
+_ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
+# Where the text of a framed COM_STMT_PREPARE begins.
+_STATEMENT = 5
+
+Bound = Relay | Refused | Scattered | Spread
+
+
+class Several:
+    """``scattered`` and ``written`` are called when a read or a write has been done, ``refuse`` answers an error."""
+
+    __slots__ = ("_executor", "_refuse", "_scatter", "_services", "_session", "_writing")
+
+    def __init__(
+        self,
+        client: Client,
+        executor: Executor,
+        services: Services,
+        capabilities: int,
+        scattered: Callable[[bool], None],
+        written: Answered,
+        refuse: Callable[[MySQLError], None],
+    ) -> None:
+        self._executor = executor
+        self._session = executor.session
+        self._services = services
+        self._refuse = refuse
+        self._scatter = Scatter(client, executor, services, capabilities, scattered)
+        self._writing = Writing(executor, services, written)
+
+    def bound(self, plan: Sharded, sql: bytes) -> Bound:
+        """The plan for the values of this statement. Raises NoIds."""
+        session = self._session
+        codec = python_codec(session.variables.values["character_set_client"])
+        values = TextValues(sql, session.mode, codec)
+        return self._allowed(plan, bind(plan, values, sql, session.mode, self._services.ids))
+
+    def _allowed(self, plan: Sharded, bound: Bound) -> Bound:
+        """Refuses what the session's state would have on several shards."""
+        session = self._session
+        if not isinstance(bound, Scattered | Spread):
+            return bound
+        if isinstance(bound, Spread) and bound.ddl:
+            together = not session.transaction
+        else:
+            together = plan.relays[0].spans and session.spans
+            together = together or (not session.transaction and session.autocommit)
+        return bound if together and not session.pins and _ALONE.isdisjoint(session.variables.values) else plan.refused
+
+    def run(self, plan: Scattered | Spread, execution: Execution | None = None) -> None:
+        """Run it; ``execution``: of a prepared statement, with these values."""
+        if isinstance(plan, Scattered):
+            self._scatter.run(plan, self._executor.key, execution)
+        else:
+            self._writing.run(plan, self._executor.key, execution)
+
+    def place(self, statement: Statement, plan: Sharded, frames: bytes, malformed: Callable[[], None]) -> bool:
+        """Find the shard of this execution; False when it is not one, and somebody else answers. Raises NoIds."""
+        values = statement.values(frames, python_codec(self._session.variables.values["character_set_client"]))
+        text = statement.text
+        sql = text.frame[_STATEMENT:]
+        literals = TextValues(sql, statement.mode, python_codec(text.variables.values["character_set_client"]))
+        bound = bind(plan, Both(values, literals), sql, statement.mode, self._services.ids)
+        if isinstance(bound, Relay):
+            statement.place(bound)
+            return True
+        try:
+            self._execute(statement, self._allowed(plan, bound), frames, values)
+        except ProtocolError:
+            malformed()
+        except MySQLError as error:
+            self._refuse(error)
+        statement.forget_long_data()
+        return False
+
+    def _execute(self, statement: Statement, plan: Bound, frames: bytes, values: ParameterValues) -> None:
+        bulk = frames[4] == Command.STMT_BULK_EXECUTE
+        if isinstance(plan, Refused):
+            raise plan.error
+        if bulk or statement.mode != self._session.mode:
+            what = (
+                "bulk execution on several shards" if bulk else "a statement that was prepared under another sql_mode"
+            )
+            message = f"router: not supported on sharded tables: {what}"
+            raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
+        assert isinstance(plan, Scattered | Spread)
+        self.run(plan, statement.execution(frames, values))
+
+    # -- what the client's connection tells --------------------------------------------------------------------
+
+    def client_paused(self) -> None:
+        """The client reads slowly."""
+        self._scatter.client_paused()
+
+    def client_resumed(self) -> None:
+        """The client has caught up."""
+        self._scatter.client_resumed()
+
+    def cancel(self) -> None:
+        """The client is gone."""
+        self._scatter.cancel()
+        self._writing.cancel()
+
+    def kill(self) -> None:
+        """KILL QUERY. A write ends by itself: it must not be half done."""
+        self._scatter.kill()
