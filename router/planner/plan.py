@@ -130,7 +130,7 @@ class Spread:
     they are added up. ``clock``: all shards must see the same time. ``last`` is the number of the part with the last
     row of an INSERT: the id in its answer is the statement's, as a server's is that of the last row it wrote. But if
     the router has made ids, ``first_id`` is the statement's, and what LAST_INSERT_ID() is from then on. There may be
-    one part only, whose text is not the client's.
+    one part only, whose text is not the client's. ``ddl``: the shards' tables rather than their rows.
     """
 
     parts: tuple[Part, ...]
@@ -139,6 +139,7 @@ class Spread:
     clock: bool = False
     last: int = 0
     first_id: int | None = None
+    ddl: bool = False
 
     @property
     def reason(self) -> Reason:

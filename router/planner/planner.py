@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from router.planner import routing, shards
+from router.planner import ddl, routing, shards
 from router.planner.blocks import Unplannable
 from router.planner.catalog import Catalog, RuleEntry
 from router.planner.plan import Local, Plan, Refused, Relay, Sharded
@@ -14,6 +14,7 @@ from router.planner.spreading import Spreading
 from router.planner.tables import Shard, ShardedSchema
 from router.sql.analyze import analyze
 from router.sql.facts import TRANSACTIONAL, Reason, StatementFacts, StatementKind
+from router.sql.lexer import tokens_of
 from router.wire.errcodes import ErrorCode, mysql_error
 
 __all__ = ["PlanContext", "Planner"]
@@ -83,6 +84,8 @@ class Planner:
             if facts.kind in (StatementKind.SHOW, StatementKind.EXPLAIN) and facts.harmless:
                 # The tables are the same everywhere: the first shard describes them.
                 return self._on_shard(schema.shards[0], schema, facts, context, rule)
+            if facts.kind is StatementKind.DDL:
+                return self._ddl(sql, schema, facts, context, rule)
             placement, several, made = shards.place(schema, sql, facts, context.mode)
             relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         except Unplannable as error:
@@ -94,6 +97,19 @@ class Planner:
                 schema, Sharded(schema.name, placement, relays, _not_now(facts), facts, None, several, made)
             )
         return Sharded(schema.name, placement, relays, _not_now(facts), facts, several)
+
+    def _ddl(
+        self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
+    ) -> Plan | None:
+        """DDL is for every shard that has the table."""
+        if facts.multi:
+            raise Unplannable("several statements in one")
+        spreading = ddl.everywhere(schema, tokens_of(sql, context.mode))
+        if spreading is None:
+            return None
+        relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
+        refused = _refused("DDL of sharded tables cannot be run inside a transaction; COMMIT first", facts)
+        return Sharded(schema.name, Placement(()), relays, refused, facts, None, spreading)
 
     def _on_shard(
         self,

@@ -53,11 +53,12 @@ class Spreading:
     """``split``: each shard gets its own rows of an INSERT; otherwise all concerned get the statement as it is.
 
     ``copies``: a table that all of ``shards`` (numbers in the schema's order) hold a copy of. ``clock``: as in Spread.
-    ``given``: what must hold for it.
+    ``given``: what must hold for it. ``ddl``: no rows, but the tables of ``shards``.
     """
 
     split: bool = False
     copies: bool = False
+    ddl: bool = False
     clock: bool = False
     given: Given | None = None
     shards: tuple[int, ...] = ()
