@@ -105,8 +105,8 @@ def bind(
         if rows is not None:
             return _inserted(plan, rows.shards(values, made), values, sql, mode, made)
         if spread is not None and spread.ddl:
-        return Spread(tuple(Part(plan.relays[number], sql) for number in spread.shards), plan.facts, ddl=True)
-    if spread is not None and spread.copies:
+            return Spread(tuple(Part(plan.relays[number], sql) for number in spread.shards), plan.facts, ddl=True)
+        if spread is not None and spread.copies:
             return _copied(plan, spread, values, sql, mode, made)
     except Misplaced as error:
         return _misplaced(plan, error)
