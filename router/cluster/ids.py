@@ -361,9 +361,11 @@ class IdSource:
     # -- servers -----------------------------------------------------------------------------------------------
 
     async def _make(self, name: str, statement: str) -> None:
+        """Create a table; who may not, may still use one that is there."""
         if name + statement not in self._made:
-            await self._ask(name, self._sql(name, statement))
-            self._made.add(name + statement)
+            with suppress(BackendError):
+                await self._ask(name, self._sql(name, statement))
+                self._made.add(name + statement)
 
     def _sql(self, schema: str, statement: str, **values: object) -> str:
         texts = {"database": _quoted(schema), "owner": self._owner, "now": _SERVER_NOW, "lease": LEASE}

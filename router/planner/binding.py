@@ -95,9 +95,12 @@ def bind(
 ) -> Relay | Refused | Scattered | Spread:
     """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``. Raises NoIds."""
     rows, spread = plan.placement.rows, plan.spread
-    made = _made(plan, values, ids)
+    try:
+        made = _made(plan, values, ids)
+    except Unplaced:
+        return _refused(plan, "an id that may be NULL or not")
     if made is None:
-        return _no_ids(plan)
+        return _refused(plan, "generated ids, which are not at hand")
     try:
         if rows is not None:
             return _inserted(plan, rows.shards(values, made), values, sql, mode, made)
@@ -138,9 +141,8 @@ def _made(plan: Sharded, values: Values, ids: Ids | None) -> dict[int, int] | No
     return dict(zip(lacking, ids.take(plan.made.table, len(lacking)), strict=True))
 
 
-def _no_ids(plan: Sharded) -> Refused:
-    assert plan.made is not None
-    message = f"router: ids for table {plan.made.table} are not at hand"
+def _refused(plan: Sharded, construct: str) -> Refused:
+    message = f"router: not supported on sharded tables: {construct}"
     return replace(plan.refused, error=mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
 
 
@@ -185,11 +187,9 @@ def _copied(
 
 
 def _not_given(plan: Sharded, given: Given, rows: str) -> Refused:
-    message = (
-        f"router: not supported on sharded tables: {rows} without a value for '{given.column}', which each shard would"
-        " count for itself (AUTO_INCREMENT)"
+    return _refused(
+        plan, f"{rows} without a value for '{given.column}', which each shard would count for itself (AUTO_INCREMENT)"
     )
-    return replace(plan.refused, error=mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
 
 
 def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode: LexMode) -> Refused | Scattered:

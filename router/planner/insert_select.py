@@ -102,6 +102,7 @@ class Selected:
             raise Unplannable("broadcast tables on the preserved side of an outer join", self.block.node)
         writes.check_whole(self.block, self.blocks, routes[0])
         writes.check_derived(self.block, self.blocks, routes[0])
+        writes.check_unions(self.root)
         if self.root.args.get("returning") is not None:
             raise Unplannable("RETURNING from several shards", self.root)
         for name, column in self.definition.columns.items():

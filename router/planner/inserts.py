@@ -121,9 +121,10 @@ class _Rows:
     def _check(self) -> None:
         tokens, found = self.text.tokens, self.found
         first, rest = found.whole
-        if any(token.kind is TokenKind.INVALID for token in tokens):
+        if TokenKind.INVALID in {kind for kind, _, _, _ in tokens}:
             raise Unplannable("text that servers may read differently")
-        if any(token.kind is TokenKind.WORD and token.text in _QUERY for token in tokens[first:rest]):
+        words = {text for kind, _, _, text in tokens[first:rest] if kind is TokenKind.WORD}
+        if not words.isdisjoint(_QUERY):
             raise Unplannable("a subquery among the values")
         count = len(self.columns)
         if any(len(row) != count for row in found.rows):

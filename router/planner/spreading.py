@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from router.planner.keys import Value
-from router.planner.routes import Reference, Unplaced, Values
+from router.planner.routes import Parameter, Reference, Unplaced, Values
 from router.sql.inserts import RowList, Span, rows_of
 from router.sql.lexer import LexMode, Token, TokenKind, tokens_of
 
@@ -98,7 +98,7 @@ class Made:
     zero: bool = False
 
     def lacking(self, values: Values) -> list[int]:
-        """The numbers of the rows that need an id in this execution."""
+        """The numbers of the rows that need an id in this execution. Raises Unplaced where that cannot be told."""
         return [number for number, each in enumerate(self.rows) if each is True or self._lacks(each, values)]
 
     def _lacks(self, row: Reference | bool, values: Values) -> bool:
@@ -107,6 +107,8 @@ class Made:
         try:
             value = values.value(row)
         except Unplaced:
+            if isinstance(row, Parameter):
+                raise
             return False
         return value is None or (self.zero and type(value) is int and value == 0)
 

@@ -18,10 +18,8 @@ class Text:
         self.mode = mode
         self.tokens = tokens_of(sql, mode)
         self._slots = {span: number for number, span in enumerate(literal_spans(sql, mode))}
-        self._parameters: dict[int, int] = {}
-        for index, token in enumerate(self.tokens):
-            if token.kind is TokenKind.PARAM:
-                self._parameters[index] = len(self._parameters)
+        places = [index for index, (kind, _, _, _) in enumerate(self.tokens) if kind is TokenKind.PARAM]
+        self._parameters = {index: number for number, index in enumerate(places)}
 
     def reference(self, node: exp.Expr) -> Reference | None:
         """The literal or parameter that a node is, perhaps behind a minus sign."""

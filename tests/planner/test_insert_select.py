@@ -102,6 +102,8 @@ def test_one_shard(sql: str) -> None:
         ("INSERT INTO customers (id, region) SELECT customer_id, 1 FROM orders ON DUPLICATE KEY UPDATE id = 5",
          "ON DUPLICATE KEY UPDATE of 'id'"),
         ("INSERT INTO customers SELECT c.*, 1 FROM customers c", "of * and more"),
+        ("INSERT INTO customers (id, region) SELECT id, (SELECT id FROM regions UNION SELECT id FROM tags LIMIT 1) "
+         "FROM customers", "behind a UNION"),
         ("INSERT INTO customers (id) SELECT * FROM customers", "does not fit"),
         ("INSERT INTO customers (id) SELECT c.id FROM customers c JOIN notes n ON n.id = c.id", "'notes'"),
         ("INSERT INTO notes SELECT * FROM customers WHERE id = 5", "an INSERT of this form"),

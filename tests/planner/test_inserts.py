@@ -6,11 +6,13 @@ from time import process_time
 
 import pytest
 
+from router.planner.binding import TextValues, bind
 from router.planner.keys import Value
-from router.planner.plan import Refused, Relay, Spread
+from router.planner.plan import Refused, Relay, Sharded, Spread
 from router.planner.planner import Planner
 from router.planner.routes import Parameter, Reference, Unplaced
 from router.planner.spreading import NoIds
+from router.sql.lexer import LexMode
 from tests.planner.fix_shards import (
     DEFINITIONS,
     INT,
@@ -251,6 +253,25 @@ def test_parameters_that_are_null() -> None:
     assert [(part.relay.shard, part.sql, part.parameters) for part in plan.parts] == [
         ("s1", b"INSERT INTO carts VALUES (100, 'a')", ())
     ]
+
+
+def test_a_parameter_that_may_be_null_or_not() -> None:
+    class Unknown:
+        def value(self, reference: Reference) -> Value:
+            raise Unplaced
+
+    plan = written("INSERT INTO cart_items (id, cart_id) VALUES (?, 4)", values=Unknown())
+    assert isinstance(plan, Refused)
+    assert "NULL or not" in plan.error.message
+
+
+def test_nobody_makes_ids() -> None:
+    sql = b"INSERT INTO carts (name) VALUES ('a')"
+    plan = Planner(shop_catalog()).plan(sql, shop_context())
+    assert isinstance(plan, Sharded)
+    refused = bind(plan, TextValues(sql, LexMode()), sql, LexMode())
+    assert isinstance(refused, Refused)
+    assert "generated ids" in refused.error.message
 
 
 def test_ids_that_are_not_at_hand() -> None:

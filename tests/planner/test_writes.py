@@ -78,6 +78,7 @@ def test_every_shard_decides_about_its_rows(sql: str, shards: str) -> None:
          "'customers' and 'orders'"),
         ("DELETE FROM customers WHERE id IN (SELECT id FROM notes)", "'notes'"),
         ("UPDATE customers SET region = (SELECT id FROM regions LIMIT 1)", "LIMIT in a subquery"),
+        ("UPDATE customers SET region = (SELECT id FROM regions UNION SELECT id FROM tags LIMIT 1)", "behind a UNION"),
     ],
 )  # fmt: skip
 def test_what_several_shards_cannot_do(sql: str, construct: str) -> None:
@@ -140,6 +141,7 @@ def test_every_copy_is_changed(sql: str) -> None:
         ("UPDATE customers c JOIN regions r ON r.id = c.region SET r.name = 'x', c.name = 'y'", "and of others"),
         ("UPDATE regions SET name = (SELECT name FROM tags LIMIT 1)", "LIMIT in a subquery"),
         ("UPDATE regions SET name = (SELECT MAX(name) FROM tags)", "an aggregate in a subquery"),
+        ("UPDATE regions SET name = (SELECT name FROM tags UNION SELECT name FROM sizes LIMIT 1)", "behind a UNION"),
         ("UPDATE regions SET name = (SELECT name FROM tags GROUP BY id)", "GROUP in a subquery"),
         ("UPDATE tokens SET token = DEFAULT", "column 'token'"),
     ],
