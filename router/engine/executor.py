@@ -118,7 +118,7 @@ class Executor:
     @property
     def held(self) -> Server | None:
         """The server to which a connection is kept by a transaction or a pin."""
-        return self._server
+        return self._server if self._backend is not None else None
 
     @property
     def connection(self) -> BackendConnection | None:
