@@ -240,3 +240,30 @@ def test_text_is_compared_by_its_weights() -> None:
 def test_text_whose_weights_are_not_known(key: OrderKey, column: list[ColumnDefinition]) -> None:
     with pytest.raises(Unsupported, match="ordered or compared"):
         typed(key, column)
+
+
+CONCAT = MergeSpec(
+    hidden=2,
+    groups=(OrderKey(0, Compare.INTEGER),),
+    aggregates=(Aggregate(1, Fold.CONCAT, separator=-2, longest=-1),),
+)
+
+
+def test_texts_are_put_together() -> None:
+    types = columns(N, ColumnType.BLOB, TEXT, N)
+
+    def row(group: bytes, text: bytes | None, longest: bytes = b"20") -> Row:
+        return [group, text, b"; ", longest]
+
+    shards = [[row(b"1", b"a"), row(b"2", None)], [row(b"1", b"b"), row(b"2", None), row(b"3", b"")], [row(b"1", b"c")]]
+    assert merged(CONCAT, types, shards) == [[b"1", b"a; b; c"], [b"2", None], [b"3", b""]]
+    plain = replace(CONCAT, aggregates=(Aggregate(1, Fold.CONCAT, longest=-1),))
+    assert merged(plain, types, shards)[0] == [b"1", b"a,b,c"]
+    for longest in (b"3", b"9", b"0"):
+        with pytest.raises(Unsupported, match="group_concat_max_len"):
+            merged(CONCAT, types, [[row(b"1", b"a", longest)], [row(b"1", b"bcdef", longest)]])
+
+
+def test_no_texts_at_all() -> None:
+    spec = replace(CONCAT, groups=(), pairs=(OrderKey(0, Compare.INTEGER),))
+    assert merged(spec, columns(N, ColumnType.BLOB, TEXT, N), [[], []]) == [[None, None]]
