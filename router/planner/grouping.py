@@ -282,7 +282,7 @@ class Grouping(Columns):
         found = self.column(variable)
         if found.type in ("enum", "set"):
             raise Unplannable(f"{described(node)} of type {found.type} over several shards", node)
-        compare, expression = weighed(found, f"{node.sql_name()}({column_name(argument)})")
+        compare, expression = weighed(found, f"{node.sql_name()}({column_name(argument)})", node)
         return OrderKey(column if expression is None else self.own(expression), compare)
 
     def _call(self, node: exp.Expr) -> Call:

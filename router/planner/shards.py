@@ -109,6 +109,17 @@ def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, conte
     )
 
 
+def token_of(error: Unplannable, sql: bytes, facts: StatementFacts, mode: LexMode) -> int | None:
+    """Where the construct stands that an error names."""
+    return tree.token_of(error.node, sql, tokens_of(sql, mode), facts.kind)
+
+
+def has_literals(sql: bytes, mode: LexMode, token: int | None) -> bool:
+    """Whether there are literals before a token, so that it may stand elsewhere in other statements of this shape."""
+    before = tokens_of(sql, mode)[:token]
+    return any(each.kind in (TokenKind.STRING, TokenKind.NUMBER) for each in before)
+
+
 # What these name is the session's, or its transaction's.
 _NAMELESS = frozenset({_K.BEGIN, _K.COMMIT, _K.ROLLBACK, _K.SAVEPOINT, _K.SET, _K.DO, _K.SELECT})
 _ITS_DATABASE = frozenset({"DATABASE", "SCHEMA"})

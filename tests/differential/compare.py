@@ -59,6 +59,7 @@ class Answer:
     columns: tuple[Column, ...] = ()
     rows: tuple[Row, ...] = ()
     affected: int = 0
+    warnings: int = 0
     error: int = 0
     message: str = ""
 
@@ -76,9 +77,10 @@ def ask(connection: Connection, sql: str) -> Answer:
             result = cursor._result
             assert result is not None
             if cursor.description is None:
-                return Answer(affected=result.affected_rows)
+                return Answer(affected=result.affected_rows, warnings=result.warning_count)
             columns = tuple(_column(each) for each in result.fields)
-            return Answer(columns, tuple(_plain(row, columns) for row in cursor.fetchall()))
+            rows = tuple(_plain(row, columns) for row in cursor.fetchall())
+            return Answer(columns, rows, warnings=result.warning_count)
     except pymysql.MySQLError as error:
         number, *words = error.args
         return Answer(error=int(number), message=str(words[0]) if words else "")
@@ -121,6 +123,9 @@ def difference(expected: Answer, actual: Answer, order: Order, *, count_only: bo
         return f"error {actual.error} {actual.message!r} instead of {expected.error} {expected.message!r}"
     if expected.affected != actual.affected:
         return f"{actual.affected} affected rows instead of {expected.affected}"
+    if bool(expected.warnings) is not bool(actual.warnings):
+        # How many there are depends on how many shards are asked: each warns of what is odd in the statement itself.
+        return f"{actual.warnings} warnings instead of {expected.warnings}"
     if expected.columns != actual.columns:
         pairs = zip(expected.columns, actual.columns, strict=False)
         odd = [f"{here} instead of {there}" for there, here in pairs if here != there]

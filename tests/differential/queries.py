@@ -53,6 +53,10 @@ TABLES = (
     ),
     Table("regions", None, ("id",), ("id",), ("country",), ("name",)),
     Table("codes", "code", ("code",), ("n", "customer_id"), (), ("code",)),
+    Table("events", "id", ("id",), ("id", "n"), ("at",), ("kind",)),
+    Table("levels", "id", ("id", "step"), ("id", "step", "score"), ("title",), ()),
+    Table("places", "country", ("country", "id"), ("id", "size"), ("opened",), ("country",)),
+    Table("prices", "country", ("country", "id"), ("id", "price"), ("country", "valid"), ()),
 )
 _LITERALS = {
     "id": ("7", "'7'", "8", "0", "-7", "290", "1000", "7.5", "'9x'", "NULL"),
@@ -63,7 +67,12 @@ _LITERALS = {
     "shipped": ("'2020-06-01'", "'2021-01-01'"),
     "level": ("'gold'", "'silver'", "2"),
     "flags": ("'red'", "'red,blue'", "0", "''"),
-    "country": ("'de'", "'DE'", "'fr'"),
+    "country": ("'de'", "'DE'", "'fr'", "'at'", "'de '"),
+    "opened": ("'2020-01-20'", "'2020-02-20'"),
+    "valid": ("'2021-01-10'", "'2021-01-20'"),
+    "at": ("'2020-01-20'", "'2020-02-20 12:00:00'"),
+    "title": ("'a'", "'b'", "''"),
+    "kind": ("'new'", "'paid'", "''"),
     "name": ("'anna'", "'Zoe'", "'north'", "''", "'ß'", "'müller '"),
     "city": ("'paris'", "'Köln'", "''", "'z'"),
     "status": ("'new'", "'paid'", "''"),
@@ -71,7 +80,9 @@ _LITERALS = {
     "code": ("'X01'", "'x01 '", "'a00'", "'ä01'", "'b'"),
 }
 # Most are of one family.
-_CHOICE = (*TABLES[:3], *TABLES[:3], *TABLES)
+_CHOICE = (*TABLES[:3] * 4, *TABLES)
+# What stands alone in FROM.
+_ALONE = (*TABLES[:3], *TABLES)
 _IDS = ("id", "customer_id", "ref", "order_id")
 _SMALL = ("1", "2", "0", "3", "NULL", "100", "0.25", "-1", "5000")
 
@@ -188,9 +199,10 @@ def _ties(draw: st.DrawFn, left: Source, right: Source) -> str:
 @st.composite
 def sources_of(draw: st.DrawFn) -> tuple[list[Source], str]:
     """FROM: one to three tables, most of them joined by their keys."""
-    found = [Source(draw(st.sampled_from(_CHOICE)), "a")]
+    more = draw(st.sampled_from((0, 0, 0, 1, 1, 2)))
+    found = [Source(draw(st.sampled_from(_CHOICE if more else _ALONE)), "a")]
     text = f"{found[0].table.name} a"
-    for alias in "bc"[: draw(st.sampled_from((0, 0, 1, 1, 2)))]:
+    for alias in "bc"[:more]:
         source = Source(draw(st.sampled_from(_CHOICE)), alias)
         tie = draw(_ties(draw(st.sampled_from(found)), source))
         if draw(st.sampled_from((False, False, True))):
