@@ -7,11 +7,10 @@ import logging
 import pytest
 from sqlglot import exp
 
-from router.sql import tree
 from router.sql.classify import classify_tokens
 from router.sql.facts import StatementKind, TableRef
 from router.sql.lexer import LexMode, tokenize, tokens_of
-from router.sql.tree import MAX_PENDING_JOINS, Tree, parse, rebuild
+from router.sql.tree import MAX_PENDING_JOINS, Tree, parse, parse_marked, rebuild, token_of
 
 ANSI = LexMode(ansi_quotes=True)
 
@@ -123,11 +122,11 @@ def test_where_a_node_stands(sql: str, wanted: type[exp.Expr], token: int) -> No
     text = sql.encode()
     tokens = tokens_of(text, LexMode())
     kind = StatementKind.INSERT if sql.startswith("INSERT") else StatementKind.SELECT
-    root = tree.parse_marked(text, tokens, kind)
+    root = parse_marked(text, tokens, kind)
     assert root is not None
     node = next(root.find_all(wanted))
-    assert tree.token_of(node, text, tokens, kind) == token
+    assert token_of(node, text, tokens, kind) == token
 
 
 def test_where_nothing_stands() -> None:
-    assert tree.token_of(None, b"SELECT 1", tokens_of(b"SELECT 1", LexMode()), StatementKind.SELECT) is None
+    assert token_of(None, b"SELECT 1", tokens_of(b"SELECT 1", LexMode()), StatementKind.SELECT) is None
