@@ -93,6 +93,8 @@ class Groups:
             return
         current = self._row
         if current is None or key != self._key:
+            if current is not None and key < self._key:
+                raise unsorted()
             self._close()
             self._key, self._row = key, row
             return
@@ -103,6 +105,8 @@ class Groups:
         """As ``add``; the key is that of a group and of a value in it."""
         key = pair[: self._grouped] if self._grouped else ()
         current = self._row
+        if current is not None and pair < self._pair:
+            raise unsorted()
         if current is None or key != self._key:
             self._close()
             self._key, self._pair, self._row = key, pair, row
@@ -363,6 +367,12 @@ def _inexact(column: ColumnDefinition, what: str) -> Unsupported:
         f"router: not supported on sharded tables: {_name(column)} of type {kind} cannot be {what} exactly over several"
         " shards"
     )
+    return Unsupported(1235, "42000", message)
+
+
+def unsorted() -> Unsupported:
+    """A group that is complete would come again."""
+    message = "router: not supported on sharded tables: groups that the servers do not send sorted (max_sort_length?)"
     return Unsupported(1235, "42000", message)
 
 

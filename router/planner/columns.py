@@ -306,6 +306,8 @@ def weighed(column: Column, name: str, node: exp.Expr | None = None) -> tuple[Co
             return Compare.FLOAT, None
         case "float":
             return Compare.FLOAT, f"{name} + 0e0"
+        case "binary" | "varbinary" if column.length > _SORTED_BYTES:
+            raise Unplannable(f"order or groups by column '{column.name}', longer than what servers sort by", node)
         case "date" | "datetime" | "binary" | "varbinary":
             return Compare.BYTES, None
         case "timestamp":

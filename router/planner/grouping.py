@@ -74,7 +74,7 @@ class Grouping(Columns):
         for position in range(len(self.items)):
             self._item(position)
         having = root.args.get("having")
-        condition = None if having is None else self._condition(having.this)
+        condition = None if having is None else self._checked(having)
         final = tuple(
             self._final(ordered, span) for ordered, span in zip(self.order(), self.clauses.orders, strict=True)
         )
@@ -336,6 +336,29 @@ class Grouping(Columns):
         variable = self.variable(node)
         column = None if variable is None else self.column(variable)
         return column is not None and not column.unsigned and column.type in ("tinyint", "smallint", "int", "decimal")
+
+    def _checked(self, having: exp.Expr) -> Condition:
+        """The condition of HAVING, in which nothing means something else under another sql_mode."""
+        span = self.clauses.having
+        for index in range(span.first, span.last):
+            text = self.tokens[index].text
+            if text in ("!", "||") or (text == "NOT" and not self._binds_alike(index)):
+                raise Unplannable(
+                    f"HAVING with {text}, which depends on sql_mode, over groups of several shards", having
+                )
+        return self._condition(having.this)
+
+    def _binds_alike(self, index: int) -> bool:
+        """Whether a NOT denies the same under HIGH_NOT_PRECEDENCE."""
+        words = [self.tokens[each].text for each in range(index + 1, self.clauses.having.last)]
+        if self.tokens[index - 1].text == "IS" or (words and words[0] in ("IN", "BETWEEN")):
+            return True
+        depth = 0
+        for place, word in enumerate(words):
+            depth += (word == "(") - (word == ")")
+            if depth == 0:
+                return word == ")" and (place + 1 == len(words) or words[place + 1] in (")", "AND", "OR"))
+        return False
 
     def _condition(self, node: exp.Expr) -> Condition:
         match node:

@@ -267,3 +267,20 @@ def test_texts_are_put_together() -> None:
 def test_no_texts_at_all() -> None:
     spec = replace(CONCAT, groups=(), pairs=(OrderKey(0, Compare.INTEGER),))
     assert merged(spec, columns(N, ColumnType.BLOB, TEXT, N), [[], []]) == [[None, None]]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MergeSpec(groups=(OrderKey(0, Compare.INTEGER),)),
+        MergeSpec(groups=(OrderKey(0, Compare.INTEGER, descending=True),), pairs=(OrderKey(1, Compare.INTEGER),)),
+        MergeSpec(groups=(), pairs=(OrderKey(1, Compare.INTEGER),)),
+        MergeSpec(order=(OrderKey(0, Compare.INTEGER),), distinct=True),
+    ],
+)
+def test_rows_that_are_not_sorted_are_no_groups(spec: MergeSpec) -> None:
+    rows: list[Row] = [[b"1", b"1"], [b"2", b"3"], [b"1", b"2"]]
+    if spec.groups and spec.groups[0].descending:
+        rows = [[b"2", b"1"], [b"2", b"0"]]
+    with pytest.raises(Unsupported, match="do not send sorted"):
+        merged(spec, columns(N, N), [rows])

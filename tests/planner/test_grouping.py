@@ -114,6 +114,10 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) > 'x'", "no plain number"),
         ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) IN (SELECT 1)", "HAVING with IN"),
         ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) LIKE 1", "HAVING with LIKE"),
+        ("SELECT region FROM customers GROUP BY region HAVING NOT COUNT(*) > 1", "HAVING with NOT, which depends"),
+        ("SELECT region FROM customers GROUP BY region HAVING NOT (COUNT(*)) > 1", "HAVING with NOT, which depends"),
+        ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) = 1 || COUNT(*) = 2", "HAVING with ||"),
+        ("SELECT region FROM customers GROUP BY region HAVING !(COUNT(*) = 1)", "HAVING with !"),
     ],
 )
 def test_what_is_refused(sql: str, construct: str) -> None:
@@ -166,6 +170,18 @@ def test_group_concat_that_is_refused(sql: str, construct: str) -> None:
     several = planned(sql)
     assert isinstance(several, str), several
     assert construct in several
+
+
+@pytest.mark.parametrize(
+    "having",
+    [
+        "NOT (COUNT(*) > 1)",
+        "NOT (COUNT(*) > 1) AND region IS NOT NULL",
+        "(NOT (COUNT(*) IN (1, 2))) OR region NOT IN (3) OR region NOT BETWEEN 1 AND 2",
+    ],
+)
+def test_not_that_any_sql_mode_reads_alike(having: str) -> None:
+    assert planned(f"SELECT region FROM customers GROUP BY region HAVING {having}")["having"] is True
 
 
 def test_values_that_decide_the_shard_are_counted_there() -> None:

@@ -139,6 +139,7 @@ SELECT region_id FROM customers GROUP BY region_id HAVING COUNT(*) BETWEEN 40 AN
 SELECT region_id FROM customers GROUP BY region_id HAVING SUM(balance) > 100000.50 AND COUNT(points) >= 10;
 SELECT region_id FROM customers GROUP BY region_id HAVING region_id IN (1, 3) OR region_id IS NULL;
 SELECT region_id FROM customers GROUP BY region_id HAVING NOT region_id IN (1, 3);
+SELECT region_id FROM customers GROUP BY region_id HAVING NOT (region_id IN (1, 3)) AND NOT (COUNT(*) < 50);
 SELECT region_id FROM customers GROUP BY region_id HAVING region_id NOT IN (1, 3) ORDER BY region_id;
 SELECT region_id FROM customers GROUP BY region_id HAVING NOT (region_id > 2);
 SELECT region_id FROM customers GROUP BY region_id HAVING region_id <=> 2;
