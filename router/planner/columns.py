@@ -146,6 +146,9 @@ class Columns:
         reference = self.blocks.reference(node)
         if reference is not None:
             return self._positional(node, reference)
+        if node.find(exp.Column, exp.Func, exp.Select, exp.Null) is None:
+            # To some servers `- -2` is a position too.
+            raise Unplannable("ORDER BY or GROUP BY a constant", node)
         if isinstance(node, exp.Column) and not node.table:
             if not aliases_first and self.variable(node) is not None:
                 return self._spelt(node, span)

@@ -27,7 +27,7 @@ FLOORS = {
     "09_found": 40,
     "10_more": 70,
     "11_session": 12,
-    "12_merging": 182,
+    "12_merging": 180,
     "13_union": 41,
     "14_concat": 26,
     "15_functions": 40,
