@@ -49,6 +49,7 @@ _BY_TYPE: dict[int, Compare] = {
     ColumnType.NULL: Compare.BYTES,
 }
 _TEXTS = frozenset({ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.VARCHAR})
+_BLOBS = frozenset({ColumnType.TINY_BLOB, ColumnType.BLOB, ColumnType.MEDIUM_BLOB, ColumnType.LONG_BLOB})
 
 
 class Groups:
@@ -344,6 +345,12 @@ def typed(key: OrderKey, columns: list[ColumnDefinition]) -> OrderKey:
     if column.length > LONGEST_TEXT * _widest(column):
         raise _inexact(column, f"ordered or compared beyond {LONGEST_TEXT} characters")
     return OrderKey(key.weights, Compare.BYTES, key.descending)
+
+
+def alike(kind: int) -> int:
+    """One type for those of text and bytes: which of them a computed column has depends on how the server runs the
+    statement, and shards may do so differently. Their values are written in one way, in both protocols."""
+    return ColumnType.VAR_STRING if kind in _TEXTS or kind in _BLOBS else kind
 
 
 def _widest(column: ColumnDefinition) -> int:

@@ -15,6 +15,7 @@ from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.engine import refusals
+from router.engine.groups import alike
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.merge import Merge
@@ -300,7 +301,7 @@ class Scatter:
             return False
         columns = [decode_column(payload) for payload in legs[0].definitions]
         try:
-            if any([(each.name, each.type) for each in columns] != _shown(leg) for leg in legs[1:]):
+            if any(_shown(legs[0]) != _shown(leg) for leg in legs[1:]):
                 raise ProtocolError("shards answer with different columns")
             self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset, plan.constants)
         except ProtocolError as error:
@@ -427,4 +428,4 @@ class Scatter:
 
 
 def _shown(leg: Leg) -> list[tuple[bytes, int]]:
-    return [(each.name, each.type) for each in map(decode_column, leg.definitions)]
+    return [(each.name, alike(each.type)) for each in map(decode_column, leg.definitions)]

@@ -117,13 +117,15 @@ class Order:
     columns: tuple[int, ...] = ()
 
 
-def difference(expected: Answer, actual: Answer, order: Order, *, count_only: bool = False) -> str | None:
+def difference(
+    expected: Answer, actual: Answer, order: Order, *, count_only: bool = False, warnings: bool = True
+) -> str | None:
     """In what two answers differ; None if in nothing."""
     if expected.error != actual.error:
         return f"error {actual.error} {actual.message!r} instead of {expected.error} {expected.message!r}"
     if expected.affected != actual.affected:
         return f"{actual.affected} affected rows instead of {expected.affected}"
-    if bool(expected.warnings) is not bool(actual.warnings):
+    if warnings and bool(expected.warnings) is not bool(actual.warnings):
         # How many there are depends on how many shards are asked: each warns of what is odd in the statement itself.
         return f"{actual.warnings} warnings instead of {expected.warnings}"
     if expected.columns != actual.columns:

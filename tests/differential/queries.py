@@ -79,6 +79,7 @@ _LITERALS = {
     "product": ("'pen'", "'PAPER'", "''"),
     "code": ("'X01'", "'x01 '", "'a00'", "'ä01'", "'b'"),
 }
+_DOUBLES = ("score", "discount")
 # Most are of one family.
 _CHOICE = (*TABLES[:3] * 4, *TABLES)
 # What stands alone in FROM.
@@ -249,6 +250,8 @@ def aggregates(draw: st.DrawFn, sources: Sequence[Source]) -> str:
 def expressions(draw: st.DrawFn, sources: Sequence[Source], *, exact: bool = False) -> str:
     """An expression of one column; ``exact``: of which equal values are written alike."""
     number, text = draw(columns(sources, "n")), draw(columns(sources, "e" if exact else "et"))
+    if exact and number.rpartition(".")[2] in _DOUBLES:
+        number = sources[0].column(sources[0].table.unique[-1])  # 0 and -0 are equal
     return draw(
         st.sampled_from(
             (

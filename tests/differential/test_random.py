@@ -24,6 +24,7 @@ SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "0"))
 FLOOR = 55
 # The server's own limit on the time of a statement: too many rows to compare.
 _TOO_SLOW = (3024, 1969)
+_NOT_IN_GROUP_BY = 1055
 _LIMIT = {"mysql": "SET SESSION max_execution_time = 2000", "mariadb": "SET SESSION max_statement_time = 2"}
 
 
@@ -79,7 +80,10 @@ def _check(session: Session, query: Query, truth: Session, expected: Answer | No
     expected = expected or ask(truth.truth, query.sql)
     if _too_slow(expected):
         return expected
-    found = difference(expected, actual, query.order)
+    if expected.error == _NOT_IN_GROUP_BY and not actual.error:
+        return expected  # what DISTINCT aggregates are grouped by on the shards makes more of it determined
+    # A LIMIT ends at other rows on shards: perhaps before those with warnings.
+    found = difference(expected, actual, query.order, warnings=False)
     outcome = tally.add(query.sql, actual, found)
     assert outcome is not Outcome.WRONG, f"{session.count} shards: {query.sql}\n    {found}"
     return expected

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.engine import groups as engine_groups
-from router.engine.groups import typed
+from router.engine.groups import alike, typed
 from router.engine.merge import Merge, Row
 from router.errors import Unsupported
 from router.planner.formulas import Arithmetic, Comparison, Constant, Field, Mean, Quotient
@@ -284,3 +284,9 @@ def test_rows_that_are_not_sorted_are_no_groups(spec: MergeSpec) -> None:
         rows = [[b"2", b"1"], [b"2", b"0"]]
     with pytest.raises(Unsupported, match="do not send sorted"):
         merged(spec, columns(N, N), [rows])
+
+
+def test_types_that_are_alike() -> None:
+    texts = (ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.BLOB, ColumnType.LONG_BLOB)
+    assert len({alike(each) for each in texts}) == 1
+    assert len({alike(each) for each in (ColumnType.LONG, ColumnType.LONGLONG, ColumnType.DATE, TEXT)}) == 4

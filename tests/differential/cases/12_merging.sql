@@ -56,6 +56,9 @@ SELECT id FROM customers ORDER BY SUBSTRING(name, 2), id;
 -- ties: 2
 SELECT id, COUNT(*) OVER (PARTITION BY id) AS n FROM customers ORDER BY 2;
 
+-- The weights are of one type on one shard, and of another on the next.
+SELECT a.price, a.product FROM items a WHERE a.customer_id IN (SELECT s.id FROM customers s WHERE s.id = a.customer_id) ORDER BY a.price, COALESCE(a.shipped, 'none') DESC, a.customer_id, a.order_id, a.line;
+
 -- -- DISTINCT ----------------------------------------------------------------------------------------------------
 SELECT DISTINCT region_id + 1 FROM customers;
 SELECT DISTINCT region_id + 1, level FROM customers ORDER BY 1, 2;
