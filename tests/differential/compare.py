@@ -90,6 +90,8 @@ def _column(shown: Any) -> Column:
     kind = ColumnType.BLOB if shown.type_code in _LONG_TEXTS else shown.type_code
     if kind == ColumnType.LONG and not shown.org_table:
         kind = ColumnType.LONGLONG  # what is computed is one or the other, as the server happens to run the statement
+    if kind == ColumnType.STRING and not shown.org_table:
+        kind = ColumnType.VAR_STRING  # as above
     return Column(
         shown.name,
         kind,
