@@ -10,6 +10,7 @@ from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.branches import Branch
 from router.engine.execution import send
+from router.engine.groups import alike
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.errors import BackendError, ConnectionLost
@@ -195,7 +196,7 @@ class Leg:
     @property
     def shown(self) -> list[tuple[bytes, int]]:
         """Names and types of the columns."""
-        return [(each.name, each.type) for each in map(decode_column, self.definitions)]
+        return [(each.name, alike(each.type)) for each in map(decode_column, self.definitions)]
 
     # -- flow --------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ closed: what nobody needs any more is read to its end.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.cluster.topology import Server
@@ -66,7 +66,7 @@ class Scatter:
         self._legs: list[Leg] = []
         self._merge: Merge | None = None
         self._plan: Scattered | None = None
-        self._form: Form = TextForm([])
+        self._forms: Sequence[Form] = ()
         self._sequence = 1
         self._key: PoolKey = executor.key
         self._running: set[Leg] = set()
@@ -252,7 +252,8 @@ class Scatter:
         except MySQLError as error:
             self.failed(error)
             return False
-        self._form = TextForm(columns) if self.execution is None else BinaryForm(columns)
+        form = TextForm if self.execution is None else BinaryForm
+        self._forms = [form([decode_column(payload) for payload in leg.definitions]) for leg in legs]
         self.answering = True
         visible = legs[0].definitions[: len(columns) - plan.merge.hidden]
         # Whether definitions follow is said where that has been agreed.
@@ -276,9 +277,10 @@ class Scatter:
         if merge is None or plan is None:
             return
         rows, leg.rows = leg.rows, []
+        read = self._forms[leg.number].read
         try:
             for payload in rows:
-                merge.add(leg.number, self._form.read(payload))
+                merge.add(leg.number, read(payload))
         except (ProtocolError, ValueError, ArithmeticError) as error:
             self.failed(MySQLError(2013, "08S01", f"router: a shard's row cannot be read: {error}"))
             return
@@ -289,9 +291,12 @@ class Scatter:
         if merge is None:
             return
         try:
-            self._write(self._form.write(row) for row in merge.take())
+            self._write(map(self._forms[0].write, merge.take()))
         except MySQLError as error:
             self.failed(error)
+            return
+        except (ValueError, ArithmeticError) as error:
+            self.failed(MySQLError(2013, "08S01", f"router: a shard's row does not fit the columns: {error}"))
             return
         if merge.done:
             if self.spanning:
@@ -334,7 +339,7 @@ class Scatter:
         self._legs = []
         self._ended(warned)
 
-    def _write(self, payloads: list[bytes] | Iterator[bytes]) -> None:
+    def _write(self, payloads: Iterable[bytes]) -> None:
         parts = []
         sequence = self._sequence
         for payload in payloads:

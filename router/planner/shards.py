@@ -24,7 +24,7 @@ from router.planner.text import Text
 from router.planner.variants import Variants
 from router.sql import tree
 from router.sql.facts import StatementFacts, StatementKind
-from router.sql.lexer import LexMode, TokenKind, tokenize
+from router.sql.lexer import LexMode, TokenKind, tokenize, tokens_of
 
 _K = StatementKind
 _INSERTS = frozenset({_K.INSERT, _K.REPLACE})
@@ -103,6 +103,17 @@ def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, conte
         token.kind in (TokenKind.WORD, TokenKind.QUOTED) and schema.find(token.text.strip('`"')) is not None
         for token in tokenize(sql, context.mode)
     )
+
+
+def token_of(error: Unplannable, sql: bytes, facts: StatementFacts, mode: LexMode) -> int | None:
+    """Where the construct stands that an error names."""
+    return tree.token_of(error.node, sql, tokens_of(sql, mode), facts.kind)
+
+
+def has_literals(sql: bytes, mode: LexMode, token: int | None) -> bool:
+    """Whether there are literals before a token, so that it may stand elsewhere in other statements of this shape."""
+    before = tokens_of(sql, mode)[:token]
+    return any(each.kind in (TokenKind.STRING, TokenKind.NUMBER) for each in before)
 
 
 # What these name is the session's, or its transaction's.
