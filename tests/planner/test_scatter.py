@@ -226,7 +226,7 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
             "LEFT JOIN orders o ON o.customer_id = c.id",
             "a window",
         ),
-        ("SELECT id FROM customers FOR UPDATE", "locking_read"),
+        ("SELECT id FROM customers FOR UPDATE", "best_effort"),
         ("SELECT id FROM customers WHERE id > @a", "user_variable"),
         ("UPDATE customers SET name = 'x'", "UPDATE on several shards"),
         ("DELETE FROM customers", "DELETE on several shards"),
