@@ -266,6 +266,8 @@ class Scatter:
         self._write(head)
         for leg in legs:
             self._feed(leg)
+            if self._merge is None:
+                return False  # a row could not be read
             if leg.ended:
                 self._merge.end(leg.number)
         return True
