@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from router.planner import ddl, routing, shards
+from router.planner.binding import located
 from router.planner.blocks import Unplannable
 from router.planner.catalog import Catalog, RuleEntry
 from router.planner.plan import Local, Plan, Refused, Relay, Sharded
@@ -89,9 +90,14 @@ class Planner:
             placement, several, made = shards.place(schema, sql, facts, context.mode)
             relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         except Unplannable as error:
-            return _refused(f"not supported on sharded tables: {error.construct}", facts)
+            token = shards.token_of(error, sql, facts, context.mode)
+            refused = replace(_refused(f"not supported on sharded tables: {error.construct}", facts), token=token)
+            # The plan is for others of its shape too: their literals have other lengths.
+            return refused if shards.has_literals(sql, context.mode, token) else located(refused, sql, context.mode)
         if isinstance(several, Unplannable):
-            return Sharded(schema.name, placement, relays, _several(placement, several, facts), facts, made=made)
+            token = shards.token_of(several, sql, facts, context.mode)
+            refused = replace(_several(placement, several, facts), token=token)
+            return Sharded(schema.name, placement, relays, refused, facts, made=made)
         if isinstance(several, Spreading):
             return _written(
                 schema, Sharded(schema.name, placement, relays, _not_now(facts), facts, None, several, made)

@@ -100,7 +100,7 @@ def truth_contents(rows: data.Rows) -> Iterator[tuple[str, str, list[data.Row]]]
 
 def tables_of(count: int) -> dict[str, dict[str, Any]]:
     """The sharded tables of a schema; those of the kinds of keys are in the one with the most shards only."""
-    return data.TABLES | (data.KEY_TABLES if count == max(SHARD_COUNTS) else {})
+    return data.tables_for(count) | (data.KEY_TABLES if count == max(SHARD_COUNTS) else {})
 
 
 def settings(servers: ReplicaSet, directory: Path) -> dict[str, Any]:
