@@ -16,7 +16,7 @@ from tests.tpcc.ground import on_each, routed
 
 SCHEMA = "sysbench"
 ROWS = 400
-TRANSACTIONS = 200
+TRANSACTIONS = 100
 TABLES = ("sbtest1", "sbtest2")
 SHARDING = {table: {"shard_by": "id", "function": "hash"} for table in TABLES}
 SUMS = "SELECT COUNT(*), SUM(k), SUM(CRC32(c)), MIN(id), MAX(id) FROM {table}"
