@@ -347,8 +347,13 @@ class Scatter:
         parts = []
         sequence = self._sequence
         for payload in payloads:
-            parts.append(frame(payload, sequence))
-            sequence = (sequence + 1 + len(payload) // MAX_PAYLOAD) & 0xFF
+            if (size := len(payload)) < MAX_PAYLOAD:
+                parts.append((size | sequence << 24).to_bytes(4, "little"))
+                parts.append(payload)
+                sequence = (sequence + 1) & 0xFF
+            else:
+                parts.append(frame(payload, sequence))
+                sequence = (sequence + 1 + size // MAX_PAYLOAD) & 0xFF
         self._sequence = sequence
         if parts:
             self._client.write(b"".join(parts))
