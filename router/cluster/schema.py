@@ -70,6 +70,7 @@ class SchemaWatcher:
         self._folds: dict[str, Mapping[int, int] | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
+        self._problems: dict[tuple[str, str], str] = {}
 
     async def start(self) -> None:
         """Look once, then go on in the background."""
@@ -121,16 +122,27 @@ class SchemaWatcher:
             used = [number for number, each in enumerate(names) if config.shards is None or each in config.shards]
             first = answers[used[0]]
             if key not in first.columns:
-                log.warning("no such table", schema=name, shard=names[used[0]], table=table)
+                self._tell(name, table, f"there is none on shard {names[used[0]]}")
                 continue
             difference = None
             for number in used[1:]:
                 if difference is None:
                     difference = _difference(first, answers[number], key, names[used[0]], names[number])
-            if difference is not None:
-                log.warning("table differs between shards", schema=name, table=table, difference=difference)
+            self._tell(name, table, difference)
             definitions[key] = await self._define(account, schema, first, key, difference)
         return definitions
+
+    def _tell(self, schema: str, table: str, problem: str | None) -> None:
+        """Say what is wrong with a table, once; and when it is right again."""
+        before = self._problems.get((schema, table))
+        if problem == before:
+            return
+        if problem is None:
+            del self._problems[schema, table]
+            log.info("table can be used", schema=schema, table=table)
+        else:
+            self._problems[schema, table] = problem
+            log.warning("table cannot be used", schema=schema, table=table, problem=problem)
 
     async def _ask(self, account: BackendUser, group: str, database: str, tables: Iterable[str]) -> Found:
         texts = {"schema": _text(database), "tables": ", ".join(_text(table) for table in tables) or "''"}

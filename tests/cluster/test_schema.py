@@ -10,6 +10,7 @@ from router.backend.connector import BackendUser
 from router.cluster.schema import SchemaWatcher, column_of
 from router.cluster.topology import Group, Server, Topology
 from router.config.loader import loads
+from router.config.models import RouterConfig
 from router.errors import BackendUnavailable
 from router.planner.catalog import Definitions
 from router.planner.keys import KeyKind, KeyType
@@ -209,3 +210,13 @@ async def test_what_cannot_be_reached_changes_nothing() -> None:
     shards.down = True
     await shards.watcher.refresh()
     assert len(shards.seen) == 1
+
+
+def test_what_is_wrong_with_a_table_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = SchemaWatcher(
+        RouterConfig.model_validate({"groups": {"g": {"servers": ["h:1"]}}}), Topology({}), {}, print
+    )
+    for problem in ("there is none", "there is none", "other columns", None, None):
+        watcher._tell("shop", "orders", problem)
+    said = capsys.readouterr().out
+    assert said.count("there is none") == said.count("other columns") == said.count("can be used") == 1
