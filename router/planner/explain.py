@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.planner.plan import Local, Plan, Refused, Relay, Scattered, Sharded, Spread, placement_json
+from router.planner.plan import Described, Local, Plan, Refused, Relay, Scattered, Sharded, Spread, placement_json
 from router.sql.facts import Reason, StatementFacts
 
 Row = tuple[int, str | None, str | None, str | None, str | None, str]
@@ -28,6 +28,8 @@ def explain_rows(plan: Plan | Scattered | Spread, server: str | None, sql: str |
     match plan:
         case Relay():
             return [(1, server or f"group {plan.group}", plan.role.value, plan.shard, sql, _reason(plan))]
+        case Described():
+            return explain_rows(plan.relay, server, sql)
         case Scattered() | Spread():
             return [
                 (

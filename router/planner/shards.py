@@ -105,6 +105,15 @@ def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, conte
     )
 
 
+def first_shard(schema: ShardedSchema, sql: bytes, mode: LexMode) -> int:
+    """The number of the first shard of the table that is named first."""
+    for token in tokenize(sql, mode):
+        table = schema.find(token.text.strip('`"')) if token.kind in (TokenKind.WORD, TokenKind.QUOTED) else None
+        if table is not None:
+            return table.shards[0]
+    return 0
+
+
 # What these name is the session's, or its transaction's.
 _NAMELESS = frozenset({_K.BEGIN, _K.COMMIT, _K.ROLLBACK, _K.SAVEPOINT, _K.SET, _K.DO, _K.SELECT})
 _ITS_DATABASE = frozenset({"DATABASE", "SCHEMA"})
