@@ -37,6 +37,13 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Behind a column of a view, its name there in upper case: MySQL heads it so, however it is written."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Only:
     """A piece for servers of one flavor."""
 
@@ -44,7 +51,8 @@ class Only:
     piece: str | Span
 
 
-Asks = tuple[str | Span | View | Heading | Only, ...]
+Piece = str | Span | View | Heading | Named | Only
+Asks = tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,9 @@ def text_of(asks: Asks, sql: bytes, mode: LexMode, listings: Mapping[str, Listin
                 pieces.append(derived(name, listings[name], flavor).encode())
             case View(name, str(schema)):
                 pieces.append(_status(schema, derived(name, listings[name], flavor), listings[name]).encode())
+            case Named(name):
+                known = flavor == "mysql" and any(name in listing.columns for listing in listings.values())
+                pieces.append(f"AS `{name}`".encode() if known else b"")
             case Heading():
                 pieces.append(_heading(piece, sql, tokens, mode))
             case str():

@@ -5,16 +5,19 @@ Such a statement goes where it would go anyway, to the schema's own group, but a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from router.planner.clauses import Span
-from router.planner.description import Asks, Heading, Only, View, literal
+from router.planner.clauses import Span, clauses_of
+from router.planner.description import Asks, Heading, Named, Only, Piece, View, literal
 from router.planner.routes import Unplannable
 from router.planner.tables import ShardedSchema
+from router.sql.classify import classify_tokens
 from router.sql.facts import StatementFacts, StatementKind
 from router.sql.lexer import LexMode, Token, TokenKind, tokens_of
 from router.sql.scan import name_of
 
+# Tokens from the first number on, before the second, and what is put in their place.
+Edit = tuple[int, int, Asks]
 INFORMATION_SCHEMA = "information_schema"
 VIEWS = frozenset(
     {
@@ -28,6 +31,7 @@ VIEWS = frozenset(
     }
 )
 _NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED})
+_LITERALS = frozenset({TokenKind.STRING, TokenKind.NUMBER, TokenKind.PARAM})
 _FROM = frozenset({"FROM", "IN"})
 # What may follow a table: all other words are its alias.
 _BEHIND = frozenset({"WHERE", "JOIN", "INNER", "LEFT", "RIGHT", "CROSS", "NATURAL", "STRAIGHT_JOIN", "ON", "USING"}) | {
@@ -54,27 +58,47 @@ def asks_of_select(sql: bytes, mode: LexMode, facts: StatementFacts) -> Asks | N
     if not facts.read:
         raise Unplannable(f"information_schema in a SELECT that is not proven to be a read ({facts.reason.value})")
     tokens = tokens_of(sql, mode)
-    pieces: list[str | Span | View] = []
-    done = index = 0
-    while index + 2 < len(tokens):
+    edits = [*_views(sql, tokens), *_headings(sql, tokens)]
+    pieces: list[Piece] = []
+    done = 0
+    for start, end, put in sorted(edits, key=lambda edit: edit[:2]):
+        pieces += [Span(done, start), *put]
+        done = end
+    return (*pieces, Span(done, len(tokens)))
+
+
+def _views(sql: bytes, tokens: Sequence[Token]) -> Iterator[Edit]:
+    """The views that are read, and columns that are named with their database."""
+    for index in range(len(tokens) - 2):
         view = _view_at(sql, tokens, index)
         if view is None:
-            index += 1
             continue
-        pieces.append(Span(done, index))
-        following = tokens[index + 3].text if index + 3 < len(tokens) else ""
-        if following == ".":  # information_schema.tables.table_name: the alias has no database
-            done = index = index + 2
-            continue
-        pieces.append(View(view))
-        named = following == "AS" or (
-            index + 3 < len(tokens) and tokens[index + 3].kind in _NAMES and following not in _BEHIND
-        )
-        done = index = index + (3 if named else 2)
-        if not named:
-            pieces.append("AS")
-    pieces.append(Span(done, len(tokens)))
-    return tuple(pieces)
+        following = tokens[index + 3] if index + 3 < len(tokens) else None
+        if following is not None and following.text == ".":
+            yield index, index + 2, ()
+        elif following is not None and following.kind in _NAMES and following.text not in _BEHIND:
+            yield index, index + 3, (View(view),)
+        else:
+            yield index, index + 3, (View(view), "AS", Span(index + 2, index + 3))
+
+
+def _headings(sql: bytes, tokens: Sequence[Token]) -> Iterator[Edit]:
+    """Columns in the list of a SELECT that reads a view, which have no alias."""
+    try:
+        clauses = clauses_of(tokens, Span(0, len(tokens)))
+    except LookupError:
+        return
+    depth = 0
+    direct = False
+    for index in range(*clauses.body):
+        depth += (tokens[index].text == "(") - (tokens[index].text == ")")
+        direct |= depth == 0 and index + 2 < len(tokens) and _view_at(sql, tokens, index) is not None
+    for item in clauses.items if direct else ():
+        named = tokens[item.first : item.last : 2]
+        dots = tokens[item.first + 1 : item.last : 2]
+        plain = len(named) == len(dots) + 1 and all(each.kind in _NAMES for each in named)
+        if plain and all(each.text == "." for each in dots):
+            yield item.last, item.last, (Named(name_of(sql, named[-1]).upper()),)
 
 
 def _view_at(sql: bytes, tokens: Sequence[Token], index: int) -> str | None:
@@ -158,3 +182,14 @@ def _is_database(tokens: Sequence[Token], index: int, facts: StatementFacts) -> 
         return tokens[index - 1].text != "."
     before = [number for number, token in enumerate(tokens[:index]) if token.text in _FROM]
     return facts.kind is StatementKind.SHOW and len(before) == 2 and before[1] == index - 1
+
+
+def explained(sql: bytes, mode: LexMode) -> bytes | None:
+    """The statement that an EXPLAIN is about; None for a table's description. Raises Unplannable."""
+    tokens = tokens_of(sql, mode)
+    found = classify_tokens(tokens)
+    if found.inner is None:
+        return None
+    if any(token.kind in _LITERALS for token in tokens[: found.inner]):
+        raise Unplannable("EXPLAIN of this form")
+    return sql[tokens[found.inner].start :]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy
 from pymysql.connections import Connection
+from pymysql.cursors import DictCursor
 
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, direct, settings_for
 from tests.integration.bank import rows
+from tests.integration.twins import Session
 
 SHARDS = ["mall", "mall_b", "mall_c"]
 OWN = {
@@ -113,8 +116,8 @@ ALIKE = [
     " ORDER BY kc.ordinal_position, c.constraint_type, kc.constraint_name",
     # DBeaver, HeidiSQL, TypeORM
     "SELECT information_schema.tables.TABLE_NAME AS n FROM information_schema.tables LEFT JOIN"
-    " information_schema.columns c ON c.TABLE_SCHEMA = tables.TABLE_SCHEMA AND c.TABLE_NAME = tables.TABLE_NAME AND c.ORDINAL_POSITION = 1"
-    " WHERE information_schema.tables.TABLE_SCHEMA = '{db}' AND c.COLUMN_NAME = 'id' ORDER BY n",
+    " information_schema.columns c ON c.TABLE_SCHEMA = tables.TABLE_SCHEMA AND c.TABLE_NAME = tables.TABLE_NAME AND"
+    " c.ORDINAL_POSITION = 1 WHERE information_schema.tables.TABLE_SCHEMA = '{db}' AND c.COLUMN_NAME = 'id' ORDER BY n",
     "SELECT rc.CONSTRAINT_NAME, kcu.COLUMN_NAME, rc.DELETE_RULE FROM INFORMATION_SCHEMA.KEY_COLUMN_USAGE kcu INNER JOIN"
     " INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS rc ON rc.CONSTRAINT_SCHEMA = kcu.CONSTRAINT_SCHEMA AND"
     " rc.TABLE_NAME = kcu.TABLE_NAME AND rc.CONSTRAINT_NAME = kcu.CONSTRAINT_NAME WHERE kcu.TABLE_SCHEMA = '{db}'",
@@ -143,25 +146,77 @@ def test_tools_see_one_database(mall: tuple[RunningRouter, Connection]) -> None:
 
 
 @both
-def test_reflection(mall: tuple[RunningRouter, Connection]) -> None:
-    router, truth = mall
+def test_reflection(mall: tuple[RunningRouter, Connection], server_set: ReplicaSet) -> None:
+    router, _ = mall
     found = []
-    for connection, name in ((router.connect(database="mall", autocommit=False), "mall"), (truth, "mall_all")):
-        engine = sqlalchemy.create_engine("mysql+pymysql://", creator=lambda connection=connection: connection)
+    for connection, name in (
+        (router.connect(database="mall", autocommit=False), "mall"),
+        (direct(server_set.primary, server_set, database="mall_all"), "mall_all"),
+    ):
+        engine = sqlalchemy.create_engine("mysql+pymysql://", creator=partial(_same, connection))
         inspector = sqlalchemy.inspect(engine)
-        found.append(
-            {
-                table: (
-                    [{**column, "type": repr(column["type"])} for column in inspector.get_columns(table)],
-                    inspector.get_pk_constraint(table),
-                    inspector.get_foreign_keys(table),
-                    inspector.get_indexes(table),
-                    inspector.get_check_constraints(table),
-                )
-                for table in inspector.get_table_names()
-            }
-        )
+        found.append({table: repr(_reflected(inspector, table)) for table in inspector.get_table_names()})
         assert inspector.default_schema_name == name
         engine.dispose()
     assert found[0] == found[1]
     assert len(found[0]) == 5
+
+
+def _same(connection: Connection) -> Connection:
+    return connection
+
+
+def _reflected(inspector: sqlalchemy.Inspector, table: str) -> list[object]:
+    return [
+        inspector.get_columns(table),
+        inspector.get_pk_constraint(table),
+        inspector.get_foreign_keys(table),
+        inspector.get_indexes(table),
+        inspector.get_check_constraints(table),
+        inspector.get_table_comment(table),
+    ]
+
+
+@both
+def test_prepared_and_inside_transactions(mall: tuple[RunningRouter, Connection]) -> None:
+    router, _ = mall
+    with router.connect(database="mall", autocommit=False) as ours:
+        session = Session(ours)
+        answer = session.prepare(
+            "it", "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?"
+        )
+        assert answer[0][:1] == b"\0"
+        assert session.execute("it", "mall", "customers")[3].endswith(b"customers")
+        rows(ours, "INSERT INTO notes (text) VALUES ('here')")
+        assert len(rows(ours, "SHOW TABLES")) == 5
+        assert rows(ours, "SELECT text FROM notes") == [("here",)]
+        ours.rollback()
+        assert rows(ours, "SELECT text FROM notes") == []
+
+
+@both
+def test_sizes_are_those_of_all_shards(mall: tuple[RunningRouter, Connection], server_set: ReplicaSet) -> None:
+    router, _ = mall
+    with router.connect(database="mall") as ours:
+        for key in range(1, 40):
+            rows(ours, f"INSERT INTO customers (id) VALUES ({key})")
+            if key < 3:
+                rows(ours, f"INSERT INTO notes (text) VALUES ({key})")
+        expire(server_set)
+        status = {row[0]: row for row in rows(ours, "SHOW TABLE STATUS")}
+        assert sorted(status) == ["Zebras", "customers", "notes", "orders", "regions"]
+        with ours.cursor(DictCursor) as cursor:
+            cursor.execute("SHOW TABLE STATUS FROM mall LIKE 'customers'")
+            (customers,) = cursor.fetchall()
+        assert customers["Rows"] == 39
+        assert customers["Data_length"] == 3 * 16384
+        assert customers["Avg_row_length"] == 3 * 16384 // 39
+        asked = "SELECT SUM(TABLE_ROWS), MAX(DATA_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'mall'"
+        assert rows(ours, asked) == [(41, 3 * 16384)]
+
+
+def expire(servers: ReplicaSet) -> None:
+    """Have statistics counted anew."""
+    for (name,) in servers.primary.execute("SHOW DATABASES LIKE 'mall%'"):
+        for (table,) in servers.primary.execute(f"SHOW TABLES FROM {name}"):
+            servers.primary.execute(f"ANALYZE TABLE {name}.{table}")
