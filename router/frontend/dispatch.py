@@ -26,10 +26,10 @@ from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.frontend.describing import Describing
-from router.frontend.local import EXPLAIN_COLUMNS, STATE_COLUMNS, result, state_rows
+from router.frontend.local import JSON_COLUMNS, STATE_COLUMNS, result, state_rows
 from router.frontend.several import Several
 from router.planner.cache import PlanCache, PlanScope
-from router.planner.explain import explain_rows
+from router.planner.explain import COLUMNS, explain_json, explain_rows
 from router.planner.plan import Described, Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread
 from router.planner.spreading import NoIds
 from router.session.registry import SessionRegistry
@@ -252,7 +252,11 @@ class Dispatcher:
                 target = planned.refused
         server = self._server_of(target)
         name = None if server is None else server.name
-        self._answer_rows(EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
+        rows = explain_rows(target, name, plan.sql.decode("utf-8", "replace"))
+        if plan.facts.explain_as_json:
+            self._answer_rows(JSON_COLUMNS, [(explain_json(planned, rows),)])
+        else:
+            self._answer_rows(COLUMNS, rows)
 
     def _answer_rows(self, names: tuple[str, ...], values: Sequence[Sequence[object]]) -> None:
         self._client.write(result(names, values, self.capabilities, self.status))
