@@ -116,9 +116,9 @@ class Executor:
         return self._plan is None and not self.look.asking
 
     @property
-    def held(self) -> bool:
-        """Whether a server connection is kept by a transaction or a pin."""
-        return self._backend is not None
+    def held(self) -> Server | None:
+        """The server to which a connection is kept by a transaction or a pin."""
+        return self._server if self._backend is not None else None
 
     @property
     def connection(self) -> BackendConnection | None:

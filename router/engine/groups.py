@@ -49,6 +49,7 @@ _BY_TYPE: dict[int, Compare] = {
     ColumnType.NULL: Compare.BYTES,
 }
 _TEXTS = frozenset({ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.VARCHAR})
+_BLOBS = frozenset({ColumnType.TINY_BLOB, ColumnType.BLOB, ColumnType.MEDIUM_BLOB, ColumnType.LONG_BLOB})
 
 
 class Groups:
@@ -59,14 +60,19 @@ class Groups:
         assert spec.groups is not None
         self._spec = spec
         self._columns = columns
-        folds = [(each.distinct, folding(each, columns)) for each in spec.aggregates]
+        joins = {each.column: _Joined(each, columns) for each in spec.aggregates if each.fold is Fold.CONCAT}
+        folds = [
+            (each.distinct, joins[each.column].fold if each.column in joins else folding(each, columns))
+            for each in spec.aggregates
+        ]
         self._folds = [fold for _, fold in folds]
         self._plain = [fold for distinct, fold in folds if not distinct]
         # With values to be counted once, keys are those of pairs.
         self._grouped = len(spec.groups)
-        self._single = self._grouped + len(spec.pairs) == 1
+        self._paired = bool(spec.pairs)
         self._final = sort_key(tuple(typed(key, columns) for key in spec.final))
         self._finish = [_averaging(each, columns) for each in spec.aggregates if each.fold is Fold.AVG]
+        self._finish += [each.finish for each in joins.values()]
         setting = Setting(constants, lambda column: columns[column].decimals)
         try:
             self._finish += [_computing(each, columns, setting) for each in spec.computed]
@@ -83,21 +89,32 @@ class Groups:
 
     def add(self, key: Any, row: Row) -> None:
         """A row of a shard: a partial group."""
-        pair = key
-        if self._spec.pairs:
-            key = () if not self._grouped else key[: self._grouped]
+        if self._paired:
+            self._add_pair(key, row)
+            return
         current = self._row
+        if current is None or key != self._key:
+            if current is not None and key < self._key:
+                raise unsorted()
+            self._close()
+            self._key, self._row = key, row
+            return
+        for fold in self._folds:
+            fold(current, row)
+
+    def _add_pair(self, pair: Any, row: Row) -> None:
+        """As ``add``; the key is that of a group and of a value in it."""
+        key = pair[: self._grouped] if self._grouped else ()
+        current = self._row
+        if current is not None and pair < self._pair:
+            raise unsorted()
         if current is None or key != self._key:
             self._close()
             self._key, self._pair, self._row = key, pair, row
             return
-        if not self._spec.pairs:
-            for fold in self._folds:
-                fold(current, row)
-            return
-        again = pair == self._pair
+        folds = self._plain if pair == self._pair else self._folds
         self._pair = pair
-        for fold in self._plain if again else self._folds:
+        for fold in folds:
             fold(current, row)
 
     def _close(self) -> None:
@@ -211,6 +228,52 @@ def _added(one: Cell, other: Cell) -> Cell:
     return f"{EXACT.add(Decimal(one.decode()), Decimal(other.decode())):f}".encode()
 
 
+class _Joined:
+    """Values of a GROUP_CONCAT, put together when the group is complete."""
+
+    def __init__(self, aggregate: Aggregate, columns: list[ColumnDefinition]) -> None:
+        self._aggregate = aggregate
+        self._definition = columns[aggregate.column]
+        self._row: Row | None = None
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def fold(self, current: Row, row: Row) -> None:
+        """Add the values of a row."""
+        if current is not self._row:
+            self._begin(current)
+        self._add(row)
+
+    def _begin(self, row: Row) -> None:
+        self._row, self._pieces, self._length = row, [], 0
+        self._add(row)
+
+    def _add(self, row: Row) -> None:
+        """Servers cut what is too long, in each piece and in the whole: nobody can tell what would have been cut."""
+        piece = row[self._aggregate.column]
+        if piece is None:
+            return
+        self._pieces.append(piece)
+        self._length += len(piece) + len(self._separator(row))
+        if self._length >= int(row[self._aggregate.longest] or b"0"):
+            message = (
+                f"router: not supported on sharded tables: {_name(self._definition)} as long as group_concat_max_len"
+                " allows, or nearly; raise it"
+            )
+            raise Unsupported(1235, "42000", message)
+
+    def _separator(self, row: Row) -> bytes:
+        column = self._aggregate.separator
+        return b"," if column is None else row[column] or b""
+
+    def finish(self, row: Row) -> None:
+        """The whole."""
+        if row is not self._row:
+            self._begin(row)
+        row[self._aggregate.column] = self._separator(row).join(self._pieces) if self._pieces else None
+        self._row = None
+
+
 def _averaging(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Finishing:
     column, digits = aggregate.column, columns[aggregate.column].decimals
 
@@ -284,6 +347,14 @@ def typed(key: OrderKey, columns: list[ColumnDefinition]) -> OrderKey:
     return OrderKey(key.weights, Compare.BYTES, key.descending)
 
 
+def alike(kind: int) -> int:
+    """One type for those of text and bytes, and one for integers: which of them a computed column has depends on how
+    the server runs the statement, and shards may do so differently."""
+    if kind in INTEGERS:
+        return ColumnType.LONGLONG
+    return ColumnType.VAR_STRING if kind in _TEXTS or kind in _BLOBS else kind
+
+
 def _widest(column: ColumnDefinition) -> int:
     """How many bytes of its length stand for one character; 1 where that is not known."""
     known = {each.charset for flavor in _FLAVORS if (each := collation(column.collation_id, flavor)) is not None}
@@ -305,6 +376,12 @@ def _inexact(column: ColumnDefinition, what: str) -> Unsupported:
         f"router: not supported on sharded tables: {_name(column)} of type {kind} cannot be {what} exactly over several"
         " shards"
     )
+    return Unsupported(1235, "42000", message)
+
+
+def unsorted() -> Unsupported:
+    """A group that is complete would come again."""
+    message = "router: not supported on sharded tables: groups that the servers do not send sorted (max_sort_length?)"
     return Unsupported(1235, "42000", message)
 
 

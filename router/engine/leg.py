@@ -12,11 +12,11 @@ from router.engine.branches import Branch
 from router.engine.execution import send
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
-from router.errors import BackendError, ConnectionLost
+from router.errors import BackendError, ConnectionLost, MySQLError, ProtocolError
 from router.planner.plan import Part
 from router.wire.constants import MAX_PAYLOAD, Command, ServerStatus
 from router.wire.framing import PacketDecoder
-from router.wire.packets import decode_column
+from router.wire.packets import ColumnDefinition, decode_column
 
 if TYPE_CHECKING:
     from router.engine.scatter import Scatter
@@ -124,6 +124,12 @@ class Leg:
 
     def forward(self, data: bytes) -> None:
         """Part of the shard's answer."""
+        try:
+            self._take(data)
+        except ProtocolError as error:
+            self._scatter.failed(MySQLError(2013, "08S01", f"router: a shard's answer cannot be read: {error}"))
+
+    def _take(self, data: bytes) -> None:
         decoder = self._decoder
         decoder.feed(data)
         # Without DEPRECATE_EOF an EOF follows the definitions.
@@ -192,10 +198,9 @@ class Leg:
     def resume(self) -> None:
         """The statement is short."""
 
-    @property
-    def shown(self) -> list[tuple[bytes, int]]:
-        """Names and types of the columns."""
-        return [(each.name, each.type) for each in map(decode_column, self.definitions)]
+    def columns(self) -> list[ColumnDefinition]:
+        """The columns of its rows. Raises ProtocolError."""
+        return [decode_column(payload, self._scatter.capabilities) for payload in self.definitions]
 
     # -- flow --------------------------------------------------------------------------------------------------
 

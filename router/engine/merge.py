@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from router.engine.groups import Groups, Row, typed
+from router.engine.groups import Groups, Row, typed, unsorted
 from router.planner.merging import MergeSpec, sort_key
 from router.wire.packets import ColumnDefinition
 
@@ -106,6 +106,8 @@ class Merge:
         for row in rows:
             key = self._key(row)
             if key != self._last:
+                if self._last is not None and key < self._last:
+                    raise unsorted()
                 self._last = key
                 yield row
 

@@ -11,7 +11,7 @@ closed: what nobody needs any more is read to its end.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.cluster.topology import Server
@@ -19,6 +19,7 @@ from router.engine import refusals
 from router.engine.execution import Execution
 from router.engine.executor import Executor
 from router.engine.forms import BinaryForm, Form, TextForm
+from router.engine.groups import alike
 from router.engine.kill import Killer
 from router.engine.leg import Leg
 from router.engine.merge import Merge
@@ -28,7 +29,7 @@ from router.planner.plan import Scattered
 from router.wire.codec import push_lenenc_int
 from router.wire.constants import MAX_PAYLOAD, Capability, ServerStatus
 from router.wire.framing import frame
-from router.wire.packets import EOF_HEADER, EofPacket, ErrPacket, OkPacket, decode_column, encode_ok
+from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, encode_ok
 
 # Rows of one shard that may wait for those of others.
 AHEAD = 2_000
@@ -59,14 +60,14 @@ class Scatter:
         self.deprecate_eof = bool(capabilities & Capability.DEPRECATE_EOF)
         self.paused = False
         self.answering = False
-        self._capabilities = capabilities
+        self.capabilities = capabilities
         self._client = client
         self._ended = ended
         self._killer = Killer(executor.user, services.counters)
         self._legs: list[Leg] = []
         self._merge: Merge | None = None
         self._plan: Scattered | None = None
-        self._form: Form = TextForm([])
+        self._forms: Sequence[Form] = ()
         self._sequence = 1
         self._key: PoolKey = executor.key
         self._running: set[Leg] = set()
@@ -241,9 +242,10 @@ class Scatter:
         assert plan is not None
         if not all(leg.has_columns for leg in legs):
             return False
-        columns = [decode_column(payload) for payload in legs[0].definitions]
         try:
-            if any(legs[0].shown != leg.shown for leg in legs[1:]):
+            every = [leg.columns() for leg in legs]
+            columns = every[0]
+            if any(_shown(each) != _shown(columns) for each in every):
                 raise ProtocolError("shards answer with different columns")
             self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset, plan.constants)
         except ProtocolError as error:
@@ -252,17 +254,20 @@ class Scatter:
         except MySQLError as error:
             self.failed(error)
             return False
-        self._form = TextForm(columns) if self.execution is None else BinaryForm(columns)
+        form = TextForm if self.execution is None else BinaryForm
+        self._forms = [form(each) for each in every]
         self.answering = True
         visible = legs[0].definitions[: len(columns) - plan.merge.hidden]
         # Whether definitions follow is said where that has been agreed.
-        follow = b"\1" if self._capabilities & Capability.OPTIONAL_RESULTSET_METADATA else b""
+        follow = b"\1" if self.capabilities & Capability.OPTIONAL_RESULTSET_METADATA else b""
         head = [push_lenenc_int(len(visible)) + follow, *visible]
         if not self.deprecate_eof:
             head.append(EofPacket(0, self._status).encode())
         self._write(head)
         for leg in legs:
             self._feed(leg)
+            if self._merge is None:
+                return False  # a row could not be read
             if leg.ended:
                 self._merge.end(leg.number)
         return True
@@ -276,9 +281,10 @@ class Scatter:
         if merge is None or plan is None:
             return
         rows, leg.rows = leg.rows, []
+        read = self._forms[leg.number].read
         try:
             for payload in rows:
-                merge.add(leg.number, self._form.read(payload))
+                merge.add(leg.number, read(payload))
         except (ProtocolError, ValueError, ArithmeticError) as error:
             self.failed(MySQLError(2013, "08S01", f"router: a shard's row cannot be read: {error}"))
             return
@@ -289,9 +295,12 @@ class Scatter:
         if merge is None:
             return
         try:
-            self._write(self._form.write(row) for row in merge.take())
+            self._write(map(self._forms[0].write, merge.take()))
         except MySQLError as error:
             self.failed(error)
+            return
+        except (ValueError, ArithmeticError) as error:
+            self.failed(MySQLError(2013, "08S01", f"router: a shard's row does not fit the columns: {error}"))
             return
         if merge.done:
             if self.spanning:
@@ -308,7 +317,7 @@ class Scatter:
         warnings = min(sum(leg.warnings for leg in self._legs), 0xFFFF)
         if self.deprecate_eof:
             ok = OkPacket(header=EOF_HEADER, status=self._status, warnings=warnings)
-            self._write([encode_ok(ok, self._capabilities)])
+            self._write([encode_ok(ok, self.capabilities)])
         else:
             self._write([EofPacket(warnings, self._status).encode()])
         self.services.counters.decisions[plan.reason] += 1
@@ -334,7 +343,7 @@ class Scatter:
         self._legs = []
         self._ended(warned)
 
-    def _write(self, payloads: list[bytes] | Iterator[bytes]) -> None:
+    def _write(self, payloads: Iterable[bytes]) -> None:
         parts = []
         sequence = self._sequence
         for payload in payloads:
@@ -373,3 +382,7 @@ class Scatter:
         """KILL QUERY."""
         if self._plan is not None:
             self._stop(ErrPacket.of(refusals.killed()).encode())
+
+
+def _shown(columns: list[ColumnDefinition]) -> list[tuple[bytes, int]]:
+    return [(each.name, alike(each.type)) for each in columns]

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from router.backend.reset import query
 from router.cluster.describing import Descriptions
 from router.cluster.topology import Server
@@ -43,6 +45,10 @@ from router.wire.framing import frame
 from router.wire.packets import EofPacket, OkPacket, encode_ok
 from router.wire.scanner import CURSOR, QUERY, ROWS, SINGLE
 
+log = structlog.get_logger(__name__)
+
+# What a program error raises.
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _QUERY = int(Command.QUERY)
 # Where the text of a framed COM_STMT_PREPARE begins.
 _STATEMENT = 5
@@ -138,7 +144,11 @@ class Dispatcher:
         code = frames[4]
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
-            plan: Plan | Scattered | Spread = self._scope.lookup(sql)
+            try:
+                plan: Plan | Scattered | Spread = self._scope.lookup(sql)
+            except _FAULTS:
+                self._cannot_plan()
+                return
             if not isinstance(plan, Relay) and isinstance(plan, Sharded):
                 try:
                     plan = self._several.bound(plan, sql)
@@ -166,6 +176,11 @@ class Dispatcher:
             run(self, frames, payload)
         except ProtocolError:
             self.malformed()
+
+    def _cannot_plan(self) -> None:
+        """A fault of the planner must not cost the client its connection. (Not the SQL: it may hold secrets.)"""
+        log.exception("a statement cannot be planned", connection_id=self.connection_id)
+        self._refuse(MySQLError(1105, "HY000", "router: this statement cannot be planned; the router's log says why"))
 
     def _fetch_ids(self, missing: NoIds, frames: bytes, payload: bytes | None) -> None:
         """Rows need ids that are not at hand: run the command again when they are."""
@@ -340,7 +355,11 @@ class Dispatcher:
     # -- prepared statements -----------------------------------------------------------------------------------
 
     def _prepare(self, frames: bytes, payload: bytes) -> None:
-        plan = self._scope.lookup(payload[1:])
+        try:
+            plan = self._scope.lookup(payload[1:])
+        except _FAULTS:
+            self._cannot_plan()
+            return
         match plan:
             case Relay() if plan.facts.kind is not StatementKind.KILL:
                 self._prepare_as(plan, frames, None)

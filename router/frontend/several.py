@@ -65,7 +65,13 @@ class Several:
         else:
             together = plan.relays[0].spans and session.spans
             together = together or (not session.transaction and session.autocommit)
+            together = together or (isinstance(bound, Spread) and self._at_hand(bound))
         return bound if together and not session.pins and _ALONE.isdisjoint(session.variables.values) else plan.refused
+
+    def _at_hand(self, plan: Spread) -> bool:
+        """Whether it is for one shard, where the transaction is already, or may begin."""
+        held = self._executor.held
+        return len(plan.parts) == 1 and (held is None or held.group == plan.parts[0].relay.group)
 
     def run(self, plan: Scattered | Spread, execution: Execution | None = None) -> None:
         """Run it; ``execution``: of a prepared statement, with these values."""

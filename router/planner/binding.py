@@ -13,7 +13,7 @@ from router.planner.spreading import Given, Ids, Piece, Spreading, pieces_of
 from router.planner.variants import Variants
 from router.sql.facts import Reason
 from router.sql.fingerprint import literals
-from router.sql.lexer import LexMode
+from router.sql.lexer import LexMode, tokens_of
 from router.wire.errcodes import ErrorCode, mysql_error
 
 # Digits of the largest literal that is looked at; no key column takes longer ones.
@@ -121,7 +121,22 @@ def bind(
     scatter = plan.scatter.of(literals(sql, mode)) if isinstance(plan.scatter, Variants) else plan.scatter
     if isinstance(scatter, Unplannable):
         return _unsupported(plan, scatter.construct)
-    return plan.refused if scatter is None else _scattered(plan, scatter, values, sql, mode)
+    return located(plan.refused, sql, mode) if scatter is None else _scattered(plan, scatter, values, sql, mode)
+
+
+def located(refused: Refused, sql: bytes, mode: LexMode) -> Refused:
+    """The refusal, with the line and column (in bytes, from 1) of what it names in this very text."""
+    tokens = tokens_of(sql, mode) if refused.token is not None else []
+    if refused.token is None or refused.token >= len(tokens):
+        return refused
+    before = sql[: tokens[refused.token].start]
+    place = f" (line {before.count(_NEWLINE) + 1}, column {len(before) - before.rfind(_NEWLINE)})"
+    construct, semicolon, advice = refused.error.message.partition("; ")
+    error = mysql_error(refused.error.code, f"{construct}{place}{semicolon}{advice}")
+    return replace(refused, error=error)
+
+
+_NEWLINE = b"\n"
 
 
 def _unsupported(plan: Sharded, construct: str) -> Refused:

@@ -374,7 +374,7 @@ class Blocks:
             return None
         return variable, OneOf(tuple((each,) for each in values if each is not None))
 
-    def _certain(self, variable: Variable) -> bool:
+    def certain(self, variable: Variable) -> bool:
         """Whether it is never NULL."""
         number, name = variable
         source = self.sources[number]
@@ -396,7 +396,7 @@ class Blocks:
             return
         outside = self.variable(node.this, block)
         inside = self.variable(unaliased(inner.node.expressions[0]), inner)
-        if outside is not None and inside is not None and self._certain(outside) and self._certain(inside):
+        if outside is not None and inside is not None and self.certain(outside) and self.certain(inside):
             self.unite(outside, inside, inner.level)
 
 

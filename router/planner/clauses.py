@@ -91,14 +91,14 @@ def clauses_of(tokens: Sequence[Token], span: Span) -> Clauses:
         first += 1
     return Clauses(
         Span(span.first, from_),
-        _listed(tokens, Span(first, from_)),
+        listed(tokens, Span(first, from_)),
         Span(from_, group),
         Span(group, having),
-        _listed(tokens, Span(group + 2, having)),
+        listed(tokens, Span(group + 2, having)),
         Span(having, rest),
         Span(rest, order),
         Span(order, limit),
-        tuple(_undirected(tokens, each) for each in _listed(tokens, Span(order + 2, limit))),
+        tuple(_undirected(tokens, each) for each in listed(tokens, Span(order + 2, limit))),
         Span(limit, end),
     )
 
@@ -114,7 +114,7 @@ def _outer(tokens: Sequence[Token], span: Span) -> Iterator[int]:
             yield index
 
 
-def _listed(tokens: Sequence[Token], span: Span) -> tuple[Span, ...]:
+def listed(tokens: Sequence[Token], span: Span) -> tuple[Span, ...]:
     """The spans between commas."""
     if span.first >= span.last:
         return ()
@@ -140,11 +140,13 @@ def unnamed(tokens: Sequence[Token], span: Span, named: bool) -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of an aggregate function, and its argument without DISTINCT."""
+    """A call of an aggregate function: its argument without DISTINCT, the terms of an ORDER BY in it, the SEPARATOR."""
 
     name: str
     whole: Span
     argument: Span
+    orders: tuple[Span, ...] = ()
+    separator: Span | None = None
 
 
 def calls(tokens: Sequence[Token], span: Span) -> Iterator[Call]:
@@ -157,8 +159,21 @@ def calls(tokens: Sequence[Token], span: Span) -> Iterator[Call]:
             continue
         inner = next(each for each in _outer(tokens, Span(index + 1, span.last)))
         first = index + 2 + (tokens[index + 2].text in ("DISTINCT", "ALL"))
-        yield Call(token.text, Span(index, inner + 1), Span(first, inner))
+        yield _call(tokens, Span(index, inner + 1), Span(first, inner))
         index = inner + 1
+
+
+def _call(tokens: Sequence[Token], whole: Span, inside: Span) -> Call:
+    name = tokens[whole.first].text
+    found = {tokens[index].text: index for index in _outer(tokens, inside) if tokens[index].kind is TokenKind.WORD}
+    if name != "GROUP_CONCAT":
+        return Call(name, whole, inside)
+    separator = found.get("SEPARATOR", inside.last)
+    order = found.get("ORDER", separator)
+    terms = listed(tokens, Span(order + 2, separator))
+    orders = tuple(_undirected(tokens, each) for each in terms)
+    said = Span(separator + 1, inside.last) if separator < inside.last else None
+    return Call(name, whole, Span(inside.first, order), orders, said)
 
 
 def branches_of(tokens: Sequence[Token], span: Span) -> tuple[tuple[Span, ...], Span]:

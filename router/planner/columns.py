@@ -146,6 +146,9 @@ class Columns:
         reference = self.blocks.reference(node)
         if reference is not None:
             return self._positional(node, reference)
+        if node.find(exp.Column, exp.Func, exp.Select, exp.Null) is None:
+            # To some servers `- -2` is a position too.
+            raise Unplannable("ORDER BY or GROUP BY a constant", node)
         if isinstance(node, exp.Column) and not node.table:
             if not aliases_first and self.variable(node) is not None:
                 return self._spelt(node, span)
@@ -228,7 +231,7 @@ class Columns:
         variable = self.variable(node)
         if variable is not None:
             name = column_name(node)
-            compare, expression = weighed(self.column(variable), name)
+            compare, expression = weighed(self.column(variable), name, node)
             if expression is None and meant.position is not None:
                 return OrderKey(meant.position, compare, descending)
             return OrderKey(self.add(expression or name), compare, descending)
@@ -292,8 +295,11 @@ def weights_of(span: Span, *, grouped: bool) -> Template:
     return ("MIN(", *weights, ")") if grouped else weights
 
 
-def weighed(column: Column, name: str) -> tuple[Compare, str | None]:
-    """How values of a column compare, and the expression to compare by (None: the column itself)."""
+def weighed(column: Column, name: str, node: exp.Expr | None = None) -> tuple[Compare, str | None]:
+    """How values of a column compare, and the expression to compare by (None: the column itself).
+
+    Raises Unplannable for ``node``.
+    """
     match column.type:
         case kind if kind in _INTEGERS:
             return Compare.INTEGER, None
@@ -303,6 +309,8 @@ def weighed(column: Column, name: str) -> tuple[Compare, str | None]:
             return Compare.FLOAT, None
         case "float":
             return Compare.FLOAT, f"{name} + 0e0"
+        case "binary" | "varbinary" if column.length > _SORTED_BYTES:
+            raise Unplannable(f"order or groups by column '{column.name}', longer than what servers sort by", node)
         case "date" | "datetime" | "binary" | "varbinary":
             return Compare.BYTES, None
         case "timestamp":
@@ -310,12 +318,12 @@ def weighed(column: Column, name: str) -> tuple[Compare, str | None]:
         case kind if kind in _BY_NUMBER:
             return Compare.INTEGER, f"{name} + 0"
         case "char" | "varchar" if column.length * 2 > _SORTED_BYTES:
-            raise Unplannable(f"order or groups by column '{column.name}', longer than what servers sort by")
+            raise Unplannable(f"order or groups by column '{column.name}', longer than what servers sort by", node)
         case "char" | "varchar" if column.length:
             return Compare.BYTES, (
                 f"WEIGHT_STRING({name} AS CHAR({column.length}))" if column.pads else f"WEIGHT_STRING({name})"
             )
-    raise Unplannable(f"order or groups by column '{column.name}' of type {column.type}")
+    raise Unplannable(f"order or groups by column '{column.name}' of type {column.type}", node)
 
 
 def column_name(node: exp.Expr) -> str:

@@ -5,6 +5,7 @@ Read from tokens, since the parser knows little of DDL. What is not certain is U
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from router.planner.routes import Unplannable
@@ -90,7 +91,7 @@ def _check(table: ShardedTable, tokens: Sequence[Token]) -> None:
         raise Unplannable(f"{' and '.join(sorted(moves))} in ALTER TABLE together with '{table.columns[0]}', its key")
     if "CONVERT" in moves and keys:
         raise Unplannable("ALTER TABLE … CONVERT TO CHARACTER SET, which may change which keys are equal")
-    for text, following in zip(texts, texts[1:], strict=False):
+    for text, following in itertools.pairwise(texts):
         if text == "RENAME" and following not in ("COLUMN", "INDEX", "KEY"):
             raise Unplannable("ALTER TABLE … RENAME")
 

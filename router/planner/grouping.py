@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from router.planner import formulas
 from router.planner.blocks import Unplannable, has_rollup, is_aggregate, is_star, is_window, nodes_of
-from router.planner.clauses import Call, Span, Template
+from router.planner.clauses import Call, Span, Template, listed
 from router.planner.columns import AGGREGATE_NAMES, Columns, Meant, column_name, weighed, weights_of
 from router.planner.formulas import Condition, Formula
 from router.planner.merging import Aggregate, Compare, Computed, Fold, MergeSpec, OrderKey, Scatter
@@ -34,16 +34,26 @@ _OPERATORS: dict[type[exp.Expr], str] = {
     exp.GTE: ">=",
     exp.NullSafeEQ: "<=>",
 }
+# Their text has more bytes there than where clients see it.
+_WIDE = ("utf16", "utf32", "ucs2")
 _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An expression by whose values shards group too, and where it stands."""
+
+    node: exp.Expr
+    span: Span
+    descending: bool = False
 
 
 @dataclass(slots=True)
 class Grouping(Columns):
-    """Builds the plan of a SELECT whose groups are on several shards. ``whole``: see there."""
+    """Builds the plan of a SELECT whose groups are on several shards."""
 
     keys: list[tuple[Meant, OrderKey]] = field(default_factory=list)
-    pairs: list[OrderKey] = field(default_factory=list)
-    pair: tuple[list[exp.Expr], Span] | None = None
+    pairs: list[Pair] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
     computed: list[Computed] = field(default_factory=list)
     folded: list[tuple[exp.Expr, Aggregate]] = field(default_factory=list)
@@ -59,19 +69,19 @@ class Grouping(Columns):
         self.grouped = True
         for term, span in zip(self.grouping(), self.clauses.groups, strict=True):
             self._group_by(term, span)
-        if not covers:
-            self._pair_up()
+        self._pair_up(covers)
+        pairs = [self.key(Meant(each.node, each.span, None), descending=each.descending) for each in self.pairs]
         for position in range(len(self.items)):
             self._item(position)
         having = root.args.get("having")
-        condition = None if having is None else self._condition(having.this)
+        condition = None if having is None else self._checked(having)
         final = tuple(
             self._final(ordered, span) for ordered, span in zip(self.order(), self.clauses.orders, strict=True)
         )
         spec = MergeSpec(
             hidden=len(self.extras),
             groups=tuple(key for _, key in self.keys),
-            pairs=tuple(self.pairs),
+            pairs=tuple(pairs),
             aggregates=tuple(self.aggregates),
             computed=tuple(self.computed),
             having=condition,
@@ -86,9 +96,9 @@ class Grouping(Columns):
         for meant, _ in self.keys:
             terms += [",", *self.ordering(meant)]
         grouped: list[str | Span] = [clauses.group]
-        if self.pair is not None:
-            terms += [",", self.pair[1]]
-            grouped += ["," if self.keys else "GROUP BY", self.pair[1]]
+        for each in self.pairs:
+            terms += [",", each.span, "DESC" * each.descending]
+            grouped += ["," if len(grouped) > 1 or self.keys else "GROUP BY", each.span]
         order = ("ORDER BY", *terms[1:]) if terms else ()
         return (clauses.head, *self.listed(), clauses.body, *grouped, clauses.rest, *order)
 
@@ -119,28 +129,61 @@ class Grouping(Columns):
             return isinstance(node, exp.AnyValue)
         return all(self._from_groups(child) for child in node.iter_expressions())
 
-    def _pair_up(self) -> None:
-        """The one expression that is counted DISTINCT, if there is one."""
-        found: list[exp.Expr] | None = None
-        for call_node in self._aggregate_nodes():
-            if not isinstance(call_node, exp.Count | exp.Sum | exp.Avg) or not isinstance(call_node.this, exp.Distinct):
+    def _pair_up(self, covers: bool) -> None:
+        """What else shards group by: what is counted DISTINCT, or the order in GROUP_CONCAT."""
+        for node in self._aggregate_nodes():
+            if isinstance(node, exp.GroupConcat):
+                wanted = self._concatenated(node)
+            elif isinstance(node, exp.Count | exp.Sum | exp.Avg) and isinstance(node.this, exp.Distinct) and not covers:
+                spans = listed(self.tokens, self._call(node).argument)
+                wanted = [Pair(each, span) for each, span in zip(node.this.expressions, spans, strict=True)]
+            else:
                 continue
-            wanted = call_node.this.expressions
-            if found is None:
-                found = wanted
-                self.pair = (wanted, self._call(call_node).argument)
-            elif len(found) != len(wanted) or not all(map(self.same, found, wanted)):
-                raise Unplannable("aggregates of several expressions that are DISTINCT", call_node)
-        if found is None:
-            return
-        assert self.pair is not None
-        if len(found) > 1 and any(self.variable(each) is None for each in found):
-            raise Unplannable("COUNT(DISTINCT …) of several expressions", found[0])
-        for each in found:
-            if each.find(exp.Column) is None:
-                raise Unplannable("COUNT(DISTINCT …) of a constant", each)
-            self.check_spelling(each)
-            self.pairs.append(self.key(Meant(each, self.pair[1], None)))
+            if not wanted:
+                continue
+            if self.pairs and not self._same_pairs(wanted):
+                raise Unplannable("aggregates of several expressions that are DISTINCT or in an order", node)
+            self.pairs = wanted
+        for pair in self.pairs:
+            if pair.node.find(exp.Column) is None:
+                raise Unplannable("DISTINCT or ORDER BY of a constant in an aggregate", pair.node)
+            self.check_spelling(pair.node)
+
+    def _same_pairs(self, wanted: list[Pair]) -> bool:
+        return len(wanted) == len(self.pairs) and all(
+            self.same(one.node, other.node) and one.descending is other.descending
+            for one, other in zip(wanted, self.pairs, strict=True)
+        )
+
+    def _concatenated(self, node: exp.GroupConcat) -> list[Pair]:
+        """The order of values in GROUP_CONCAT; values themselves if it is DISTINCT."""
+        call, inner = self._call(node), node.this
+        order = inner.expressions if isinstance(inner, exp.Order) else []
+        distinct = inner.this if isinstance(inner, exp.Order) else inner
+        if len(order) != len(call.orders):
+            raise Unplannable("GROUP_CONCAT() of this form over several shards", node)
+        pairs = [
+            Pair(each.this, span, bool(each.args.get("desc"))) for each, span in zip(order, call.orders, strict=True)
+        ]
+        if not isinstance(distinct, exp.Distinct):
+            for pair in pairs:
+                self._check_known(pair.node, distinct)
+            return pairs
+        value = distinct.expressions[0]
+        if len(distinct.expressions) > 1 or len(listed(self.tokens, call.argument)) > 1:
+            raise Unplannable("GROUP_CONCAT(DISTINCT …) of several expressions over several shards", node)
+        if pairs and not (len(pairs) == 1 and self.same(pairs[0].node, value)):
+            raise Unplannable("GROUP_CONCAT(DISTINCT …) in the order of something else over several shards", node)
+        return pairs or [Pair(value, call.argument)]
+
+    def _check_known(self, node: exp.Expr, values: exp.Expr) -> None:
+        """GROUP_CONCAT's own ORDER BY takes NULL for an empty value; it cannot be NULL if it is among the values."""
+        listed_values = values.expressions if isinstance(values, exp.Concat) else [values]
+        variable = self.variable(node)
+        if (variable is None or not self.blocks.certain(variable)) and not any(
+            self.same(node, each) for each in listed_values
+        ):
+            raise Unplannable("GROUP_CONCAT() in the order of what may be NULL, over several shards", node)
 
     def _aggregate_nodes(self) -> list[exp.Expr]:
         parts = [*self.items, *self.order()]
@@ -160,7 +203,7 @@ class Grouping(Columns):
         if any(nodes_of(node, is_window)):
             raise Unplannable(_WINDOW, node)
         if self._from_groups(node):
-            if self.pair is not None and not self.keys:
+            if self.pairs and not self.keys:
                 raise Unplannable("something else than aggregates beside COUNT(DISTINCT …)", node)
         elif is_aggregate(node):
             self._fold(node, position)
@@ -181,7 +224,7 @@ class Grouping(Columns):
         return made
 
     def _folded(self, node: exp.Expr, column: int) -> Aggregate:
-        distinct = self.pair is not None and isinstance(node.this, exp.Distinct)
+        distinct = bool(self.pairs) and isinstance(node.this, exp.Distinct)
         argument = node.this
         if isinstance(argument, exp.Distinct):
             if len(argument.expressions) > 1 and not isinstance(node, exp.Count):
@@ -207,7 +250,25 @@ class Grouping(Columns):
             case exp.BitwiseAndAgg() | exp.BitwiseOrAgg() | exp.BitwiseXorAgg():
                 fold, empty = _BITS[type(node)]
                 return Aggregate(column, fold, empty=empty)
+            case exp.GroupConcat():
+                return self._joined(node, column)
         raise Unplannable(f"{described(node)} over groups of several shards", node)
+
+    def _joined(self, node: exp.GroupConcat, column: int) -> Aggregate:
+        for each in node.find_all(exp.Column):
+            variable = self.variable(each)
+            collation = None if variable is None else self.column(variable).collation
+            if variable is None or (collation or "").startswith(_WIDE):
+                raise Unplannable("GROUP_CONCAT() of text of unknown length over several shards", node)
+        separator = self._call(node).separator
+        inner = node.this.this if isinstance(node.this, exp.Order) else node.this
+        return Aggregate(
+            column,
+            Fold.CONCAT,
+            separator=None if separator is None else self.own(separator),
+            longest=self.add("@@group_concat_max_len"),
+            distinct=isinstance(inner, exp.Distinct),
+        )
 
     def _by(self, node: exp.Min | exp.Max, column: int) -> OrderKey:
         """How MIN and MAX compare."""
@@ -221,7 +282,7 @@ class Grouping(Columns):
         found = self.column(variable)
         if found.type in ("enum", "set"):
             raise Unplannable(f"{described(node)} of type {found.type} over several shards", node)
-        compare, expression = weighed(found, f"{node.sql_name()}({column_name(argument)})")
+        compare, expression = weighed(found, f"{node.sql_name()}({column_name(argument)})", node)
         return OrderKey(column if expression is None else self.own(expression), compare)
 
     def _call(self, node: exp.Expr) -> Call:
@@ -275,6 +336,29 @@ class Grouping(Columns):
         variable = self.variable(node)
         column = None if variable is None else self.column(variable)
         return column is not None and not column.unsigned and column.type in ("tinyint", "smallint", "int", "decimal")
+
+    def _checked(self, having: exp.Expr) -> Condition:
+        """The condition of HAVING, in which nothing means something else under another sql_mode."""
+        span = self.clauses.having
+        for index in range(span.first, span.last):
+            text = self.tokens[index].text
+            if text in ("!", "||") or (text == "NOT" and not self._binds_alike(index)):
+                raise Unplannable(
+                    f"HAVING with {text}, which depends on sql_mode, over groups of several shards", having
+                )
+        return self._condition(having.this)
+
+    def _binds_alike(self, index: int) -> bool:
+        """Whether a NOT denies the same under HIGH_NOT_PRECEDENCE."""
+        words = [self.tokens[each].text for each in range(index + 1, self.clauses.having.last)]
+        if self.tokens[index - 1].text == "IS" or (words and words[0] in ("IN", "BETWEEN")):
+            return True
+        depth = 0
+        for place, word in enumerate(words):
+            depth += (word == "(") - (word == ")")
+            if depth == 0:
+                return word == ")" and (place + 1 == len(words) or words[place + 1] in (")", "AND", "OR"))
+        return False
 
     def _condition(self, node: exp.Expr) -> Condition:
         match node:
@@ -361,6 +445,8 @@ class Grouping(Columns):
     def _by_aggregate(self, node: exp.Expr, meant: Meant, *, descending: bool) -> OrderKey:
         made = next((each for each in self.aggregates if each.column == meant.position), None)
         made = self._fold(node, None) if made is None else made
+        if made.fold is Fold.CONCAT:
+            raise Unplannable("ORDER BY GROUP_CONCAT() over several shards", node)
         if made.by is not None:
             return OrderKey(made.by.column, made.by.compare, descending, made.by.weights)
         return OrderKey(made.column, Compare.DECIMAL, descending)

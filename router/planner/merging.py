@@ -56,19 +56,23 @@ class Fold(StrEnum):
     BIT_AND = "bit_and"
     BIT_OR = "bit_or"
     BIT_XOR = "bit_xor"
+    CONCAT = "concat"
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """A ``column`` made of the shards' partial ones. ``by`` is for MIN and MAX: the column they compare by, and how;
-    ``total`` and ``count`` are the columns an AVG is computed from. ``distinct``: each pair of group and value counts
-    once. ``empty`` is the value for no rows at all."""
+    ``total`` and ``count`` are the columns an AVG is computed from, ``separator`` and ``longest`` those with what a
+    GROUP_CONCAT puts between values (None: a comma) and how many bytes it may have. ``distinct``: each pair of group
+    and value counts once. ``empty`` is the value for no rows at all."""
 
     column: int
     fold: Fold
     by: OrderKey | None = None
     total: int = 0
     count: int = 0
+    separator: int | None = None
+    longest: int = 0
     distinct: bool = False
     empty: Cell = None
 

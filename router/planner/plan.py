@@ -60,12 +60,16 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The client gets ``error``; nothing is sent to a server."""
+    """The client gets ``error``; nothing is sent to a server.
+
+    ``token`` is where in the statement the construct stands that the error names, if that is known.
+    """
 
     error: MySQLError
     reason: Reason
     facts: StatementFacts
     rule: str | None = None
+    token: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

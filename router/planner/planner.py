@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from router.planner import ddl, metadata, routing, shards
+from router.planner.binding import located
 from router.planner.blocks import Unplannable
 from router.planner.catalog import Catalog, RuleEntry, UserEntry
 from router.planner.plan import Described, Local, Plan, Refused, Relay, Sharded
@@ -112,9 +113,14 @@ class Planner:
             placement, several, made = shards.place(schema, sql, facts, context.mode)
             relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         except Unplannable as error:
-            return _refused(f"not supported on sharded tables: {error.construct}", facts)
+            token = shards.token_of(error, sql, facts, context.mode)
+            refused = replace(_refused(f"not supported on sharded tables: {error.construct}", facts), token=token)
+            # The plan is for others of its shape too: their literals have other lengths.
+            return refused if shards.has_literals(sql, context.mode, token) else located(refused, sql, context.mode)
         if isinstance(several, Unplannable):
-            return Sharded(schema.name, placement, relays, _several(placement, several, facts), facts, made=made)
+            token = shards.token_of(several, sql, facts, context.mode)
+            refused = replace(_several(placement, several, facts), token=token)
+            return Sharded(schema.name, placement, relays, refused, facts, made=made)
         if isinstance(several, Spreading):
             return _written(
                 schema, Sharded(schema.name, placement, relays, _not_now(facts), facts, None, several, made)
@@ -137,7 +143,10 @@ class Planner:
         """EXPLAIN of the statement ``inner``, whose literals are all there are: the plan of the shard it is for."""
         if not facts.harmless:
             raise Unplannable("EXPLAIN of this statement")
-        placement, _, made = shards.place(schema, inner, analyze(inner, context.mode), context.mode)
+        try:
+            placement, _, made = shards.place(schema, inner, analyze(inner, context.mode), context.mode)
+        except Unplannable as error:
+            raise Unplannable(error.construct) from None  # where it stands is known of ``inner`` only
         if made is not None:
             raise Unplannable("EXPLAIN of an INSERT that is to get ids from the router")
         relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)

@@ -14,6 +14,7 @@ from router.planner import writes
 from router.planner.blocks import Block, Blocks, Unplannable
 from router.planner.insert_select import Selected
 from router.planner.inserts import insert
+from router.planner.locking import locked
 from router.planner.merging import Scatter
 from router.planner.routes import Placement, Route
 from router.planner.routing import PlanContext
@@ -23,8 +24,9 @@ from router.planner.tables import ShardedSchema, ShardedTable
 from router.planner.text import Text
 from router.planner.variants import Variants
 from router.sql import tree
-from router.sql.facts import StatementFacts, StatementKind
-from router.sql.lexer import LexMode, TokenKind, tokenize
+from router.sql.analyze import analyze
+from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.sql.lexer import LexMode, TokenKind, tokenize, tokens_of
 
 _K = StatementKind
 _INSERTS = frozenset({_K.INSERT, _K.REPLACE})
@@ -85,9 +87,17 @@ def place(
 
 
 def _scattered(root: exp.Expr, blocks: Blocks, facts: StatementFacts, text: Text) -> Scatter | Variants:
-    if not facts.read:
+    if facts.read:
+        return scatter(root, blocks, text.tokens)
+    if facts.reason is not Reason.LOCKING_READ or not isinstance(root, exp.Select):
         raise Unplannable(f"a SELECT over several shards that is not proven to be a read ({facts.reason.value})")
-    return scatter(root, blocks, text.tokens)
+    if not blocks.schema.spans:
+        raise Unplannable(f"locks on several shards (transactions: {blocks.schema.transactions}, not best_effort)")
+    return locked(
+        text.tokens,
+        lambda end: analyze(text.sql[:end], text.mode),
+        lambda at: scatter(root, blocks, text.tokens[:at]),
+    )
 
 
 def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, context: PlanContext) -> bool:
@@ -112,6 +122,17 @@ def first_shard(schema: ShardedSchema, sql: bytes, mode: LexMode) -> int:
         if table is not None:
             return table.shards[0]
     return 0
+
+
+def token_of(error: Unplannable, sql: bytes, facts: StatementFacts, mode: LexMode) -> int | None:
+    """Where the construct stands that an error names."""
+    return tree.token_of(error.node, sql, tokens_of(sql, mode), facts.kind)
+
+
+def has_literals(sql: bytes, mode: LexMode, token: int | None) -> bool:
+    """Whether there are literals before a token, so that it may stand elsewhere in other statements of this shape."""
+    before = tokens_of(sql, mode)[:token]
+    return any(each.kind in (TokenKind.STRING, TokenKind.NUMBER) for each in before)
 
 
 # What these name is the session's, or its transaction's.

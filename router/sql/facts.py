@@ -171,7 +171,8 @@ class StatementFacts:
     ``qualifiers``: every name that may be a database.
     ``assignments``: what SET assigns. ``use_schema``: USE. ``kill``: ("connection" | "query", id).
     ``function``: it is SELECT of CONNECTION_ID(), ROW_COUNT() or FOUND_ROWS(), and of nothing else.
-    ``explain_route``: the statement behind EXPLAIN ROUTE, ``explain_as_json``: with FORMAT=JSON. ``multi``: several statements in one text.
+    ``explain_route``: the statement behind EXPLAIN ROUTE, ``explain_as_json``: with FORMAT=JSON.
+    ``multi``: several statements in one text.
     ``vouchable``: a SELECT whose only flaw is an unknown function or syntax; router(replica) may vouch for it.
     ``harmless``: it changes nothing but the session itself, so a read-only user may run it.
     """

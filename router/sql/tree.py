@@ -76,6 +76,27 @@ def mark_of(node: exp.Expr) -> int | None:
     return number if number >= 0 else None
 
 
+def token_of(node: object, sql: bytes, tokens: list[Token], kind: StatementKind) -> int | None:
+    """The index of the first token of a node of ``parse_marked``'s tree; None where that cannot be told.
+
+    The parser tells where in the rebuilt text a word stands: as the how-many-th of its kind, so it is in the statement.
+    """
+    text = rebuild(sql, tokens, kind, marked=True)
+    if text is None or not isinstance(node, exp.Expr):
+        return None
+    found: list[int] = []
+    for each in node.walk():
+        mark = mark_of(each)
+        if mark is not None:
+            found.append(mark)
+        elif "start" in each.meta:
+            start, end = each.meta["start"], each.meta["end"] + 1
+            word, before = text[start:end].encode(), text[:start].split(" ").count(text[start:end])
+            same = [index for index, token in enumerate(tokens) if sql[token.start : token.end] == word]
+            found += same[before : before + 1]
+    return min((each for each in found if each < len(tokens)), default=None)
+
+
 def _root(text: str) -> exp.Expr | None:
     roots = sqlglot_parse(text, read="mysql")
     if len(roots) != 1 or roots[0] is None or not isinstance(roots[0], _ROOTS):

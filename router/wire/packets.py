@@ -475,14 +475,16 @@ def encode_column(column: ColumnDefinition, capabilities: int = 0) -> bytes:
     )
 
 
-def decode_column(payload: bytes) -> ColumnDefinition:
-    """Read a column definition (without MariaDB's extended metadata, which is never agreed to)."""
+def decode_column(payload: bytes, capabilities: int = 0) -> ColumnDefinition:
+    """Read a column definition of a connection with these capabilities; MariaDB's extended metadata is left out."""
     catalog, position = pull_lenenc_bytes(payload, 0)
     schema, position = pull_lenenc_bytes(payload, position)
     table, position = pull_lenenc_bytes(payload, position)
     org_table, position = pull_lenenc_bytes(payload, position)
     name, position = pull_lenenc_bytes(payload, position)
     org_name, position = pull_lenenc_bytes(payload, position)
+    if capabilities & Capability.MARIADB_EXTENDED_METADATA:
+        _, position = pull_lenenc_bytes(payload, position)
     size, position = pull_lenenc_int(payload, position)
     if size != _COLUMN_TAIL_SIZE:
         raise ProtocolError(f"the fixed part of a column definition has {_COLUMN_TAIL_SIZE} bytes, not {size}")

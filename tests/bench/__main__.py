@@ -79,6 +79,12 @@ def _wanted(work: Work, only: list[str] | None) -> bool:
     return not only or work.name in only or f"{work.name}@{work.clients}" in only
 
 
+def _suits(work: Work, target: Target) -> bool:
+    if target.connections is None:
+        return not work.sharded
+    return (target.connections, target.sharded) == (work.connections, work.sharded)
+
+
 def _print_conditions(
     console: Console, servers: ReplicaSet, targets: Sequence[Target], missing: Sequence[Missing]
 ) -> None:
@@ -104,7 +110,7 @@ def _rounds(
             turn = number % max(1, len(targets))
             for work in works:
                 for target in [*targets[turn:], *targets[:turn]]:
-                    if target.connections not in (None, work.connections):
+                    if not _suits(work, target):
                         continue
                     status.update(f"round {number + 1} of {rounds}: {work.name}, {work.clients} clients, {target.name}")
                     try:

@@ -11,7 +11,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.work import WORKS, Sample, Work
+from tests.bench.work import ROWS, WORKS, Sample, Work
 
 TARGETS = ("direct", "haproxy", "mysqlrouter", "router")
 
@@ -66,10 +66,10 @@ def write_json(summaries: Summaries, path: Path) -> None:
 
 
 def print_tables(console: Console, summaries: Summaries, works: Sequence[Work]) -> None:
-    """Throughput with its ratios, then latency and CPU time, then what one client and the large result say."""
+    """Throughput with its ratios, latency and CPU time, then what one client, large results and sharding say."""
     console.print(_throughput(summaries, works))
     console.print(_latency_and_cpu(summaries, works))
-    for line in (*_added_latency(summaries), *_memory(summaries)):
+    for line in (*_added_latency(summaries), *_sharding(summaries), *_large_results(summaries)):
         console.print(line)
 
 
@@ -116,11 +116,25 @@ def _added_latency(summaries: Summaries) -> list[str]:
     return [f"Added latency, one client: {text}; router / mysqlrouter {ratio}"]
 
 
-def _memory(summaries: Summaries) -> list[str]:
+def _sharding(summaries: Summaries) -> list[str]:
+    """What it costs the router to find the shard of a query."""
+    sharded = Work("sharded_point_select", 16, sharded=True)
+    found = [summaries.get((work, "router")) for work in (Work("point_select", 16), sharded)]
+    cpu = [summary.cpu_us for summary in found if summary is not None and summary.cpu_us is not None]
+    if len(cpu) < 2:
+        return []
     return [
-        f"Memory of {target} during {work.name}: {summary.memory_mb:.1f} MiB before, at most {summary.peak_mb:.1f} MiB"
+        f"CPU of router per point select: {cpu[0]:.1f} µs, of one of four shards {cpu[1]:.1f} µs; "
+        f"sharded / unsharded {_ratio(cpu[1], cpu[0])}"
+    ]
+
+
+def _large_results(summaries: Summaries) -> list[str]:
+    return [
+        f"{target} during {work.name}: {summary.qps * ROWS[work.name]:,.0f} rows/s, "
+        f"memory {summary.memory_mb:.1f} MiB before, at most {summary.peak_mb:.1f} MiB"
         for (work, target), summary in summaries.items()
-        if work.name == "large_result" and target != "direct"
+        if work.name in ROWS and target != "direct"
     ]
 
 

@@ -28,13 +28,14 @@ class Target:
     """A place sysbench connects to.
 
     ``pid`` is the proxy's process, None for the server itself; ``connections`` how many to the server it shares among
-    its clients, None when it does not.
+    its clients, None when it does not; ``sharded`` whether the table is spread over four databases to it.
     """
 
     name: str
     port: int
     pid: int | None
     connections: int | None = None
+    sharded: bool = False
 
     def cpu_seconds(self) -> float:
         """CPU time the proxy has used so far, in user and kernel mode, with all its threads and children."""
@@ -68,7 +69,8 @@ def running(servers: ReplicaSet, directory: Path) -> Iterator[tuple[list[Target]
     targets = [Target("direct", servers.primary.port, None)]
     missing: list[Missing] = []
     with contextlib.ExitStack() as stack:
-        for name, start in (("haproxy", haproxy), ("mysqlrouter", mysqlrouter), ("router", router), ("router", few)):
+        ours = (("router", router), ("router", few), ("router", sharded))
+        for name, start in (("haproxy", haproxy), ("mysqlrouter", mysqlrouter), *ours):
             try:
                 targets.append(stack.enter_context(start(servers, directory)))
             except SandboxError as error:
@@ -105,18 +107,24 @@ def mysqlrouter(servers: ReplicaSet, directory: Path) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def router(
-    servers: ReplicaSet, directory: Path, launcher: tuple[str, ...] = (), connections: int = POOL
+    servers: ReplicaSet,
+    directory: Path,
+    launcher: tuple[str, ...] = (),
+    connections: int = POOL,
+    *,
+    shards: bool = False,
 ) -> Iterator[Target]:
     """Our router as a user runs it: one process, a pool of ``connections``, log level warning.
 
-    ``launcher`` is put between the interpreter and the module, for a profiler.
+    ``launcher`` is put between the interpreter and the module, for a profiler; with ``shards`` the table is
+    spread over four groups, each a database of the same server with a quarter of the connections.
     """
     port, admin = free_port(), free_port()
-    config = directory / f"routes-{connections}.yaml"
-    config.write_text(router_config(servers.primary, port, admin, connections), encoding="ascii")
+    config = directory / f"routes-{port}.yaml"
+    config.write_text(router_config(servers.primary, port, admin, connections, shards=shards), encoding="ascii")
     command = [sys.executable, *launcher, "-m", "router", "run", "--config", str(config)]
     with _process("router", command, directory, port, ready_url=f"http://127.0.0.1:{admin}/readyz") as pid:
-        yield Target("router", port, pid, connections)
+        yield Target("router", port, pid, connections, sharded=shards)
 
 
 def few(servers: ReplicaSet, directory: Path) -> contextlib.AbstractContextManager[Target]:
@@ -124,16 +132,20 @@ def few(servers: ReplicaSet, directory: Path) -> contextlib.AbstractContextManag
     return router(servers, directory, connections=FEW)
 
 
-def router_config(server: Server, port: int, admin: int, connections: int) -> str:
-    """The router's configuration: one group of one server."""
-    return ROUTES.format(
-        port=port,
-        admin=admin,
-        server=server.port,
-        pool=connections,
-        app=ReplicaSet.USERS["app"],
-        monitor=ReplicaSet.USERS["router"],
-    )
+def sharded(servers: ReplicaSet, directory: Path) -> contextlib.AbstractContextManager[Target]:
+    """Our router, to which the table is spread over four databases of the server."""
+    return router(servers, directory, shards=True)
+
+
+def router_config(server: Server, port: int, admin: int, connections: int, *, shards: bool = False) -> str:
+    """The router's configuration: one group of one server, and maybe four more of it."""
+    monitor = ReplicaSet.USERS["router"]
+    groups = [GROUP.format(name="main", server=server.port, pool=connections, monitor=monitor)]
+    if shards:
+        each = connections // 4
+        groups += [GROUP.format(name=f"g{n}", server=server.port, pool=each, monitor=monitor) for n in range(4)]
+    routes = ROUTES.format(port=port, admin=admin, groups="".join(groups), app=ReplicaSet.USERS["app"])
+    return routes + SHARDED if shards else routes
 
 
 HAPROXY = """\
@@ -179,12 +191,28 @@ listeners: ["127.0.0.1:{port}"]
 admin: {{http: "127.0.0.1:{admin}"}}
 logging: {{level: warning}}
 groups:
-  main:
+{groups}users:
+  app: {{password: "{app}"}}
+"""
+
+GROUP = """\
+  {name}:
     servers: [{{address: "127.0.0.1:{server}", role: primary}}]
     monitor: {{user: router, password: "{monitor}"}}
     pool: {{max_connections: {pool}}}
-users:
-  app: {{password: "{app}"}}
+"""
+
+SHARDED = """\
+schemas:
+  sbtest:
+    group: main
+    shards:
+      s0: {group: g0, database: sbtest_0}
+      s1: {group: g1, database: sbtest_1}
+      s2: {group: g2, database: sbtest_2}
+      s3: {group: g3, database: sbtest_3}
+    tables:
+      sbtest1: {shard_by: id, function: hash}
 """
 
 

@@ -1,4 +1,8 @@
-"""What is measured: sysbench's own scripts, one large result, and prepared statements whose rows are checked."""
+"""What is measured: sysbench's own scripts, one large result, and prepared statements whose rows are checked.
+
+Some of it is asked of the same table spread over four databases of the same server by a hash of its key, each of them
+a group of servers to the router.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from tests.bench.targets import FEW, POOL, Target
 DATABASE = "sbtest"
 TABLE_ROWS = 100_000
 LARGE_ROWS = 300_000
+SHARDS = range(4)
 PATIENCE = 45
 _SCRIPTS = {
     "point_select": ("oltp_point_select", "--skip-trx=on", "--db-ps-mode=disable"),
@@ -25,16 +30,25 @@ _SCRIPTS = {
     "read_write": ("oltp_read_write", "--db-ps-mode=disable"),
     "large_result": (str(Path(__file__).with_name("large_result.lua")),),
     "prepared": (str(Path(__file__).with_name("prepared.lua")),),
+    "sharded_point_select": ("oltp_point_select", "--skip-trx=on", "--db-ps-mode=disable"),
+    "scatter_order_by": (
+        str(Path(__file__).with_name("large_result.lua")),
+        "--statement=SELECT id, k, c, pad FROM sbtest1 ORDER BY id",
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A kind of load, how many clients put it on, and how many connections to the server the router has for them."""
+    """A kind of load, how many clients put it on, and how many connections to the server the router has for them.
+
+    ``sharded`` works are for the router in front of the shards only.
+    """
 
     name: str
     clients: int
     connections: int = POOL
+    sharded: bool = False
 
 
 WORKS = (
@@ -46,7 +60,11 @@ WORKS = (
     Work("read_write", 16),
     Work("prepared", 200, FEW),
     Work("large_result", 1),
+    Work("sharded_point_select", 16, sharded=True),
+    Work("scatter_order_by", 1, sharded=True),
 )
+# Rows of one result, where the size of results is the point.
+ROWS = {"large_result": LARGE_ROWS, "scatter_order_by": TABLE_ROWS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +110,32 @@ def prepare(servers: ReplicaSet) -> None:
         " SELECT seq AS id, seq * 7919 % 100003 AS k, SHA1(seq) AS c, CONCAT('row number ', seq) AS pad"
         f" FROM {DATABASE}.seq_1_to_{LARGE_ROWS}"
     )
+    for shard in SHARDS:
+        database = shard_database(shard)
+        primary.execute(f"CREATE DATABASE {database}")
+        primary.execute(f"CREATE TABLE {database}.sbtest1 LIKE {DATABASE}.sbtest1")
+        # docs/explanation/sharding.md, "Where a row lives".
+        primary.execute(
+            f"INSERT INTO {database}.sbtest1 SELECT * FROM {DATABASE}.sbtest1"
+            f" WHERE CONV(LEFT(MD5(id), 16), 16, 10) % 1024 * {len(SHARDS)} DIV 1024 = {shard}"
+        )
+        primary.execute(f"ANALYZE TABLE {database}.sbtest1")
+        primary.execute(f"SELECT COUNT(pad) FROM {database}.sbtest1")
     # The table is in the buffer pool, and its statistics are settled, before the first client comes.
     primary.execute(f"ANALYZE TABLE {DATABASE}.big, {DATABASE}.sbtest1")
     primary.execute(f"SELECT COUNT(pad) FROM {DATABASE}.big")
     primary.execute(f"SELECT COUNT(pad) FROM {DATABASE}.sbtest1")
 
 
+def shard_database(shard: int) -> str:
+    """The database of a shard."""
+    return f"{DATABASE}_{shard}"
+
+
 def command(work: Work, port: int, seconds: int) -> list[str]:
     """The sysbench call for a work against a port on 127.0.0.1."""
     script, *options = _SCRIPTS[work.name]
-    tables = [] if work.name == "large_result" else ["--tables=1", f"--table-size={TABLE_ROWS}"]
+    tables = [] if work.name in ROWS else ["--tables=1", f"--table-size={TABLE_ROWS}"]
     return [
         sysbench(),
         script,

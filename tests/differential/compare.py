@@ -11,13 +11,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
 from router.wire.constants import ColumnFlag, ColumnType
 
-_TEXTS = (ColumnType.VAR_STRING, ColumnType.STRING)
+_TEXTS = (ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.BLOB)
+# Which of them, and how long, depends on how the server happens to run a GROUP_CONCAT.
+_LONG_TEXTS = (ColumnType.TINY_BLOB, ColumnType.MEDIUM_BLOB, ColumnType.LONG_BLOB, ColumnType.BLOB)
 _INEXACT = (ColumnType.DOUBLE, ColumnType.FLOAT)
 # A number the server prints with up to 17 digits; fewer are the same in any order of addition.
 _DIGITS = 12
@@ -56,6 +59,7 @@ class Answer:
     columns: tuple[Column, ...] = ()
     rows: tuple[Row, ...] = ()
     affected: int = 0
+    warnings: int = 0
     error: int = 0
     message: str = ""
 
@@ -73,27 +77,35 @@ def ask(connection: Connection, sql: str) -> Answer:
             result = cursor._result
             assert result is not None
             if cursor.description is None:
-                return Answer(affected=result.affected_rows)
-            columns = tuple(
-                Column(
-                    each.name,
-                    each.type_code,
-                    each.charsetnr,
-                    # 22 or 23, as the server happens to run the statement.
-                    0 if each.type_code in _INEXACT else each.length,
-                    # Of text: none, or 31 or 39 for "not fixed", as the server happens to run the statement.
-                    0 if each.type_code in _TEXTS else each.scale,
-                    each.flags & _FLAGS,
-                )
-                for each in result.fields
-            )
-            return Answer(columns, tuple(_plain(row, columns) for row in cursor.fetchall()))
+                return Answer(affected=result.affected_rows, warnings=result.warning_count)
+            columns = tuple(_column(each) for each in result.fields)
+            rows = tuple(plain(row, columns) for row in cursor.fetchall())
+            return Answer(columns, rows, warnings=result.warning_count)
     except pymysql.MySQLError as error:
         number, *words = error.args
         return Answer(error=int(number), message=str(words[0]) if words else "")
 
 
-def _plain(row: Sequence[str | bytes | None], columns: Sequence[Column]) -> Row:
+def _column(shown: Any) -> Column:
+    kind = ColumnType.BLOB if shown.type_code in _LONG_TEXTS else shown.type_code
+    if kind == ColumnType.LONG and not shown.org_table:
+        kind = ColumnType.LONGLONG  # what is computed is one or the other, as the server happens to run the statement
+    if kind == ColumnType.STRING and not shown.org_table:
+        kind = ColumnType.VAR_STRING  # as above
+    return Column(
+        shown.name,
+        kind,
+        shown.charsetnr,
+        # 22 or 23, as the server happens to run the statement.
+        0 if kind in _INEXACT or kind == ColumnType.BLOB else shown.length,
+        # Of text: none, or 31 or 39 for "not fixed".
+        0 if kind in _TEXTS else shown.scale,
+        shown.flags & _FLAGS,
+    )
+
+
+def plain(row: Sequence[str | bytes | None], columns: Sequence[Column]) -> Row:
+    """A row with its doubles cut to the digits that do not depend on the order of an addition."""
     return tuple(
         f"{float(cell):.{_DIGITS}g}" if cell is not None and column.type in _INEXACT else cell
         for cell, column in zip(row, columns, strict=True)
@@ -108,12 +120,17 @@ class Order:
     columns: tuple[int, ...] = ()
 
 
-def difference(expected: Answer, actual: Answer, order: Order, *, count_only: bool = False) -> str | None:
+def difference(
+    expected: Answer, actual: Answer, order: Order, *, count_only: bool = False, warnings: bool = True
+) -> str | None:
     """In what two answers differ; None if in nothing."""
     if expected.error != actual.error:
         return f"error {actual.error} {actual.message!r} instead of {expected.error} {expected.message!r}"
     if expected.affected != actual.affected:
         return f"{actual.affected} affected rows instead of {expected.affected}"
+    if warnings and bool(expected.warnings) is not bool(actual.warnings):
+        # How many there are depends on how many shards are asked: each warns of what is odd in the statement itself.
+        return f"{actual.warnings} warnings instead of {expected.warnings}"
     if expected.columns != actual.columns:
         pairs = zip(expected.columns, actual.columns, strict=False)
         odd = [f"{here} instead of {there}" for there, here in pairs if here != there]

@@ -72,6 +72,30 @@ DEFINITIONS = {
         code VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY,
         n INT,
         customer_id INT""",
+    # One of each of the other functions, and a key of two columns.
+    "events": """
+        id INT PRIMARY KEY,
+        kind VARCHAR(10) COLLATE utf8mb4_general_ci,
+        n INT,
+        at DATETIME""",
+    "levels": """
+        id INT NOT NULL,
+        step INT NOT NULL,
+        score DECIMAL(9,2),
+        title VARCHAR(10) COLLATE {exact},
+        PRIMARY KEY (id, step)""",
+    "places": """
+        country CHAR(2) COLLATE utf8mb4_general_ci NOT NULL,
+        id INT NOT NULL,
+        size INT,
+        opened DATE,
+        PRIMARY KEY (country, id)""",
+    "prices": """
+        country CHAR(2) COLLATE utf8mb4_bin NOT NULL,
+        id INT NOT NULL,
+        price DECIMAL(8,2),
+        valid DATE,
+        PRIMARY KEY (country, id)""",
     # Not sharded, not broadcast: it lives in the schema's own group.
     "settings": """
         id INT AUTO_INCREMENT PRIMARY KEY,
@@ -104,11 +128,61 @@ TABLES: dict[str, dict[str, Any]] = {
     "regions": {"broadcast": True},
     "codes": {"shard_by": "code", "function": "hash"},
 }
+COUNTRIES = ("de", "fr", "us", "at")
+LEVELS = (0, 40, 80)  # where the second, third and fourth of four shards begin
+
+
+def tables_for(count: int) -> dict[str, dict[str, Any]]:
+    """How the tables are sharded over ``count`` shards."""
+    shards = [f"s{number}" for number in range(count)]
+    ends = [None, *LEVELS[: count - 1], None]
+    return TABLES | {
+        "events": {"shard_by": "id", "function": "mod"},
+        "levels": {
+            "shard_by": "id",
+            "function": "range",
+            "ranges": {name: [ends[number], ends[number + 1]] for number, name in enumerate(shards)},
+        },
+        "places": {
+            "shard_by": "country",
+            "function": "list",
+            "values": {
+                name: [each for place, each in enumerate(COUNTRIES) if place % count == number]
+                for number, name in enumerate(shards)
+            },
+        },
+        "prices": {"shard_by": ["country", "id"], "function": "hash"},
+    }
+
+
 # Where the key is in a row, and what it is; tables that are missing here have copies everywhere.
 INTEGER = KeyType(KeyKind.INTEGER, low=-(2**31), high=2**31 - 1)
 # Capital and small letters are one under general_ci; keys of `codes` are ASCII.
 CODE = KeyType(KeyKind.TEXT, fold={ordinal: ord(chr(ordinal).upper()) for ordinal in range(0x20, 0x7F)})
 KEYS = {"customers": (0, INTEGER), "orders": (0, INTEGER), "items": (0, INTEGER), "codes": (0, CODE)}
+
+
+def shard_of_row(table: str, row: Row, count: int) -> int | None:
+    """Where a row belongs, as the documentation says; None: everywhere."""
+    first = row[0]
+    match table:
+        case "events":
+            assert isinstance(first, int)
+            return first % count
+        case "levels":
+            assert isinstance(first, int)
+            return sum(first >= bound for bound in LEVELS[: count - 1])
+        case "places":
+            return COUNTRIES.index(str(first).lower()) % count
+        case "prices":
+            assert isinstance(first, str)
+            assert isinstance(row[1], int)
+            return Hash(count).shard((first, row[1]))
+    if table not in KEYS:
+        return None
+    position, of = KEYS[table]
+    return Hash(count).shard((_canonical(row[position], of),))
+
 
 _NAMES = (
     *(
@@ -185,11 +259,7 @@ class Rows:
 
     def of_shard(self, table: str, shard: int, count: int) -> list[Row]:
         """The rows that one of ``count`` shards holds."""
-        if table not in KEYS:
-            return self.tables[table]
-        position, of = KEYS[table]
-        function = Hash(count)
-        return [row for row in self.tables[table] if function.shard((_canonical(row[position], of),)) == shard]
+        return [row for row in self.tables[table] if shard_of_row(table, row, count) in (None, shard)]
 
 
 def _canonical(value: Cell, of: KeyType) -> int | str:
@@ -226,8 +296,53 @@ def make_rows() -> Rows:
             "regions": list(REGIONS),
             "codes": codes,
             "settings": settings,
+            **_others(chance),
         }
     )
+
+
+def _others(chance: random.Random) -> dict[str, list[Row]]:
+    """Tables of other sharding functions than ``hash``."""
+    events: list[Row] = [
+        (
+            number,
+            _maybe(chance, chance.choice(_STATUSES)),
+            _maybe(chance, chance.randint(-5, 5)),
+            _maybe(chance, datetime(2020, 1, 1) + timedelta(minutes=chance.randint(0, 90_000))),
+        )
+        for number in range(-20, 140)
+    ]
+    levels: list[Row] = [
+        (
+            number,
+            step,
+            _maybe(chance, Decimal(chance.randint(-9999, 99999)) / 100),
+            _maybe(chance, chance.choice(_TAGS)),
+        )
+        for number in range(-10, 120, 3)
+        for step in range(1, chance.randint(2, 5))
+    ]
+    places: list[Row] = [
+        (
+            chance.choice([country, country.upper()]),
+            number,
+            _maybe(chance, chance.randint(1, 9)),
+            _maybe(chance, date(2020, 1, 1) + timedelta(days=chance.randint(0, 60))),
+        )
+        for country in COUNTRIES
+        for number in range(30)
+    ]
+    prices: list[Row] = [
+        (
+            country,
+            number,
+            _maybe(chance, Decimal(chance.randint(0, 9999)) / 100),
+            _maybe(chance, date(2021, 1, 1) + timedelta(days=chance.randint(0, 30))),
+        )
+        for country in ("de", "fr", "DE")
+        for number in range(40)
+    ]
+    return {"events": events, "levels": levels, "places": places, "prices": prices}
 
 
 def _maybe(chance: random.Random, value: Cell, nulls: float = 0.12) -> Cell:

@@ -53,6 +53,10 @@ TABLES = (
     ),
     Table("regions", None, ("id",), ("id",), ("country",), ("name",)),
     Table("codes", "code", ("code",), ("n", "customer_id"), (), ("code",)),
+    Table("events", "id", ("id",), ("id", "n"), ("at",), ("kind",)),
+    Table("levels", "id", ("id", "step"), ("id", "step", "score"), ("title",), ()),
+    Table("places", "country", ("country", "id"), ("id", "size"), ("opened",), ("country",)),
+    Table("prices", "country", ("country", "id"), ("id", "price"), ("country", "valid"), ()),
 )
 _LITERALS = {
     "id": ("7", "'7'", "8", "0", "-7", "290", "1000", "7.5", "'9x'", "NULL"),
@@ -63,15 +67,23 @@ _LITERALS = {
     "shipped": ("'2020-06-01'", "'2021-01-01'"),
     "level": ("'gold'", "'silver'", "2"),
     "flags": ("'red'", "'red,blue'", "0", "''"),
-    "country": ("'de'", "'DE'", "'fr'"),
+    "country": ("'de'", "'DE'", "'fr'", "'at'", "'de '"),
+    "opened": ("'2020-01-20'", "'2020-02-20'"),
+    "valid": ("'2021-01-10'", "'2021-01-20'"),
+    "at": ("'2020-01-20'", "'2020-02-20 12:00:00'"),
+    "title": ("'a'", "'b'", "''"),
+    "kind": ("'new'", "'paid'", "''"),
     "name": ("'anna'", "'Zoe'", "'north'", "''", "'ß'", "'müller '"),
     "city": ("'paris'", "'Köln'", "''", "'z'"),
     "status": ("'new'", "'paid'", "''"),
     "product": ("'pen'", "'PAPER'", "''"),
     "code": ("'X01'", "'x01 '", "'a00'", "'ä01'", "'b'"),
 }
+_DOUBLES = ("score", "discount")
 # Most are of one family.
-_CHOICE = (*TABLES[:3], *TABLES[:3], *TABLES)
+_CHOICE = (*TABLES[:3] * 4, *TABLES)
+# What stands alone in FROM.
+_ALONE = (*TABLES[:3], *TABLES)
 _IDS = ("id", "customer_id", "ref", "order_id")
 _SMALL = ("1", "2", "0", "3", "NULL", "100", "0.25", "-1", "5000")
 
@@ -188,9 +200,10 @@ def _ties(draw: st.DrawFn, left: Source, right: Source) -> str:
 @st.composite
 def sources_of(draw: st.DrawFn) -> tuple[list[Source], str]:
     """FROM: one to three tables, most of them joined by their keys."""
-    found = [Source(draw(st.sampled_from(_CHOICE)), "a")]
+    more = draw(st.sampled_from((0, 0, 0, 1, 1, 2)))
+    found = [Source(draw(st.sampled_from(_CHOICE if more else _ALONE)), "a")]
     text = f"{found[0].table.name} a"
-    for alias in "bc"[: draw(st.sampled_from((0, 0, 1, 1, 2)))]:
+    for alias in "bc"[:more]:
         source = Source(draw(st.sampled_from(_CHOICE)), alias)
         tie = draw(_ties(draw(st.sampled_from(found)), source))
         if draw(st.sampled_from((False, False, True))):
@@ -208,6 +221,7 @@ def sources_of(draw: st.DrawFn) -> tuple[list[Source], str]:
 def aggregates(draw: st.DrawFn, sources: Sequence[Source]) -> str:
     """An aggregate whose value is the same in any order of the rows."""
     number, exact = draw(columns(sources, "n")), draw(columns(sources, "ne"))
+    any_ = draw(columns(sources))
     return draw(
         st.sampled_from(
             (
@@ -217,10 +231,40 @@ def aggregates(draw: st.DrawFn, sources: Sequence[Source]) -> str:
                 f"MIN({exact})",
                 f"MAX({exact})",
                 f"AVG({number})",
-                f"COUNT(DISTINCT {exact})",
+                f"COUNT(DISTINCT {any_})",
                 f"SUM(DISTINCT {number})",
+                f"AVG(DISTINCT {number})",
                 f"SUM({number}) + COUNT(*)",
+                f"SUM({number}) / COUNT(*)",
+                f"ROUND(AVG({number}), 1)",
+                f"COALESCE(SUM({number}), 0) * 2 - 1",
                 f"BIT_XOR({number})",
+                f"SUM(CASE WHEN {exact} IS NULL THEN 1 ELSE 0 END)",
+                "'x'",
+            )
+        )
+    )
+
+
+@st.composite
+def expressions(draw: st.DrawFn, sources: Sequence[Source], *, exact: bool = False) -> str:
+    """An expression of one column; ``exact``: of which equal values are written alike."""
+    number, text = draw(columns(sources, "n")), draw(columns(sources, "e" if exact else "et"))
+    if exact and number.rpartition(".")[2] in _DOUBLES:
+        number = sources[0].column(sources[0].table.unique[-1])  # 0 and -0 are equal
+    return draw(
+        st.sampled_from(
+            (
+                f"{number} % 3",
+                f"{number} + 1",
+                f"-{number}",
+                f"{number} IS NULL",
+                f"COALESCE({number}, 0)",
+                f"FLOOR({number} / 10)",
+                f"CASE WHEN {number} > 2 THEN 'b' ELSE 'A' END",
+                f"CONCAT({text}, '-')",
+                f"COALESCE({text}, 'none')",
+                f"LENGTH({text})",
             )
         )
     )
@@ -232,7 +276,11 @@ def queries(draw: st.DrawFn) -> Query:
     sources, tables = draw(sources_of())
     where = f" WHERE {draw(predicates(sources))}" if draw(st.booleans()) else ""
     body = f"FROM {tables}{where}"
-    kind = draw(st.sampled_from(("rows", "rows", "distinct", "total", "groups", "groups", "window", "derived")))
+    kind = draw(
+        st.sampled_from(
+            ("rows", "rows", "distinct", "total", "groups", "groups", "groups", "window", "derived", "union")
+        )
+    )
     if kind == "derived":
         inner, tie = draw(st.sampled_from(sources)), draw(aggregates(sources))
         columns_ = ", ".join(f"{inner.column(name)} AS {name}" for name in inner.table.unique)
@@ -246,6 +294,8 @@ def queries(draw: st.DrawFn) -> Query:
         return Query(f"SELECT {_listed(draw(st.lists(aggregates(sources), min_size=1, max_size=3)))} {body}", Order())
     if kind == "groups":
         return draw(_groups(sources, body))
+    if kind == "union":
+        return draw(_union(sources, body))
     return draw(_plain(sources, body, kind))
 
 
@@ -256,17 +306,60 @@ def _listed(items: Sequence[str], first: int = 0) -> str:
 @st.composite
 def _groups(draw: st.DrawFn, sources: Sequence[Source], body: str) -> Query:
     keys = draw(st.lists(columns(sources, "ne"), min_size=1, max_size=2, unique=True))
-    if draw(st.sampled_from((False, False, True))):
-        keys[0] = f"{draw(columns(sources, 'n'))} % 3"
+    if draw(st.booleans()):
+        keys[0] = draw(expressions(sources, exact=True))
     values = draw(st.lists(aggregates(sources), min_size=1, max_size=2))
-    having = draw(st.sampled_from(("", "", " HAVING COUNT(*) > 2", f" HAVING {values[0]} > 1")))
-    text = f"SELECT {_listed([*keys, *values])} {body} GROUP BY {', '.join(keys)}{having}"
+    if "'x'" not in values and draw(st.booleans()):
+        values.append(f"COALESCE({keys[-1]}, 0)")
+    named = [draw(st.sampled_from((each, f"v{number}", str(number + 1)))) for number, each in enumerate(keys)]
+    text = f"SELECT {_listed([*keys, *values])} {body} GROUP BY {', '.join(named)}{draw(_having(keys, values))}"
     if draw(st.booleans()):
         return Query(text, Order())
-    terms = [f"{each}{draw(st.sampled_from(('', ' DESC')))}" for each in keys]
+    terms = [
+        f"{draw(st.sampled_from((each, f'v{number}', str(number + 1))))}{draw(_directions())}"
+        for number, each in enumerate(keys)
+    ]
     if draw(st.booleans()):
-        terms.insert(0, f"v{len(keys)}{draw(st.sampled_from(('', ' DESC')))}")
+        first = draw(st.sampled_from((f"v{len(keys)}", str(len(keys) + 1), "COUNT(*)", values[0])))
+        terms.insert(0, f"{first}{draw(_directions())}")
     return Query(f"{text} ORDER BY {', '.join(terms)}{draw(_limits())}", Order(total=True))
+
+
+@st.composite
+def _having(draw: st.DrawFn, keys: Sequence[str], values: Sequence[str]) -> str:
+    value = draw(st.sampled_from((*values, "COUNT(*)", f"v{len(keys)}", *keys)))
+    bounds = [draw(st.sampled_from(_SMALL)) for _ in range(2)]
+    choices = (
+        "",
+        "",
+        " HAVING COUNT(*) > 2",
+        f" HAVING {value} > {bounds[0]}",
+        f" HAVING {value} BETWEEN {bounds[0]} AND {bounds[1]}",
+        f" HAVING NOT ({value} <= {bounds[0]} OR COUNT(*) IN (1, {bounds[1]}))",
+        f" HAVING {value} IS NOT NULL AND COUNT(*) * 2 < 50",
+    )
+    return draw(st.sampled_from(choices))
+
+
+@st.composite
+def _union(draw: st.DrawFn, sources: Sequence[Source], body: str) -> Query:
+    """A UNION of two SELECTs of as many columns."""
+    others, tables = draw(sources_of())
+    count = draw(st.integers(1, 2))
+    kinds = [draw(st.sampled_from(("n", "n", "e"))) for _ in range(count)]
+    one, two = (", ".join(draw(columns(each, kind)) for kind in kinds) for each in (sources, others))
+    where = f" WHERE {draw(predicates(others))}" if draw(st.booleans()) else ""
+    word = draw(st.sampled_from(("UNION ALL", "UNION", "UNION DISTINCT")))
+    text = f"SELECT {one} {body} {word} SELECT {two} FROM {tables}{where}"
+    if draw(st.booleans()):
+        return Query(text, Order())
+    order = ", ".join(f"{position + 1}{draw(_directions())}" for position in range(count))
+    return Query(f"{text} ORDER BY {order}{draw(_limits())}", Order(total=True))
+
+
+@st.composite
+def _directions(draw: st.DrawFn) -> str:
+    return draw(st.sampled_from(("", "", " DESC", " ASC")))
 
 
 @st.composite
@@ -279,8 +372,8 @@ def _plain(draw: st.DrawFn, sources: Sequence[Source], body: str, kind: str) -> 
     distinct = kind == "distinct"
     items = draw(st.lists(columns(sources, "ne" if distinct else "net"), min_size=1, max_size=3, unique=True))
     texts = list(items)
-    if draw(st.sampled_from((False, False, False, True))):
-        texts.append(f"COALESCE({draw(columns(sources, 'n'))}, 0) + 1")
+    if draw(st.sampled_from((False, False, True))):
+        texts.append(draw(expressions(sources, exact=distinct)))
     if kind == "window":
         part = draw(columns(sources, "ne"))
         texts.append(draw(st.sampled_from((f"COUNT(*) OVER (PARTITION BY {part})", "COUNT(*) OVER ()"))))
@@ -288,9 +381,10 @@ def _plain(draw: st.DrawFn, sources: Sequence[Source], body: str, kind: str) -> 
     if draw(st.booleans()):
         return Query(text, Order())
     if distinct:
-        terms = [f"v{number}" for number in range(len(texts))]
+        terms = [draw(st.sampled_from((f"v{number}", str(number + 1)))) for number in range(len(texts))]
     else:
-        terms = [draw(columns(sources)) for _ in range(draw(st.integers(0, 2)))]
+        strategy = st.one_of(columns(sources), expressions(sources), st.sampled_from(("1", "v0")))
+        terms = [draw(strategy) for _ in range(draw(st.integers(0, 2)))]
         terms += [source.column(name) for source in sources for name in source.table.unique]
-    ordered = ", ".join(f"{each}{draw(st.sampled_from(('', '', ' DESC')))}" for each in terms)
+    ordered = ", ".join(f"{each}{draw(_directions())}" for each in terms)
     return Query(f"{text} ORDER BY {ordered}{draw(_limits())}", Order(total=True))

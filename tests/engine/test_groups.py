@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.engine import groups as engine_groups
-from router.engine.groups import typed
+from router.engine.groups import alike, typed
 from router.engine.merge import Merge, Row
 from router.errors import Unsupported
 from router.planner.formulas import Arithmetic, Comparison, Constant, Field, Mean, Quotient
@@ -240,3 +240,54 @@ def test_text_is_compared_by_its_weights() -> None:
 def test_text_whose_weights_are_not_known(key: OrderKey, column: list[ColumnDefinition]) -> None:
     with pytest.raises(Unsupported, match="ordered or compared"):
         typed(key, column)
+
+
+CONCAT = MergeSpec(
+    hidden=2,
+    groups=(OrderKey(0, Compare.INTEGER),),
+    aggregates=(Aggregate(1, Fold.CONCAT, separator=-2, longest=-1),),
+)
+
+
+def test_texts_are_put_together() -> None:
+    types = columns(N, ColumnType.BLOB, TEXT, N)
+
+    def row(group: bytes, text: bytes | None, longest: bytes = b"20") -> Row:
+        return [group, text, b"; ", longest]
+
+    shards = [[row(b"1", b"a"), row(b"2", None)], [row(b"1", b"b"), row(b"2", None), row(b"3", b"")], [row(b"1", b"c")]]
+    assert merged(CONCAT, types, shards) == [[b"1", b"a; b; c"], [b"2", None], [b"3", b""]]
+    plain = replace(CONCAT, aggregates=(Aggregate(1, Fold.CONCAT, longest=-1),))
+    assert merged(plain, types, shards)[0] == [b"1", b"a,b,c"]
+    for longest in (b"3", b"9", b"0"):
+        with pytest.raises(Unsupported, match="group_concat_max_len"):
+            merged(CONCAT, types, [[row(b"1", b"a", longest)], [row(b"1", b"bcdef", longest)]])
+
+
+def test_no_texts_at_all() -> None:
+    spec = replace(CONCAT, groups=(), pairs=(OrderKey(0, Compare.INTEGER),))
+    assert merged(spec, columns(N, ColumnType.BLOB, TEXT, N), [[], []]) == [[None, None]]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MergeSpec(groups=(OrderKey(0, Compare.INTEGER),)),
+        MergeSpec(groups=(OrderKey(0, Compare.INTEGER, descending=True),), pairs=(OrderKey(1, Compare.INTEGER),)),
+        MergeSpec(groups=(), pairs=(OrderKey(1, Compare.INTEGER),)),
+        MergeSpec(order=(OrderKey(0, Compare.INTEGER),), distinct=True),
+    ],
+)
+def test_rows_that_are_not_sorted_are_no_groups(spec: MergeSpec) -> None:
+    rows: list[Row] = [[b"1", b"1"], [b"2", b"3"], [b"1", b"2"]]
+    if spec.groups and spec.groups[0].descending:
+        rows = [[b"2", b"1"], [b"2", b"0"]]
+    with pytest.raises(Unsupported, match="do not send sorted"):
+        merged(spec, columns(N, N), [rows])
+
+
+def test_types_that_are_alike() -> None:
+    texts = (ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.BLOB, ColumnType.LONG_BLOB)
+    assert len({alike(each) for each in texts}) == 1
+    assert alike(ColumnType.LONG) == alike(ColumnType.LONGLONG)
+    assert len({alike(each) for each in (ColumnType.LONG, ColumnType.DOUBLE, ColumnType.DATE, TEXT)}) == 4

@@ -8,7 +8,7 @@ from router.engine.scatter import Scatter
 from router.planner.merging import MergeSpec
 from router.planner.plan import Part, Relay, Role, Scattered
 from router.sql.facts import Reason, StatementFacts, StatementKind
-from router.wire.constants import ColumnType, ServerStatus
+from router.wire.constants import Capability, ColumnType, ServerStatus
 from router.wire.framing import frame
 from router.wire.packets import ColumnDefinition, EofPacket, encode_column
 from router.wire.rows import encode_binary_row
@@ -22,12 +22,12 @@ IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
 class Desk:
     """A session's scatter over the groups ``main`` and ``other``."""
 
-    def __init__(self) -> None:
+    def __init__(self, capabilities: int = 0) -> None:
         self.bench = Bench(Role.PRIMARY)
         self.client = self.bench.client
         self.session = self.bench.session
         self.ended: list[bool] = []
-        self.scatter = Scatter(self.client, self.bench.executor, self.bench.services, 0, self.ended.append)
+        self.scatter = Scatter(self.client, self.bench.executor, self.bench.services, capabilities, self.ended.append)
 
     async def ask(self, *groups: str, limit: int | None = None, execution: Execution | None = None) -> None:
         parts = tuple(Part(Relay(group, Role.PRIMARY, Reason.READ, READ), b"SELECT n") for group in groups)
@@ -161,3 +161,39 @@ async def test_a_lost_connection_ends_the_transaction() -> None:
     assert b"the transaction was rolled back" in desk.client.data
     assert not desk.session.transaction
     assert desk.bench.pool_of("db1") == (0, 0, 0)
+
+
+@virtually
+async def test_definitions_with_extended_metadata() -> None:
+    extended = int(Capability.MARIADB_EXTENDED_METADATA)
+    desk = Desk(extended)
+    await desk.ask("main", "other")
+    column = encode_column(ColumnDefinition(b"n", ColumnType.VAR_STRING), extended)
+    eof = EofPacket(0, AUTOCOMMIT).encode()
+    for group, value in (("main", b"\1a"), ("other", b"\1b")):
+        answer = [b"\1", column, eof, value, eof]
+        desk.connection(group).data_received(b"".join(frame(payload, at) for at, payload in enumerate(answer, 1)))
+    assert payloads(desk.client.data) == [b"\1", column, eof, b"\1a", b"\1b", eof]
+
+
+@virtually
+async def test_an_answer_that_cannot_be_read_is_an_error() -> None:
+    desk = Desk()
+    await desk.ask("main", "other")
+    column = encode_column(ColumnDefinition(b"n", ColumnType.VAR_STRING))
+    eof = EofPacket(0, AUTOCOMMIT).encode()
+    for group, definition in (("main", column), ("other", column[:-4])):
+        answer = [b"\1", definition, eof, b"\1a", eof]
+        desk.connection(group).data_received(b"".join(frame(payload, at) for at, payload in enumerate(answer, 1)))
+    assert b"08S01" in desk.client.data
+    assert desk.ended == [True]
+
+
+@virtually
+async def test_a_row_that_cannot_be_read_is_an_error() -> None:
+    desk = Desk()
+    await desk.ask("main", "other")
+    for group in ("main", "other"):
+        desk.connection(group).data_received(rows([b"1", b"2"], names=["n"]))
+    assert b"08S01" in desk.client.data
+    assert desk.ended == [True]

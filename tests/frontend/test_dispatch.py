@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from router.frontend import dispatch
 from router.frontend.dispatch import Dispatcher
 from router.frontend.login import CAPABILITIES
+from router.planner.cache import PlanScope
+from router.planner.plan import Plan
 from router.wire.constants import Capability, Command, ServerStatus
 from router.wire.framing import frame
 from router.wire.packets import decode_ok
@@ -541,3 +543,22 @@ def test_every_command_is_answered_relayed_or_ends_the_connection(code: int, res
         assert client.client.idle or relayed or out.closed or desk.changes
 
     run_on(LOOPS[0], test())
+
+
+@virtually
+async def test_a_fault_of_the_planner_does_not_end_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    client, out = desk.client()
+
+    def broken(scope: PlanScope, sql: bytes) -> Plan:
+        raise KeyError("a secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlanScope, "lookup", broken)
+        for command in (b"\x03SELECT 1", b"\x16SELECT 1"):
+            await desk.say(client, command)
+            code, _, message = error_of(out.take())
+            assert code == 1105
+            assert "secret" not in message
+    await desk.say(client, b"\x0e")
+    assert out.take() == ok()

@@ -68,3 +68,43 @@ def test_two_routers_never_make_the_same_ids(
     assert worker_of(next_one) == 0
     assert next_one > flakes[0][-1]
     assert taken(again, "stall.items", 1) == [2701]
+
+
+def test_inserts_get_ids(
+    settings: dict[str, Any], server_set: ReplicaSet, start_router: Callable[[dict[str, Any]], RunningRouter]
+) -> None:
+    settings["schemas"]["stall"]["transactions"] = "best_effort"
+    router = start_router(settings)
+    with router.connect(database="stall") as connection, connection.cursor() as cursor:
+        assert cursor.execute("INSERT INTO carts (name) VALUES ('a'), ('b'), ('c')") == 3
+        first = cursor.lastrowid
+        cursor.execute("SELECT LAST_INSERT_ID()")
+        assert cursor.fetchall() == ((first,),)
+        cursor.execute("SELECT id, name FROM carts ORDER BY id")
+        assert cursor.fetchall() == ((first, "a"), (first + 1, "b"), (first + 2, "c"))
+        for number in (0, 1):
+            found = server_set.primary.execute(f"SELECT id FROM stall_{number}.carts")
+            assert all(key % 2 == number for (key,) in found)
+        cursor.execute("INSERT INTO items VALUES (NULL, %s)", (first,))
+        assert cursor.lastrowid == 701
+        rows = ", ".join(f"({first + number % 3})" for number in range(3000))
+        assert cursor.execute(f"INSERT INTO items (cart_id) VALUES {rows}") == 3000, "more than a step: it waits"
+        cursor.execute("SELECT COUNT(*), COUNT(DISTINCT id), MIN(id) FROM items")
+        assert cursor.fetchall() == ((3002, 3002, 700),)
+
+
+def test_ids_inside_a_transaction(
+    settings: dict[str, Any], server_set: ReplicaSet, start_router: Callable[[dict[str, Any]], RunningRouter]
+) -> None:
+    settings["schemas"]["stall"]["transactions"] = "single"
+    router = start_router(settings)
+    with router.connect(database="stall", autocommit=False) as connection, connection.cursor() as cursor:
+        for end in (connection.rollback, connection.commit):
+            cursor.execute("INSERT INTO carts (name) VALUES ('a')")
+            cart = cursor.lastrowid
+            cursor.execute("INSERT INTO items (cart_id) VALUES (%s)", (cart,))
+            cursor.execute("SELECT COUNT(*) FROM carts c JOIN items i ON i.cart_id = c.id WHERE c.id = %s", (cart,))
+            assert cursor.fetchall() == ((1,),)
+            end()
+    kept = [server_set.primary.execute(f"SELECT COUNT(*) FROM stall_{number}.carts") for number in (0, 1)]
+    assert sum(count for ((count,),) in kept) == 1

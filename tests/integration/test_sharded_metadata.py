@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from pymysql.cursors import DictCursor
 
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, direct, settings_for
-from tests.integration.bank import rows
+from tests.integration.bank import bank, refused, rows
 from tests.integration.twins import Session
 
 SHARDS = ["mall", "mall_b", "mall_c"]
@@ -220,3 +221,40 @@ def expire(servers: ReplicaSet) -> None:
     for (name,) in servers.primary.execute("SHOW DATABASES LIKE 'mall%'"):
         for (table,) in servers.primary.execute(f"SHOW TABLES FROM {name}"):
             servers.primary.execute(f"ANALYZE TABLE {name}.{table}")
+
+
+@both
+def test_explain_shows_the_plan_of_the_shard(mall: tuple[RunningRouter, Connection]) -> None:
+    router, _ = mall
+    with router.connect(database="mall") as ours:
+        for sql in (
+            "EXPLAIN SELECT * FROM customers WHERE id = 7",
+            "EXPLAIN UPDATE customers SET name = '' WHERE id = 7",
+        ):
+            assert any("customers" in map(str, row) or "Impossible" in str(row) for row in rows(ours, sql)), sql
+        assert "EXPLAIN ROUTE" in refused(ours, "EXPLAIN SELECT * FROM customers")
+        assert rows(ours, "EXPLAIN /*+ router(shard=s1) */ SELECT * FROM customers")
+        ((text,),) = rows(ours, "EXPLAIN ROUTE FORMAT=JSON SELECT * FROM customers WHERE id = 7")
+        found = json.loads(text)
+        assert found["plan"]["placement"] == ["customers: one of literal 1"]
+        assert found["steps"][0]["shard"] in ("s0", "s1", "s2")
+
+
+def test_shards_of_both_flavors(
+    mariadb_set: ReplicaSet,
+    mysql_set: ReplicaSet,
+    tmp_path: Path,
+    start_router: Callable[[dict[str, Any]], RunningRouter],
+) -> None:
+    with bank(mariadb_set, mysql_set, tmp_path, "single") as settings:
+        router = start_router(settings)
+        with router.connect(database="bank") as ours:
+            assert rows(ours, "SHOW TABLES") == [("accounts",), ("notes",), ("rates",)]
+            asked = (
+                "SELECT TABLE_NAME, DATA_LENGTH, TEMPORARY FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'bank'"
+            )
+            assert sorted(rows(ours, asked)) == [("accounts", 49152, "N"), ("notes", 16384, "N"), ("rates", 16384, "N")]
+            asked = "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'bank' AND TABLE_NAME = %s"
+            with ours.cursor() as cursor:
+                cursor.execute(asked + " ORDER BY ORDINAL_POSITION", ("rates",))
+                assert cursor.fetchall() == (("id",), ("rate",), ("at",))

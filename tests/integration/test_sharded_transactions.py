@@ -197,3 +197,18 @@ def test_other_sessions_state_stays_where_it_is(session: Connection) -> None:
     rows(session, "CREATE TEMPORARY TABLE mine (a INT)")
     assert "temporary_table" in refused(session, "SELECT amount FROM accounts WHERE id = 1")
     rows(session, "ROLLBACK")
+
+
+def test_rows_of_all_shards_are_locked(session: Connection, router: RunningRouter) -> None:
+    rows(session, "BEGIN")
+    assert rows(session, "SELECT id FROM accounts WHERE id IN (3, 4, 5) ORDER BY id FOR UPDATE") == [(3,), (4,), (5,)]
+    with router.connect(database="bank", autocommit=True) as other:
+        rows(other, "SET innodb_lock_wait_timeout = 1")
+        for key in (3, 4, 5):
+            with pytest.raises(pymysql.MySQLError) as caught:
+                pay(other, key)
+            assert caught.value.args[0] == 1205
+        pay(session, 3, 4, 5)
+        rows(session, "COMMIT")
+        pay(other, 3, 4, 5)
+        assert amounts(other) == {**UNTOUCHED, 3: 80, 4: 80, 5: 80}

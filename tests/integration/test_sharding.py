@@ -154,7 +154,7 @@ def test_other_tables_live_in_the_default_group(market: Connection, server_set: 
 
 def test_what_is_refused_is_named(market: Connection) -> None:
     rows(market, "INSERT INTO customers VALUES (1, 'x', 1)")
-    assert "customers.id" in refused(market, "SELECT GROUP_CONCAT(name) FROM customers")
+    assert "customers.id" in refused(market, "SELECT SUM(DISTINCT region), COUNT(DISTINCT name) FROM customers")
     assert "UPDATE on several shards" in refused(market, "UPDATE customers SET name = 'y'")
     assert "'id', which decides the shard" in refused(market, "UPDATE customers SET id = 2 WHERE id = 1")
     assert "'notes'" in refused(market, "SELECT * FROM customers, notes WHERE customers.id = 1")
@@ -172,8 +172,8 @@ def test_explain_route_names_the_shard(market: Connection) -> None:
     legs = rows(market, "EXPLAIN ROUTE SELECT name, id FROM customers ORDER BY id LIMIT 5, 2")
     assert [leg[3] for leg in legs] == ["s0", "s1", "s2"]
     assert legs[0][4].endswith("LIMIT 7")
-    (row,) = rows(market, "EXPLAIN ROUTE SELECT GROUP_CONCAT(name) FROM customers")
-    assert "GROUP_CONCAT" in row[5]
+    (row,) = rows(market, "EXPLAIN ROUTE SELECT SUM(DISTINCT region), COUNT(DISTINCT name) FROM customers")
+    assert "DISTINCT" in row[5]
 
 
 @pytest.fixture

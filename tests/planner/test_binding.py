@@ -148,3 +148,27 @@ def test_the_text_of_a_shard_is_that_of_the_execution() -> None:
     found = bind(plan, TextValues(sql, PLAIN), sql, PLAIN)
     assert isinstance(found, Scattered)
     assert found.parts[0].sql.split() == sql.split()
+
+
+@pytest.mark.parametrize(
+    ("sql", "place"),
+    [
+        ("SELECT STDDEV(id) FROM customers", "(line 1, column 8)"),
+        ("SELECT id\n  FROM customers\n WHERE name = 'a'\n GROUP BY name, region", "(line 1, column 8)"),
+        ("SELECT name FROM customers WHERE name = 'a'\n GROUP BY name HAVING COUNT(*) LIKE 1", "(line 2, column 23)"),
+        ("SELECT name FROM customers WHERE name = 'abc' GROUP BY name HAVING COUNT(*) LIKE 1", "(line 1, column 68)"),
+        ("SELECT name FROM customers WHERE name = 'a' GROUP BY name HAVING COUNT(*) LIKE 1", "(line 1, column 66)"),
+        # Not one that a literal moves, when the plan says nothing but that it is refused.
+        ("INSERT INTO customers (id, name) SELECT id, name FROM orders", "(line 1, column 41)"),
+        ("INSERT INTO customers (id, name) VALUES (1, 'a'), (2, (SELECT 'b'))", None),
+    ],
+)
+def test_where_a_refused_construct_stands(sql: str, place: str | None) -> None:
+    planner, context = shop_planner(), shop_context()
+    text = sql.encode()
+    for _ in range(2):
+        plan = planner.plan(text, context)
+        bound = bind(plan, TextValues(text, context.mode), text, context.mode) if isinstance(plan, Sharded) else plan
+        assert isinstance(bound, Refused)
+        assert ("(line" in bound.error.message) is (place is not None)
+        assert place is None or place in bound.error.message

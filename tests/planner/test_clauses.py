@@ -85,6 +85,25 @@ def test_calls_and_names() -> None:
     assert render((unnamed(tokens, items[2], named=False),), sql, tokens) == b"SUM(MIN)"
 
 
+@pytest.mark.parametrize(
+    ("inside", "argument", "orders", "separator"),
+    [
+        ("a", "a", [], None),
+        ("DISTINCT a ORDER BY b DESC, c SEPARATOR ';'", "a", ["b", "c"], "';'"),
+        ("a, ORDERS SEPARATOR ' ORDER BY '", "a, ORDERS", [], "' ORDER BY '"),
+        ("f(a ORDER BY b) ORDER BY (SELECT 1 ORDER BY 2)", "f(a ORDER BY b)", ["(SELECT 1 ORDER BY 2)"], None),
+    ],
+)
+def test_group_concat(inside: str, argument: str, orders: list[str], separator: str | None) -> None:
+    sql = f"GROUP_CONCAT({inside})".encode()
+    tokens = tokens_of(sql, LexMode())
+    (call,) = calls(tokens, Span(0, len(tokens)))
+    assert render((call.argument,), sql, tokens).decode() == argument
+    assert [render((each,), sql, tokens).decode() for each in call.orders] == orders
+    said = None if call.separator is None else render((call.separator,), sql, tokens).decode()
+    assert said == separator
+
+
 def test_parameters() -> None:
     tokens = tokens_of(b"? ? '?' ?", LexMode())
     assert list(parameters((Span(2, 4), "?", Span(0, 2)), tokens)) == [2, 0, 1]

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.planner.test_scatter import planned
+from router.planner.plan import Sharded
+from router.planner.planner import PlanContext
+from router.sql.lexer import LexMode
+from tests.planner.test_scatter import PLANNER, planned
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,9 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("SELECT id FROM customers ORDER BY -1", "a constant"),
         ("SELECT *, id FROM customers ORDER BY 2", "a position that is not among the columns"),
         ("SELECT id FROM customers ORDER BY 0", "a constant"),
+        ("SELECT id FROM customers ORDER BY - -1", "a constant"),
+        ("SELECT id FROM customers ORDER BY 1 + 1", "a constant"),
+        ("SELECT region, COUNT(*) FROM customers GROUP BY - -1", "a constant"),
     ],
 )
 def test_what_is_refused(sql: str, construct: str) -> None:
@@ -95,6 +101,15 @@ def test_one_plan_for_all_positions() -> None:
     sum_of = "SELECT id, id % 2 FROM customers ORDER BY id % {}"
     assert planned(sum_of.format(2))["merge"] == ["1 by_type"]
     assert planned(sum_of.format(3))["merge"] == ["-1 by_type"]
+
+
+def test_positions_in_a_character_set_in_which_literals_are_not_certain() -> None:
+    text, mode = "SELECT id, 'ä' FROM customers ORDER BY 1".encode("gbk", "replace"), LexMode(unsafe_charset="gbk")
+    text = text.replace(b"?", "啊".encode("gbk"))
+    plan = PLANNER.plan(text, PlanContext("app", "shop", mode))
+    assert isinstance(plan, Sharded)
+    assert plan.scatter is None
+    assert "a constant" in plan.refused.error.message
 
 
 def test_a_name_means_what_is_selected_under_it() -> None:

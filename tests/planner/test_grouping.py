@@ -114,9 +114,76 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) > 'x'", "no plain number"),
         ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) IN (SELECT 1)", "HAVING with IN"),
         ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) LIKE 1", "HAVING with LIKE"),
+        ("SELECT region FROM customers GROUP BY region HAVING NOT COUNT(*) > 1", "HAVING with NOT, which depends"),
+        ("SELECT region FROM customers GROUP BY region HAVING NOT (COUNT(*)) > 1", "HAVING with NOT, which depends"),
+        ("SELECT region FROM customers GROUP BY region HAVING COUNT(*) = 1 || COUNT(*) = 2", "HAVING with ||"),
+        ("SELECT region FROM customers GROUP BY region HAVING !(COUNT(*) = 1)", "HAVING with !"),
     ],
 )
 def test_what_is_refused(sql: str, construct: str) -> None:
     several = planned(sql)
     assert isinstance(several, str), several
     assert construct in several
+
+
+@pytest.mark.parametrize(
+    ("sql", "asks", "merged"),
+    [
+        (
+            "SELECT GROUP_CONCAT(name) FROM customers",
+            "SELECT GROUP_CONCAT(name) , @@group_concat_max_len FROM customers",
+            {"aggregates": ["concat 0"]},
+        ),
+        (
+            "SELECT region, GROUP_CONCAT(name ORDER BY born DESC, id SEPARATOR '; ') FROM customers GROUP BY region",
+            "SELECT region, GROUP_CONCAT(name ORDER BY born DESC, id SEPARATOR '; ') , @@group_concat_max_len , '; ' , "
+            "`id` , `born` FROM customers GROUP BY region , born , id ORDER BY 1 , born DESC , id",
+            {"groups": ["0 integer", "-1 bytes desc", "-2 integer"], "aggregates": ["concat 1"]},
+        ),
+        (
+            "SELECT GROUP_CONCAT(DISTINCT region), COUNT(DISTINCT region), COUNT(*) FROM customers",
+            "SELECT GROUP_CONCAT(DISTINCT region), COUNT(DISTINCT region), COUNT(*) , @@group_concat_max_len , "
+            "`region` FROM customers GROUP BY region ORDER BY region",
+            {"groups": ["-1 integer"], "aggregates": ["distinct concat 0", "distinct sum 1", "sum 2"]},
+        ),
+    ],
+)
+def test_group_concat(sql: str, asks: str, merged: dict[str, Any]) -> None:
+    assert planned(sql) == {"asks": asks, **merged}
+
+
+@pytest.mark.parametrize(
+    ("sql", "construct"),
+    [
+        ("SELECT GROUP_CONCAT(id ORDER BY 1) FROM customers", "what may be NULL"),
+        ("SELECT GROUP_CONCAT(id ORDER BY id % 3) FROM customers", "what may be NULL"),
+        ("SELECT GROUP_CONCAT(DISTINCT region ORDER BY id) FROM customers", "in the order of something else"),
+        ("SELECT GROUP_CONCAT(DISTINCT region, id) FROM customers", "of several expressions"),
+        ("SELECT GROUP_CONCAT(id ORDER BY id), COUNT(DISTINCT region) FROM customers", "DISTINCT or in an order"),
+        ("SELECT GROUP_CONCAT(id ORDER BY id), GROUP_CONCAT(id ORDER BY id DESC) FROM customers", "or in an order"),
+        ("SELECT GROUP_CONCAT(nothing) FROM customers", "of unknown length"),
+        ("SELECT GROUP_CONCAT(id) AS g FROM customers ORDER BY g", "ORDER BY GROUP_CONCAT()"),
+        ("SELECT COUNT(*) FROM customers HAVING GROUP_CONCAT(id) > 1", "GROUP_CONCAT() in an expression"),
+    ],
+)
+def test_group_concat_that_is_refused(sql: str, construct: str) -> None:
+    several = planned(sql)
+    assert isinstance(several, str), several
+    assert construct in several
+
+
+@pytest.mark.parametrize(
+    "having",
+    [
+        "NOT (COUNT(*) > 1)",
+        "NOT (COUNT(*) > 1) AND region IS NOT NULL",
+        "(NOT (COUNT(*) IN (1, 2))) OR region NOT IN (3) OR region NOT BETWEEN 1 AND 2",
+    ],
+)
+def test_not_that_any_sql_mode_reads_alike(having: str) -> None:
+    assert planned(f"SELECT region FROM customers GROUP BY region HAVING {having}")["having"] is True
+
+
+def test_values_that_decide_the_shard_are_counted_there() -> None:
+    assert "groups" not in planned("SELECT COUNT(DISTINCT id), COUNT(DISTINCT id, region) FROM customers")
+    assert planned("SELECT COUNT(DISTINCT region, born) FROM customers")["groups"] == ["-1 integer", "-2 bytes"]

@@ -151,6 +151,13 @@ def test_explain_that_is_not_certain(sql: str) -> None:
     assert not isinstance(shop_planner().plan(sql.encode(), shop_context()), Sharded)
 
 
+def test_what_stands_in_the_way_of_explain() -> None:
+    plan = shop_planner().plan(b"EXPLAIN SELECT * FROM customers, notes WHERE id = 5", shop_context())
+    assert isinstance(plan, Refused)
+    assert "'notes'" in plan.error.message
+    assert "column" not in plan.error.message
+
+
 def test_what_is_no_read_is_refused() -> None:
     plan = shop_planner().plan(b"SELECT my_f(TABLE_NAME) FROM information_schema.TABLES", shop_context())
     assert isinstance(plan, Refused)

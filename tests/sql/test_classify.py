@@ -37,7 +37,7 @@ KINDS = {
         "ANALYZE FORMAT=JSON SELECT 1", "EXPLAIN FOR CONNECTION 5", "EXPLAIN route", "EXPLAIN ANALYZE SELECT 1",
         "EXPLAIN ROUTE id",
     ],
-    "explain_route": ["EXPLAIN ROUTE SELECT 1", "explain route update t set a=1", "PREVIEW SELECT 1", "PREVIEW x", "EXPLAIN ROUTE FORMAT=JSON SELECT 1"],
+    "explain_route": ["EXPLAIN ROUTE SELECT 1", "explain route update t set a=1", "PREVIEW SELECT 1", "PREVIEW x"],
     "set": ["SET a=1", "SET NAMES utf8", "SET STATEMENT a=1 FOR SELECT 1", "/*!40101 SET NAMES utf8 */"],
     "use": ["USE d", "USE `d`"],
     "begin": ["BEGIN", "BEGIN WORK", "START TRANSACTION", "START TRANSACTION READ ONLY"],

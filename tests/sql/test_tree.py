@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 
 import pytest
+from sqlglot import exp
 
 from router.sql.classify import classify_tokens
-from router.sql.facts import TableRef
-from router.sql.lexer import LexMode, tokenize
-from router.sql.tree import MAX_PENDING_JOINS, Tree, parse, rebuild
+from router.sql.facts import StatementKind, TableRef
+from router.sql.lexer import LexMode, tokenize, tokens_of
+from router.sql.tree import MAX_PENDING_JOINS, Tree, parse, parse_marked, rebuild, token_of
 
 ANSI = LexMode(ansi_quotes=True)
 
@@ -105,3 +106,27 @@ def test_what_it_does_not_know_is_none(sql: bytes, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         assert tree(sql) is None
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted", "token"),
+    [
+        ("SELECT a, COUNT(*) FROM t WHERE 'COUNT' = `COUNT` GROUP BY a", exp.Count, 3),
+        ("SELECT 'a', COUNT(a), b FROM t", exp.Literal, 1),
+        ("SELECT a FROM `t` WHERE ? + a > 1", exp.Add, 5),
+        ("SELECT ä, ö FROM t WHERE ö LIKE 'x'", exp.Like, 7),
+        ("INSERT LOW_PRIORITY INTO t (a) SELECT b FROM u", exp.Select, 8),
+    ],
+)
+def test_where_a_node_stands(sql: str, wanted: type[exp.Expr], token: int) -> None:
+    text = sql.encode()
+    tokens = tokens_of(text, LexMode())
+    kind = StatementKind.INSERT if sql.startswith("INSERT") else StatementKind.SELECT
+    root = parse_marked(text, tokens, kind)
+    assert root is not None
+    node = next(root.find_all(wanted))
+    assert token_of(node, text, tokens, kind) == token
+
+
+def test_where_nothing_stands() -> None:
+    assert token_of(None, b"SELECT 1", tokens_of(b"SELECT 1", LexMode()), StatementKind.SELECT) is None

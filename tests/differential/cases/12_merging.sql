@@ -56,6 +56,9 @@ SELECT id FROM customers ORDER BY SUBSTRING(name, 2), id;
 -- ties: 2
 SELECT id, COUNT(*) OVER (PARTITION BY id) AS n FROM customers ORDER BY 2;
 
+-- The weights are of one type on one shard, and of another on the next.
+SELECT a.price, a.product FROM items a WHERE a.customer_id IN (SELECT s.id FROM customers s WHERE s.id = a.customer_id) ORDER BY a.price, COALESCE(a.shipped, 'none') DESC, a.customer_id, a.order_id, a.line;
+
 -- -- DISTINCT ----------------------------------------------------------------------------------------------------
 SELECT DISTINCT region_id + 1 FROM customers;
 SELECT DISTINCT region_id + 1, level FROM customers ORDER BY 1, 2;
@@ -139,6 +142,7 @@ SELECT region_id FROM customers GROUP BY region_id HAVING COUNT(*) BETWEEN 40 AN
 SELECT region_id FROM customers GROUP BY region_id HAVING SUM(balance) > 100000.50 AND COUNT(points) >= 10;
 SELECT region_id FROM customers GROUP BY region_id HAVING region_id IN (1, 3) OR region_id IS NULL;
 SELECT region_id FROM customers GROUP BY region_id HAVING NOT region_id IN (1, 3);
+SELECT region_id FROM customers GROUP BY region_id HAVING NOT (region_id IN (1, 3)) AND NOT (COUNT(*) < 50);
 SELECT region_id FROM customers GROUP BY region_id HAVING region_id NOT IN (1, 3) ORDER BY region_id;
 SELECT region_id FROM customers GROUP BY region_id HAVING NOT (region_id > 2);
 SELECT region_id FROM customers GROUP BY region_id HAVING region_id <=> 2;

@@ -1,0 +1,1 @@
+"""Known loads over four shards: a compact TPC-C, and sysbench."""

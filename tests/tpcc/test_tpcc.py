@@ -1,0 +1,66 @@
+"""TPC-C over four shards for a few seconds: nothing is lost, nothing is done twice, and the books agree."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from router.sandbox import ReplicaSet
+from tests.tpcc.consistency import CONDITIONS, books, expected, violations
+from tests.tpcc.ground import SHARDS, on_each, routed
+from tests.tpcc.load import MIX, work
+from tests.tpcc.sessions import PreparedSession, TextSession
+from tests.tpcc.tables import SCHEMA, SHARDING, Scale, create, fill
+
+pytestmark = pytest.mark.slow
+SCALE = Scale()
+SECONDS = 1.5
+# A statement on several shards each, to see that each condition would notice.
+DAMAGE = {
+    "1: W_YTD = sum(D_YTD)": "UPDATE district SET d_ytd = d_ytd + 1 WHERE d_id = 1",
+    "2: D_NEXT_O_ID - 1 = max(O_ID)": "UPDATE district SET d_next_o_id = d_next_o_id + 1 WHERE d_id = 2",
+    "3: NO_O_ID has no gaps": "DELETE FROM new_order WHERE no_o_id = 17 AND no_d_id = 3",
+    "4: sum(O_OL_CNT) = number of lines": "DELETE FROM order_line WHERE ol_number = 1 AND ol_d_id = 4",
+    "5: orders without a carrier wait": "UPDATE orders SET o_carrier_id = 1 WHERE o_carrier_id IS NULL AND o_d_id = 5",
+}
+
+
+@pytest.mark.parametrize("kind", [TextSession, PreparedSession])
+def test_the_books_agree(server: ReplicaSet, tmp_path: Path, kind: type[TextSession | PreparedSession]) -> None:
+    with (
+        routed([server], tmp_path, SCHEMA, SHARDING) as router,
+        contextlib.closing(TextSession(router, SCHEMA)) as session,
+    ):
+        create(session)
+        fill(session, SCALE, Random(1))
+        before = books(session)
+        assert before["orders"] == SCALE.warehouses * SCALE.districts * SCALE.customers
+        assert violations(session) == {}
+        tally = work(lambda: kind(router, SCHEMA), SCALE, terminals=6, seconds=SECONDS)
+        after = books(session)
+        assert after == expected(before, tally, after)
+        assert violations(session) == {}
+        assert set(tally.done) <= set(MIX)
+        assert tally.remote_payments > 0, "none was on two shards"
+        for shard, found in zip(SHARDS, on_each([server], SCHEMA, "SELECT w_id FROM {db}.warehouse"), strict=True):
+            assert [w % len(SHARDS) for (w,) in found] == [shard]
+        assert on_each([server], SCHEMA, "SELECT COUNT(*) FROM {db}.item") == [[(SCALE.items,)]] * len(SHARDS)
+
+
+def test_the_conditions_notice(server: ReplicaSet, tmp_path: Path) -> None:
+    with (
+        routed([server], tmp_path, SCHEMA, SHARDING) as router,
+        contextlib.closing(TextSession(router, SCHEMA)) as session,
+    ):
+        create(session)
+        fill(session, SCALE, Random(1))
+        for name, statement in DAMAGE.items():
+            assert name in CONDITIONS
+            session.run("START TRANSACTION")
+            session.run(statement)
+            assert len(violations(session)[name]) >= SCALE.warehouses, name
+            session.run("ROLLBACK")
+            assert violations(session) == {}
