@@ -227,11 +227,11 @@ def expire(servers: ReplicaSet) -> None:
 def test_explain_shows_the_plan_of_the_shard(mall: tuple[RunningRouter, Connection]) -> None:
     router, _ = mall
     with router.connect(database="mall") as ours:
-        for sql in (
-            "EXPLAIN SELECT * FROM customers WHERE id = 7",
-            "EXPLAIN UPDATE customers SET name = '' WHERE id = 7",
-        ):
-            assert any("customers" in map(str, row) or "Impossible" in str(row) for row in rows(ours, sql)), sql
+        rows(ours, "INSERT INTO customers (id) VALUES (7)")
+        explained = rows(ours, "EXPLAIN FORMAT=JSON SELECT * FROM customers WHERE id = 7")
+        assert "customers" in explained[0][0]
+        assert rows(ours, "EXPLAIN DELETE FROM customers WHERE id = 7")
+        assert rows(ours, "SELECT id FROM customers WHERE id = 7") == [(7,)]
         assert "EXPLAIN ROUTE" in refused(ours, "EXPLAIN SELECT * FROM customers")
         assert rows(ours, "EXPLAIN /*+ router(shard=s1) */ SELECT * FROM customers")
         ((text,),) = rows(ours, "EXPLAIN ROUTE FORMAT=JSON SELECT * FROM customers WHERE id = 7")
