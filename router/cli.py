@@ -167,7 +167,7 @@ def _explained(config: RouterConfig, sql: str, user: str, schema: str | None, cl
     import json
 
     from router.planner.catalog import Catalog
-    from router.planner.explain import explain_rows
+    from router.planner.explain import COLUMNS, explain_rows
     from router.planner.plan import Local, plan_json
     from router.planner.planner import PlanContext, Planner
     from router.sql.lexer import LexMode
@@ -179,9 +179,8 @@ def _explained(config: RouterConfig, sql: str, user: str, schema: str | None, cl
         plan = planner.plan(plan.sql, context)
     if as_json:
         return json.dumps(plan_json(plan), indent=2, ensure_ascii=False)
-    names = ("step", "server", "role", "shard", "sql", "reason")
     rows = [["" if value is None else str(value) for value in row] for row in explain_rows(plan, None)]
-    return _columns([list(names), *rows])
+    return _columns([list(COLUMNS), *rows])
 
 
 def _columns(table: list[list[str]]) -> str:

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from router.admin.http import AdminHttp
 from router.backend.connector import BackendUser
+from router.cluster.describing import Descriptions
 from router.cluster.ids import IdSource
 from router.cluster.monitor import HealthMonitor
 from router.cluster.schema import SchemaWatcher
@@ -71,6 +72,7 @@ class Gateway:
             sessions=self.sessions,
             on_lost=lambda session: self.frontend.session_lost(session),
             change_user=lambda session, payload: self.frontend.change_user(session, payload),
+            descriptions=Descriptions(self.topology),
         )
         self._shared = shared
         self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
@@ -92,6 +94,7 @@ class Gateway:
 
     def _tables_changed(self, done: Callable[[], None]) -> None:
         """DDL has been run on shards: statements behind it must know what it did."""
+        self._shared.descriptions.forget()
 
         async def look() -> None:
             try:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from router.backend.reset import query
+from router.cluster.describing import Descriptions
 from router.cluster.topology import Server
 from router.engine.executor import Executor
 from router.engine.services import Services
@@ -25,11 +27,12 @@ from router.engine.transactions import Transactions
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
-from router.frontend.local import EXPLAIN_COLUMNS, STATE_COLUMNS, result, state_rows
+from router.frontend.describing import Describing
+from router.frontend.local import JSON_COLUMNS, STATE_COLUMNS, result, state_rows
 from router.frontend.several import Several
 from router.planner.cache import PlanCache, PlanScope
-from router.planner.explain import explain_rows
-from router.planner.plan import Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread
+from router.planner.explain import COLUMNS, explain_json, explain_rows
+from router.planner.plan import Described, Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread
 from router.planner.spreading import NoIds
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
@@ -64,6 +67,7 @@ class Shared:
     sessions: SessionRegistry[Dispatcher]
     on_lost: Callable[[Dispatcher], None]
     change_user: Callable[[Dispatcher, bytes], None]
+    descriptions: Descriptions
 
 
 class Dispatcher:
@@ -71,6 +75,7 @@ class Dispatcher:
 
     __slots__ = (
         "_client",
+        "_describing",
         "_mode",
         "_schema",
         "_scope",
@@ -111,6 +116,7 @@ class Dispatcher:
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services)
         self._transactions = Transactions(session, self.executor, self._ended)
+        self._describing = Describing(self.executor, shared.descriptions, self._alive, self._refuse)
         self._several = Several(
             client, self.executor, shared.services, capabilities, self._scattered, self._written, self._refuse
         )
@@ -182,8 +188,8 @@ class Dispatcher:
         async def fetch() -> None:
             ids = self._shared.services.ids
             there = ids is not None and await ids.fetch(missing.table, missing.count)
-            if self._shared.sessions.get(self.connection_id) is not self:
-                return  # the client is gone
+            if not self._alive():
+                return
             if there:
                 self.command(frames, payload)
             else:
@@ -191,11 +197,16 @@ class Dispatcher:
 
         spawn(fetch(), "fetch ids")
 
+    def _alive(self) -> bool:
+        return self._shared.sessions.get(self.connection_id) is self
+
     def _special(self, plan: Plan | Scattered | Spread, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
             case Scattered() | Spread():
                 self._several.run(plan)
+            case Described(relay):
+                self._describing.run(plan, sql, lambda text: self.executor.run(relay, query(text, self.executor.shape)))
             case Relay():
                 if plan.facts.kind in TRANSACTIONAL or plan.facts.kind is StatementKind.SET:
                     self._transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
@@ -256,13 +267,19 @@ class Dispatcher:
                 target = planned.refused
         server = self._server_of(target)
         name = None if server is None else server.name
-        self._answer_rows(EXPLAIN_COLUMNS, explain_rows(target, name, plan.sql.decode("utf-8", "replace")))
+        rows = explain_rows(target, name, plan.sql.decode("utf-8", "replace"))
+        if plan.facts.explain_as_json:
+            self._answer_rows(JSON_COLUMNS, [(explain_json(planned, rows),)])
+        else:
+            self._answer_rows(COLUMNS, rows)
 
     def _answer_rows(self, names: tuple[str, ...], values: Sequence[Sequence[object]]) -> None:
         self._client.write(result(names, values, self.capabilities, self.status))
         self._client.finished()
 
     def _server_of(self, plan: Plan | Scattered | Spread) -> Server | None:
+        if isinstance(plan, Described):
+            plan = plan.relay
         if not isinstance(plan, Relay):
             return None
         group = self._shared.services.topology.groups[plan.group]
@@ -348,6 +365,11 @@ class Dispatcher:
                 self._prepare_as(plan, frames, None)
             case Sharded():
                 self._prepare_as(plan.relays[0], frames, plan)
+            case Described(relay):
+                head = payload[:1]
+                self._describing.run(
+                    plan, payload[1:], lambda text: self._prepare_as(relay, frame(head + text, 0), None)
+                )
             case Refused():
                 self._refuse(plan.error)
             case _:

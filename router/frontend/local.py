@@ -12,7 +12,7 @@ from router.wire.rows import encode_text_result
 if TYPE_CHECKING:
     from router.frontend.dispatch import Dispatcher
 
-EXPLAIN_COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
+JSON_COLUMNS = ("EXPLAIN",)
 STATE_COLUMNS = ("name", "value")
 _UTF8MB4 = 45
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from router.planner.plan import Local, Plan, Refused, Relay, Scattered, Sharded, Spread, placement_json
+import json
+from collections.abc import Sequence
+
+from router.planner.plan import (
+    Described,
+    Local,
+    Plan,
+    Refused,
+    Relay,
+    Scattered,
+    Sharded,
+    Spread,
+    placement_json,
+    plan_json,
+)
 from router.sql.facts import Reason, StatementFacts
 
 Row = tuple[int, str | None, str | None, str | None, str | None, str]
-"""step, server, role, shard, sql, reason"""
+COLUMNS = ("step", "server", "role", "shard", "sql", "reason")
 
 # Reasons whose detail names the construct that decided.
 _NAMED = frozenset(
@@ -28,6 +42,8 @@ def explain_rows(plan: Plan | Scattered | Spread, server: str | None, sql: str |
     match plan:
         case Relay():
             return [(1, server or f"group {plan.group}", plan.role.value, plan.shard, sql, _reason(plan))]
+        case Described():
+            return explain_rows(plan.relay, server, sql)
         case Scattered() | Spread():
             return [
                 (
@@ -46,6 +62,15 @@ def explain_rows(plan: Plan | Scattered | Spread, server: str | None, sql: str |
             return [(1, None, None, None, sql, f"refused: {plan.error.message}")]
         case Local():
             return [(1, None, None, None, sql, "answered by the router")]
+
+
+def explain_json(plan: Plan, rows: Sequence[Row]) -> str:
+    """The plan of a statement's shape, and the ``rows`` of EXPLAIN ROUTE for its values, as a JSON document."""
+    return json.dumps(
+        {"plan": plan_json(plan), "steps": [dict(zip(COLUMNS, row, strict=True)) for row in rows]},
+        indent=2,
+        ensure_ascii=False,
+    )
 
 
 def _reason(plan: Relay) -> str:

@@ -11,9 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from router.errors import MySQLError
+from router.planner.description import Asks, View
 from router.planner.merging import MergeSpec, OrderKey, Scatter
 from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
 from router.planner.spreading import Made, Spreading
+from router.planner.tables import ShardedSchema
 from router.planner.variants import Variants
 from router.sql.facts import Reason, StatementFacts
 
@@ -151,7 +153,34 @@ class Spread:
         return self.parts[0].relay.reason
 
 
-Plan = Relay | Local | Refused | Sharded
+@dataclass(frozen=True, slots=True)
+class Described:
+    """About what tables there are: it goes where ``relay`` says, but as the text that ``asks`` makes of it.
+
+    In that the views of information_schema tell of the tables of ``schemas`` that live on shards, too.
+    """
+
+    relay: Relay
+    asks: Asks
+    schemas: tuple[ShardedSchema, ...] = ()
+
+    @property
+    def facts(self) -> StatementFacts:
+        """As of the relay."""
+        return self.relay.facts
+
+    @property
+    def reason(self) -> Reason:
+        """As of the relay."""
+        return self.relay.reason
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views of information_schema that stand in the text."""
+        return tuple(sorted({piece.name for piece in self.asks if isinstance(piece, View)}))
+
+
+Plan = Relay | Local | Refused | Sharded | Described
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -164,6 +193,16 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "role": plan.role.value,
                 "reason": plan.reason.value,
                 "rule": plan.rule,
+            }
+        case Described():
+            head = {
+                "plan": "described",
+                "group": plan.relay.group,
+                "role": plan.relay.role.value,
+                "reason": plan.reason.value,
+                "rule": plan.relay.rule,
+                "schemas": [schema.name for schema in plan.schemas] or None,
+                "views": list(plan.views) or None,
             }
         case Local():
             head = {"plan": "local", "statement": plan.sql.decode("utf-8", "backslashreplace")}

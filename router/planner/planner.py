@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from router.planner import ddl, routing, shards
+from router.planner import ddl, metadata, routing, shards
 from router.planner.binding import located
 from router.planner.blocks import Unplannable
-from router.planner.catalog import Catalog, RuleEntry
-from router.planner.plan import Local, Plan, Refused, Relay, Sharded
+from router.planner.catalog import Catalog, RuleEntry, UserEntry
+from router.planner.plan import Described, Local, Plan, Refused, Relay, Sharded
 from router.planner.routes import Placement
 from router.planner.routing import PlanContext
 from router.planner.spreading import Spreading
@@ -63,11 +63,33 @@ class Planner:
         around = catalog.sharded.get(context.schema or "")
         if around is not None and around.spans and around.group == plan.group:
             plan = replace(plan, spans=True)
+        if group is None and (described := self._described(sql, plan, user, context)) is not None:
+            return described
         if not shards.names_nothing(sql, facts, context.mode):
             return plan
         # Transactions are kept until it is known which shard they are for.
         concerns = facts.kind in TRANSACTIONAL or any(each.name == "autocommit" for each in facts.assignments)
         return replace(plan, anywhere=True, special=plan.special or concerns)
+
+    def _described(self, sql: bytes, plan: Relay, user: UserEntry, context: PlanContext) -> Described | Refused | None:
+        """The plan of a statement that asks which tables there are; None for others."""
+        facts = plan.facts
+        if facts.multi or facts.has_versioned_comment:
+            return None
+        here = tuple(
+            schema
+            for name, schema in self.catalog.sharded.items()
+            if self.catalog.group_of(name) == plan.group and (user.schemas is None or name in user.schemas)
+        )
+        if facts.kind is StatementKind.SHOW:
+            shown = metadata.asks_of_show(sql, context.mode, context.schema)
+            about = () if shown is None else tuple(schema for schema in here if schema.name == shown[0])
+            return None if shown is None or not about else Described(plan, shown[1], about)
+        try:
+            asks = metadata.asks_of_select(sql, context.mode, facts)
+        except Unplannable as error:
+            return _refused(f"not supported on sharded tables: {error.construct}", facts)
+        return None if asks is None or not here else Described(plan, asks, here)
 
     # -- sharded tables ----------------------------------------------------------------------------------------
 
@@ -82,9 +104,10 @@ class Planner:
                 raise Unplannable(f"tables of databases '{schema.name}' and '{schemas[1].name}' in one statement")
             if facts.hints.shard is not None:
                 return self._on_shard(_named(schema, facts.hints.shard), schema, facts, context, rule)
+            if facts.kind is StatementKind.EXPLAIN and (inner := metadata.explained(sql, context.mode)) is not None:
+                return self._explained(inner, schema, facts, context, rule)
             if facts.kind in (StatementKind.SHOW, StatementKind.EXPLAIN) and facts.harmless:
-                # The tables are the same everywhere: the first shard describes them.
-                return self._on_shard(schema.shards[0], schema, facts, context, rule)
+                return self._described_by_shard(sql, schema, facts, context, rule)
             if facts.kind is StatementKind.DDL:
                 return self._ddl(sql, schema, facts, context, rule)
             placement, several, made = shards.place(schema, sql, facts, context.mode)
@@ -103,6 +126,36 @@ class Planner:
                 schema, Sharded(schema.name, placement, relays, _not_now(facts), facts, None, several, made)
             )
         return Sharded(schema.name, placement, relays, _not_now(facts), facts, several)
+
+    def _described_by_shard(
+        self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
+    ) -> Relay | Described:
+        """The tables are the same everywhere: the first shard that has them describes them."""
+        shard = schema.shards[shards.first_shard(schema, sql, context.mode)]
+        if schema.name not in facts.qualifiers or shard.database == schema.name:
+            return self._on_shard(shard, schema, facts, context, rule)
+        asks = metadata.renamed(sql, context.mode, facts, schema, shard.database)
+        return Described(self._on_shard(shard, schema, facts, context, rule, renamed=True), asks)
+
+    def _explained(
+        self, inner: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
+    ) -> Sharded:
+        """EXPLAIN of the statement ``inner``, whose literals are all there are: the plan of the shard it is for."""
+        if not facts.harmless:
+            raise Unplannable("EXPLAIN of this statement")
+        try:
+            placement, _, made = shards.place(schema, inner, analyze(inner, context.mode), context.mode)
+        except Unplannable as error:
+            raise Unplannable(error.construct) from None  # where it stands is known of ``inner`` only
+        if made is not None:
+            raise Unplannable("EXPLAIN of an INSERT that is to get ids from the router")
+        relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
+        refused = _refused(
+            "EXPLAIN of a statement that takes several shards: EXPLAIN ROUTE shows what each is asked, and"
+            " /*+ router(shard=…) */ which shard is to explain it",
+            facts,
+        )
+        return Sharded(schema.name, placement, relays, refused, facts)
 
     def _ddl(
         self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
@@ -124,9 +177,10 @@ class Planner:
         facts: StatementFacts,
         context: PlanContext,
         rule: RuleEntry | None,
+        renamed: bool = False,
     ) -> Relay:
-        """The plan as if the shard were all there is."""
-        if schema.name in facts.qualifiers and shard.database != schema.name:
+        """The plan as if the shard were all there is; ``renamed``: its database is called by its own name."""
+        if not renamed and schema.name in facts.qualifiers and shard.database != schema.name:
             raise Unplannable(f"names with their database, which is '{shard.database}' on shard {shard.name}")
         plan = routing.default_plan(self.catalog, shard.group, facts, context.schema)
         if rule is not None:

@@ -115,6 +115,15 @@ def names_tables(schema: ShardedSchema, sql: bytes, facts: StatementFacts, conte
     )
 
 
+def first_shard(schema: ShardedSchema, sql: bytes, mode: LexMode) -> int:
+    """The number of the first shard of the table that is named first."""
+    for token in tokenize(sql, mode):
+        table = schema.find(token.text.strip('`"')) if token.kind in (TokenKind.WORD, TokenKind.QUOTED) else None
+        if table is not None:
+            return table.shards[0]
+    return 0
+
+
 def token_of(error: Unplannable, sql: bytes, facts: StatementFacts, mode: LexMode) -> int | None:
     """Where the construct stands that an error names."""
     return tree.token_of(error.node, sql, tokens_of(sql, mode), facts.kind)

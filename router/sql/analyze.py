@@ -14,7 +14,7 @@ from dataclasses import replace
 from router.sql import tree
 from router.sql.assignments import parse_set
 from router.sql.builtins import PAREN_KEYWORDS, READ_FUNCTIONS
-from router.sql.classify import Classification, classify_tokens
+from router.sql.classify import ROUTE_AS_JSON, Classification, classify_tokens
 from router.sql.facts import PinReason, Reason, StatementFacts, StatementKind, TableRef
 from router.sql.fingerprint import shrink
 from router.sql.hints import NO_HINTS, Hints, parse_hints
@@ -188,7 +188,10 @@ def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) ->
     found = classify_tokens(tokens)
     if found.kind is _K.EXPLAIN_ROUTE and found.inner is not None:
         route = sql[tokens[found.inner].start : tokens[-1].end]
-        return StatementFacts(_K.EXPLAIN_ROUTE, read=False, reason=Reason.LOCAL, explain_route=route)
+        as_json = tokens[1].text == "ROUTE" and found.inner == ROUTE_AS_JSON
+        return StatementFacts(
+            _K.EXPLAIN_ROUTE, read=False, reason=Reason.LOCAL, explain_route=route, explain_as_json=as_json
+        )
     if found.inner is not None and depth < 3:
         return _outer(sql, tokens, found, _analyze_one(sql, tokens[found.inner :], mode, depth + 1), mode)
     seen = scan(sql, tokens, mode, found.kind)

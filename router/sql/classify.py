@@ -35,6 +35,8 @@ class Classification:
         return self.reason is Reason.OPAQUE
 
 
+# Where the statement begins behind EXPLAIN ROUTE FORMAT = JSON.
+ROUTE_AS_JSON = 5
 OPAQUE = Classification(_K.OTHER, Reason.OPAQUE, frozenset({PinReason.UNKNOWN}))
 
 
@@ -203,8 +205,10 @@ _EXPLAINABLE = _VERBS | {"WITH", "(", "SET"}
 
 def _explain(tokens: list[Token], start: int) -> Classification:
     """EXPLAIN, DESCRIBE, DESC; EXPLAIN ROUTE and PREVIEW are the router's own."""
-    if _word(tokens, 1) == "ROUTE" and len(tokens) > 2 and (tokens[2].text in _SIMPLE or tokens[2].text in _SPECIAL):
-        return Classification(_K.EXPLAIN_ROUTE, Reason.LOCAL, inner=2)
+    if _word(tokens, 1) == "ROUTE":
+        inner = ROUTE_AS_JSON if [token.text for token in tokens[2:5]] == ["FORMAT", "=", "JSON"] else 2
+        if len(tokens) > inner and (tokens[inner].text in _SIMPLE or tokens[inner].text in _SPECIAL):
+            return Classification(_K.EXPLAIN_ROUTE, Reason.LOCAL, inner=inner)
     runs, index = False, 1
     while index < len(tokens):
         text = tokens[index].text

@@ -171,7 +171,8 @@ class StatementFacts:
     ``qualifiers``: every name that may be a database.
     ``assignments``: what SET assigns. ``use_schema``: USE. ``kill``: ("connection" | "query", id).
     ``function``: it is SELECT of CONNECTION_ID(), ROW_COUNT() or FOUND_ROWS(), and of nothing else.
-    ``explain_route``: the statement behind EXPLAIN ROUTE. ``multi``: several statements in one text.
+    ``explain_route``: the statement behind EXPLAIN ROUTE, ``explain_as_json``: with FORMAT=JSON.
+    ``multi``: several statements in one text.
     ``vouchable``: a SELECT whose only flaw is an unknown function or syntax; router(replica) may vouch for it.
     ``harmless``: it changes nothing but the session itself, so a read-only user may run it.
     """
@@ -191,6 +192,7 @@ class StatementFacts:
     kill: tuple[str, int] | None = None
     function: str = ""
     explain_route: bytes | None = None
+    explain_as_json: bool = False
     multi: bool = False
     local_infile: bool = False
     has_versioned_comment: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.cluster.describing import Descriptions
 from router.frontend.attributed import AttributesDispatcher
 from router.frontend.auth import Directory
 from router.frontend.connection import ClientConnection
@@ -36,6 +37,7 @@ class Desk:
             sessions=self.sessions,
             on_lost=self.lost.append,
             change_user=lambda dispatcher, payload: self.changes.append(payload),
+            descriptions=Descriptions(self.bench.services.topology),
         )
 
     def client(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from router.planner.plan import Plan
 from router.wire.constants import Capability, Command, ServerStatus
 from router.wire.framing import frame
 from router.wire.packets import decode_ok
+from router.wire.rows import decode_text_row
 from tests.engine.bench import ROW
 from tests.fakes import (
     AUTOCOMMIT,
@@ -137,6 +140,22 @@ async def test_explain_route_is_answered_here() -> None:
     assert desk.to_servers() == b""
     await desk.say(client, b"\x03EXPLAIN ROUTE DELETE FROM t")
     assert b"db1" in out.take()
+
+
+@virtually
+async def test_explain_route_as_json() -> None:
+    desk = Desk()
+    client, out = desk.client()
+    await desk.say(client, b"\x03EXPLAIN ROUTE FORMAT=JSON SELECT a FROM t WHERE b = 5")
+    answer = payloads(out.take())
+    assert answer[0] == b"\1"
+    (row,) = answer[3:-1]
+    ((text,)) = decode_text_row(row, 1)
+    assert text is not None
+    found = json.loads(text)
+    assert (found["plan"]["plan"], found["plan"]["role"]) == ("relay", "replica")
+    (step,) = found["steps"]
+    assert (step["server"], step["sql"]) == ("db2", "SELECT a FROM t WHERE b = 5")
 
 
 @virtually

@@ -18,6 +18,7 @@ from pymysql.connections import Connection
 from router.backend.connection import BackendConnection
 from router.backend.connector import BackendUser
 from router.backend.pool import BackendPool
+from router.cluster.describing import Descriptions
 from router.cluster.topology import Group, Server, Topology
 from router.config.models import RouterConfig
 from router.engine.admission import Admission
@@ -113,6 +114,7 @@ class House:
             sessions=self.sessions,
             on_lost=lambda session: self.frontend.session_lost(session),
             change_user=lambda session, payload: self.frontend.change_user(session, payload),
+            descriptions=Descriptions(topology),
         )
         self.frontend = Frontend(self.config, catalog, self.shared)
         self.addresses: list[str] = []

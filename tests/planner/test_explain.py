@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from router.planner.explain import explain_rows
+from router.planner.explain import explain_json, explain_rows
 from router.planner.plan import Local
 from tests.planner.fix_catalog import ONE_GROUP, context, planner_of
+from tests.planner.fix_shards import shop_context, shop_planner
 
 RULES = """
 rules:
@@ -47,3 +50,15 @@ def test_what_the_router_answers_itself() -> None:
     plan = planner_of().plan(b"EXPLAIN ROUTE SELECT 1", context())
     assert isinstance(plan, Local)
     assert explain_rows(plan, None) == [(1, None, None, None, None, "answered by the router")]
+
+
+def test_as_json() -> None:
+    plan = planner_of().plan(b"SELECT 1", context())
+    found = json.loads(explain_json(plan, explain_rows(plan, "main-a", "SELECT 1")))
+    assert found["plan"]["reason"] == "read"
+    assert found["steps"][0]["sql"] == "SELECT 1"
+
+
+def test_what_describes_tables_goes_where_its_relay_says() -> None:
+    plan = shop_planner().plan(b"SHOW TABLES", shop_context())
+    assert explain_rows(plan, None, "SHOW TABLES") == [(1, "group main", "primary", None, "SHOW TABLES", "show")]

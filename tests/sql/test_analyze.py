@@ -331,6 +331,9 @@ def test_kill(sql: str, kill: tuple[str, int] | None) -> None:
 
 def test_particulars() -> None:
     assert facts("EXPLAIN ROUTE  SELECT 1 ;").explain_route == b"SELECT 1"
+    as_json = facts("EXPLAIN ROUTE FORMAT = json SELECT 1")
+    assert (as_json.explain_route, as_json.explain_as_json) == (b"SELECT 1", True)
+    assert not facts("EXPLAIN ROUTE SELECT 1").explain_as_json
     assert facts("PREVIEW update t set a=1").explain_route == b"update t set a=1"
     assert facts("USE `my db`").use_schema == "my db"
     assert facts("/*!99999 USE d */").kind is StatementKind.USE
