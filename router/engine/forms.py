@@ -19,6 +19,7 @@ from router.wire.rows import (
     encode_text_row,
 )
 
+_PLAIN = 1e15
 _FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 
 
@@ -56,7 +57,7 @@ class BinaryForm:
     def read(self, payload: bytes) -> list[Cell]:
         """A shard's row. Raises ProtocolError."""
         return [
-            value if value is None or isinstance(value, bytes) else repr(value).encode()
+            value if value is None or isinstance(value, bytes) else _text(value)
             for value in decode_binary_row(payload, self._types)
         ]
 
@@ -64,6 +65,15 @@ class BinaryForm:
         """A row for the client. Raises ValueError for what a column cannot hold."""
         types = self._types[: len(row)]
         return encode_binary_row([_number(cell, code) for cell, code in zip(row, types, strict=True)], types)
+
+
+def _text(value: int | float) -> bytes:
+    """A number as servers print it, but for the digits they leave out: 1 and not 1.0."""
+    return (
+        b"%d" % value
+        if isinstance(value, int) or (value.is_integer() and abs(value) < _PLAIN)
+        else repr(value).encode()
+    )
 
 
 def _number(cell: Cell, code: int) -> BinaryValue:

@@ -130,23 +130,21 @@ class Leg:
             self._scatter.failed(MySQLError(2013, "08S01", f"router: a shard's answer cannot be read: {error}"))
 
     def _take(self, data: bytes) -> None:
-        decoder = self._decoder
-        decoder.feed(data)
-        # Without DEPRECATE_EOF an EOF follows the definitions.
-        while (packet := decoder.next_packet()) is not None:
-            payload = packet.payload
-            if self._header:
-                if payload[0] in (0x00, 0xFB, 0xFF):
-                    continue  # an error is in the scanner; nothing else answers a SELECT without rows
-                self._header = False
-                self._columns_left = payload[0] if payload[0] < 0xFB else int.from_bytes(payload[1:3], "little")
-            elif self._columns_left:
+        self._decoder.feed(data)
+        payloads = self._decoder.payloads()
+        at = 0
+        while at < len(payloads) and (self._header or self._columns_left):
+            payload = payloads[at]
+            at += 1
+            if not self._header:
                 self.definitions.append(payload)
                 self._columns_left -= 1
-            elif payload[0] == 0xFF:
-                continue  # as above
-            elif payload[0] != 0xFE or len(payload) >= (MAX_PAYLOAD if self._scatter.deprecate_eof else 9):
-                self.rows.append(payload)
+            elif payload[0] not in (0x00, 0xFB, 0xFF):  # an error is in the scanner; nothing else is without rows
+                self._header = False
+                self._columns_left = payload[0] if payload[0] < 0xFB else int.from_bytes(payload[1:3], "little")
+        # An error, too, is in the scanner. Without DEPRECATE_EOF an EOF follows the definitions, and the rows.
+        least = MAX_PAYLOAD if self._scatter.deprecate_eof else 9
+        self.rows.extend([each for each in payloads[at:] if each[0] < 0xFE or (each[0] == 0xFE and len(each) >= least)])
         self._scatter.progress(self)
 
     def response_ended(self, connection: BackendConnection) -> None:

@@ -266,6 +266,8 @@ class Scatter:
         self._write(head)
         for leg in legs:
             self._feed(leg)
+            if self._merge is None:
+                return False  # a row could not be read
             if leg.ended:
                 self._merge.end(leg.number)
         return True
@@ -345,8 +347,13 @@ class Scatter:
         parts = []
         sequence = self._sequence
         for payload in payloads:
-            parts.append(frame(payload, sequence))
-            sequence = (sequence + 1 + len(payload) // MAX_PAYLOAD) & 0xFF
+            if (size := len(payload)) < MAX_PAYLOAD:
+                parts.append((size | sequence << 24).to_bytes(4, "little"))
+                parts.append(payload)
+                sequence = (sequence + 1) & 0xFF
+            else:
+                parts.append(frame(payload, sequence))
+                sequence = (sequence + 1 + size // MAX_PAYLOAD) & 0xFF
         self._sequence = sequence
         if parts:
             self._client.write(b"".join(parts))

@@ -94,6 +94,8 @@ def bind(
     plan: Sharded, values: Values, sql: bytes, mode: LexMode, ids: Ids | None = None
 ) -> Relay | Refused | Scattered | Spread:
     """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``. Raises NoIds."""
+    if (straight := plan.placement.straight) is not None and (found := straight.shard(values)) is not None:
+        return plan.relays[found]
     rows, spread = plan.placement.rows, plan.spread
     try:
         made = _made(plan, values, ids)

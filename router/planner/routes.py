@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
-from router.planner.keys import Canonical, Key, KeyType, Value, canonical, storable
-from router.planner.sharding import NoShard
+from router.planner.keys import Canonical, Key, KeyKind, KeyType, Value, canonical, storable
+from router.planner.sharding import NoShard, ShardingFunction
 from router.planner.tables import ShardedTable
 
 
@@ -170,6 +170,36 @@ class Placement:
 
     routes: tuple[Route, ...] = ()
     rows: Rows | None = None
+    straight: Straight | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Straight:
+    """The shortest way for what nearly all statements say: the key, of one column, is one value."""
+
+    table: ShardedTable
+    reference: Reference
+    type: KeyType
+    function: ShardingFunction
+
+    def shard(self, values: Values) -> int | None:
+        """The number of the only shard, as ``Route.shards`` would have it; None: ask that."""
+        try:
+            value = values.value(self.reference)
+            key = value if type(value) is int and self.type.kind is KeyKind.INTEGER else canonical(value, self.type)
+            return None if key is None else self.table.shards[self.function.shard((key,))]
+        except (Unplaced, NoShard):
+            return None
+
+
+def straight(routes: tuple[Route, ...]) -> Straight | None:
+    """The shortest way, if the routes are as simple as that."""
+    if len(routes) != 1 or not isinstance(routes[0].condition, OneOf) or routes[0].table.function is None:
+        return None
+    table, keys = routes[0].table, routes[0].condition.keys
+    if len(keys) != 1 or len(keys[0]) != 1:
+        return None
+    return Straight(table, keys[0][0], table.key_types[0], routes[0].table.function)
 
 
 def _index(table: ShardedTable, key: Key) -> int:

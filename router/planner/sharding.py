@@ -58,7 +58,9 @@ class Hash(ShardingFunction):
     """64-bit hash over 1,024 slots, spread evenly over the shards."""
 
     def shard(self, key: Key) -> int:
-        return _hash64(encoded(key)) % SLOTS * self.count // SLOTS
+        first = key[0]
+        data = b"%d" % first if type(first) is int and len(key) == 1 else encoded(key)
+        return _hash64(data) % SLOTS * self.count // SLOTS
 
 
 class Mod(ShardingFunction):

@@ -16,7 +16,7 @@ from router.planner.insert_select import Selected
 from router.planner.inserts import insert
 from router.planner.locking import locked
 from router.planner.merging import Scatter
-from router.planner.routes import Placement, Route
+from router.planner.routes import Placement, Route, straight
 from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
 from router.planner.spreading import Made, Spreading
@@ -71,7 +71,7 @@ def place(
         names = ", ".join(sorted({f"'{table.name}'" for table in blocks.unsharded}))
         raise Unplannable(f"tables of the shards and others ({names}) in one statement", blocks.unsharded[0])
     routes = placed.routes
-    placement = Placement(routes)
+    placement = Placement(routes, straight=straight(routes))
     if placed.copied is not None:
         assert placed.block is not None
         return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text), None

@@ -103,6 +103,26 @@ class PacketDecoder:
             else:
                 return Packet(sequence, payload)
 
+    def payloads(self) -> list[bytes]:
+        """The payloads of all complete packets, as `next_packet` would give them one by one. Raises as it does."""
+        found: list[bytes] = []
+        while True:
+            data, position, most = self._data, self._position, min(self.max_payload, MAX_PAYLOAD - 1)
+            size = len(data)
+            if not self._parts:
+                while position + 4 <= size:
+                    length = data[position] | data[position + 1] << 8 | data[position + 2] << 16
+                    end = position + 4 + length
+                    if end > size or length > most:
+                        break
+                    found.append(bytes(data[position + 4 : end]))
+                    position = end
+                self._position = position
+            packet = self.next_packet()
+            if packet is None:
+                return found
+            found.append(packet.payload)
+
     def _join(self, last: bytes, sequence: int) -> Packet:
         first = (sequence - len(self._parts)) & 0xFF
         self._parts.append(last)

@@ -58,22 +58,39 @@ _STRINGS: Final = frozenset(
         ColumnType.GEOMETRY,
     }
 )
+# Up to here one byte says how long a value is.
+_LONG: Final = 251
+_LENGTHS: Final = [bytes([length]) for length in range(_LONG)]
 _BITMAP_OFFSET: Final = 2  # result rows leave two bits unused in front
 
 
 def encode_text_row(values: Sequence[bytes | None]) -> bytes:
     """One row; None is NULL."""
-    return b"".join(map(push_lenenc_bytes_or_null, values))
+    parts = []
+    for value in values:
+        if value is not None and len(value) < _LONG:
+            parts.append(_LENGTHS[len(value)])
+            parts.append(value)
+        else:
+            parts.append(push_lenenc_bytes_or_null(value))
+    return b"".join(parts)
 
 
 def decode_text_row(payload: bytes, columns: int) -> list[bytes | None]:
     """Read a row of so many columns; more or fewer raise `ProtocolError`."""
     values: list[bytes | None] = []
     position = 0
+    size = len(payload)
     for _ in range(columns):
-        value, position = pull_lenenc_bytes_or_null(payload, position)
-        values.append(value)
-    _expect_end(payload, position)
+        if position < size and (length := payload[position]) < _LONG:
+            position += 1
+            values.append(payload[position : position + length])
+            position += length
+        else:
+            value, position = pull_lenenc_bytes_or_null(payload, position)
+            values.append(value)
+    if position != size:
+        _expect_end(payload, position)
     return values
 
 

@@ -79,7 +79,7 @@ def ask(connection: Connection, sql: str) -> Answer:
             if cursor.description is None:
                 return Answer(affected=result.affected_rows, warnings=result.warning_count)
             columns = tuple(_column(each) for each in result.fields)
-            rows = tuple(_plain(row, columns) for row in cursor.fetchall())
+            rows = tuple(plain(row, columns) for row in cursor.fetchall())
             return Answer(columns, rows, warnings=result.warning_count)
     except pymysql.MySQLError as error:
         number, *words = error.args
@@ -104,7 +104,8 @@ def _column(shown: Any) -> Column:
     )
 
 
-def _plain(row: Sequence[str | bytes | None], columns: Sequence[Column]) -> Row:
+def plain(row: Sequence[str | bytes | None], columns: Sequence[Column]) -> Row:
+    """A row with its doubles cut to the digits that do not depend on the order of an addition."""
     return tuple(
         f"{float(cell):.{_DIGITS}g}" if cell is not None and column.type in _INEXACT else cell
         for cell, column in zip(row, columns, strict=True)

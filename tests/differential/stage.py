@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 
 from router.sandbox import Flavor, ReplicaSet
 from tests.differential import data
-from tests.differential.compare import Order, Outcome, Tally, ask, difference
+from tests.differential.compare import Answer, Order, Outcome, Tally, ask, difference
 from tests.fix_router import RunningRouter, settings_for
 
 SHARD_COUNTS = (1, 2, 4)
@@ -39,13 +39,21 @@ class Session:
     ours: Connection
     truth: Connection
 
-    def check(self, sql: str, order: Order, tally: Tally, *, count_only: bool = False) -> Outcome:
-        """Run a statement on both sides, compare, and count what came out.
+    def check(
+        self,
+        sql: str,
+        order: Order,
+        tally: Tally,
+        *,
+        count_only: bool = False,
+        way: Callable[[Connection, str], Answer] = ask,
+    ) -> Outcome:
+        """Run a statement on both sides (in this ``way``), compare, and count what came out.
 
         What the router refuses is not done on the one database either.
         """
-        actual = ask(self.ours, sql)
-        found = None if actual.refused else difference(ask(self.truth, sql), actual, order, count_only=count_only)
+        actual = way(self.ours, sql)
+        found = None if actual.refused else difference(way(self.truth, sql), actual, order, count_only=count_only)
         return tally.add(sql, actual, found)
 
 

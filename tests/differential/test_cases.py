@@ -12,6 +12,7 @@ import pytest
 from tests.differential import corpus
 from tests.differential.compare import Outcome, Tally
 from tests.differential.corpus import Case
+from tests.differential.prepared import ask_prepared
 from tests.differential.stage import SHARD_COUNTS, Session, Stage
 
 # How many statements of each file are answered, at least, over several shards: it must not get better by refusing.
@@ -31,6 +32,7 @@ FLOORS = {
     "13_union": 41,
     "14_concat": 26,
     "15_functions": 40,
+    "16_peers": 55,
 }
 
 
@@ -49,6 +51,24 @@ def test_statements(stage: Stage, count: int, path: Path) -> None:
     if tally.wrong:
         pytest.fail("\n".join(["not the same:", *tally.wrong]), pytrace=False)
     assert tally.outcomes[Outcome.SAME] >= FLOORS.get(path.stem, 1), "more is refused than before"
+
+
+@pytest.mark.parametrize("path", corpus.files(), ids=lambda path: path.stem)
+def test_prepared(stage: Stage, path: Path) -> None:
+    """Reads as prepared statements: their rows are the same, to the last byte of a number."""
+    cases = [case for case in corpus.read(path) if case.only in (None, stage.flavor)]
+    tally = Tally()
+    with stage.session(SHARD_COUNTS[-1]) as session:
+        for case in cases:
+            if case.sql.lstrip()[:6].upper() == "SELECT":
+                session.check(case.sql, case.order, tally, count_only=case.count_only, way=ask_prepared)
+            elif case.writes:
+                session.check(case.sql, case.order, Tally())
+    if any(case.writes for case in cases):
+        stage.refill(session.count)
+    print(f"\n{stage.flavor}, prepared, {path.stem}: {tally}")
+    if tally.wrong:
+        pytest.fail("\n".join(["not the same:", *tally.wrong]), pytrace=False)
 
 
 def _check(case: Case, session: Session, stage: Stage, tally: Tally) -> None:

@@ -35,6 +35,14 @@ def test_binary() -> None:
     assert form.write(row) == payload, "a FLOAT loses nothing"
 
 
+def test_whole_numbers_have_no_point() -> None:
+    form = BinaryForm(COLUMNS[2:3])
+    for value, text in ((3.0, b"3"), (-0.5, b"-0.5"), (1e300, b"1e+300")):
+        payload = encode_binary_row([value], [int(ColumnType.DOUBLE)])
+        assert form.read(payload) == [text]
+        assert form.write([text]) == payload
+
+
 def test_hidden_columns_are_left_out() -> None:
     form = BinaryForm(COLUMNS)
     assert form.write([b"7", None]) == encode_binary_row([7, None], [0x8008, int(ColumnType.FLOAT)])

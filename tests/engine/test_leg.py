@@ -187,3 +187,13 @@ async def test_an_answer_that_cannot_be_read_is_an_error() -> None:
         desk.connection(group).data_received(b"".join(frame(payload, at) for at, payload in enumerate(answer, 1)))
     assert b"08S01" in desk.client.data
     assert desk.ended == [True]
+
+
+@virtually
+async def test_a_row_that_cannot_be_read_is_an_error() -> None:
+    desk = Desk()
+    await desk.ask("main", "other")
+    for group in ("main", "other"):
+        desk.connection(group).data_received(rows([b"1", b"2"], names=["n"]))
+    assert b"08S01" in desk.client.data
+    assert desk.ended == [True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -172,3 +173,17 @@ def test_where_a_refused_construct_stands(sql: str, place: str | None) -> None:
         assert isinstance(bound, Refused)
         assert ("(line" in bound.error.message) is (place is not None)
         assert place is None or place in bound.error.message
+
+
+@pytest.mark.parametrize(
+    "sql", ["id = 5", "id = '5'", "id = 5.0", "id <=> -7", "id = '5x'", "id = NULL", "id = 5 AND name = 'x'"]
+)
+def test_the_shortest_way_is_the_usual_one(sql: str) -> None:
+    text = f"SELECT name FROM customers WHERE {sql}".encode()
+    plan = shop_planner().plan(text, shop_context())
+    assert isinstance(plan, Sharded)
+    detour = replace(plan, placement=replace(plan.placement, straight=None))
+    values = TextValues(text, LexMode())
+    found, usual = (bind(each, values, text, LexMode()) for each in (plan, detour))
+    assert type(found) is type(usual)
+    assert not isinstance(found, Relay) or found == usual

@@ -141,3 +141,32 @@ def test_take_rest_inside_a_long_packet() -> None:
 def test_unframed(size: int) -> None:
     payload = b"x" * size
     assert unframed(frame(payload, 0)) == payload
+
+
+@given(st.lists(st.binary(max_size=40), max_size=30), st.lists(st.integers(1, 30), min_size=1, max_size=8))
+def test_all_payloads_at_once_are_those_one_by_one(packets: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(frame(payload, number) for number, payload in enumerate(packets))
+    decoder = PacketDecoder(1 << 20)
+    found: list[bytes] = []
+    for number in range(len(data)):
+        size = cuts[number % len(cuts)]
+        decoder.feed(data[:size])
+        found += decoder.payloads()
+        data = data[size:]
+        if not data:
+            break
+    assert found == packets
+    assert decoder.buffered == 0
+
+
+def test_long_packets_among_all_payloads() -> None:
+    long = b"x" * (MAX_PAYLOAD + 5)
+    decoder = PacketDecoder(1 << 26)
+    decoder.feed(frame(b"a", 0) + frame(long, 1) + frame(b"b", 3) + frame(b"c", 4)[:3])
+    assert decoder.payloads() == [b"a", long, b"b"]
+    decoder.feed(frame(b"c", 4)[3:])
+    assert decoder.payloads() == [b"c"]
+    small = PacketDecoder(10)
+    small.feed(frame(b"a", 0) + frame(b"x" * 11, 1))
+    with pytest.raises(PacketTooLarge):
+        small.payloads()
