@@ -15,7 +15,7 @@ setup: ## .venv/bin/router, and what it needs
 setup-test:
 	@deploy/setup.sh test
 
-demo: setup ## a primary, two replicas and the router; ARGS=--detach leaves them running
+demo: setup ## a primary, two replicas, two shards and the router; ARGS=--detach leaves them running
 	@.venv/bin/router demo $(ARGS)
 
 demo-down: ## stop what `make demo ARGS=--detach` left running

@@ -253,7 +253,7 @@ def demo(
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
     down: Annotated[bool, typer.Option("--down", help="Stop the one left running.")] = False,
 ) -> None:
-    """Start a private primary with two replicas and the router in front of them."""
+    """Start a private primary with two replicas, two shards and the router in front of them."""
     from router.demo import main as demo_main
 
     flags = [flag for flag, given in (("--detach", detach), ("--down", down)) if given]

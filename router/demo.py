@@ -1,8 +1,8 @@
-"""``router demo``: a private primary with two replicas, the router in front, and a DSN to play with.
+"""``router demo``: a private primary with two replicas, two shards, the router in front, and a DSN to play with.
 
 In the foreground it lives until Ctrl-C and leaves nothing behind. With ``--detach`` a background process holds it,
-named by a state file in the user's cache directory, until ``--down`` ends it. What it shows of one write and one read
-is what happened: the router is asked why (EXPLAIN ROUTE) and the servers' own logs are asked where.
+named by a state file in the user's cache directory, until ``--down`` ends it. What it shows of writes and reads is
+what happened: the router is asked why (EXPLAIN ROUTE) and the servers' own logs are asked where.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import NoReturn
 import pymysql
 
 from router.sandbox import (
+    MariaDBServer,
     ReplicaSet,
     SandboxError,
     Server,
@@ -34,6 +35,7 @@ from router.sandbox import (
     wait_ready,
 )
 from router.sandbox.process import cache_directory, file_lock, remove_directory, scratch_directory
+from router.sandbox.replica_set import create_accounts
 
 DATABASE = "shop"
 _SCHEMA = (
@@ -44,10 +46,52 @@ _SCHEMA = (
     "INSERT INTO shop.orders (customer, total) VALUES"
     " ('Ada', 12.50), ('Grace', 99.00), ('Edsger', 7.25), ('Barbara', 41.80)",
 )
-_WRITE = "INSERT INTO orders (customer, total) VALUES ('Linus', 42.00)"
-_READ = "SELECT customer, SUM(total) FROM orders GROUP BY customer ORDER BY customer"
+SHARDED_DATABASE = "sharded_shop"
+_SHARDS = ("shard0", "shard1")
+# Through the router: each table is made on both shards, each row goes where it belongs.
+_SHARDED_SCHEMA = (
+    "CREATE TABLE regions (code CHAR(2) PRIMARY KEY, name VARCHAR(40) NOT NULL)",
+    "CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(40) NOT NULL, region CHAR(2) NOT NULL)",
+    """CREATE TABLE orders (
+        customer_id INT NOT NULL, id INT NOT NULL, placed_at DATETIME NOT NULL, PRIMARY KEY (customer_id, id))""",
+    """CREATE TABLE order_items (
+        customer_id INT NOT NULL, order_id INT NOT NULL, line INT NOT NULL, article VARCHAR(40) NOT NULL,
+        price DECIMAL(8,2) NOT NULL, PRIMARY KEY (customer_id, order_id, line))""",
+    "INSERT INTO regions VALUES ('GB', 'Great Britain'), ('NL', 'Netherlands'), ('US', 'United States')",
+    "INSERT INTO customers VALUES (1, 'Ada', 'GB'), (2, 'Grace', 'US'), (3, 'Edsger', 'NL'), (4, 'Barbara', 'US')",
+    "INSERT INTO orders VALUES (1, 1, NOW()), (2, 2, NOW()), (3, 3, NOW()), (4, 4, NOW()), (4, 5, NOW())",
+    "INSERT INTO order_items VALUES (1, 1, 1, 'punched cards', 12.50), (2, 2, 1, 'moths', 99.00),"
+    " (3, 3, 1, 'paper', 7.25), (4, 4, 1, 'tea', 41.80), (4, 5, 1, 'chalk', 1.90), (4, 5, 2, 'a board', 60.00)",
+)
+_SHOWN = (
+    ("a write", DATABASE, "INSERT INTO orders (customer, total) VALUES ('Linus', 42.00)"),
+    ("a read", DATABASE, "SELECT customer, SUM(total) FROM orders GROUP BY customer ORDER BY customer"),
+    ("a write of one shard", SHARDED_DATABASE, "INSERT INTO orders VALUES (2, 6, NOW())"),
+    (
+        "a read of one shard",
+        SHARDED_DATABASE,
+        "SELECT r.name, SUM(price) FROM customers c JOIN regions r ON r.code = c.region"
+        " JOIN order_items i ON i.customer_id = c.id WHERE c.id = 3 GROUP BY r.name",
+    ),
+)
+_SCATTERED = "SELECT COUNT(*), AVG(price) FROM order_items"
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What became of a statement: the servers that got it, the router's reason and parts, and the rows."""
+
+    servers: list[str]
+    reason: str
+    parts: list[tuple[str, str]]
+    rows: list[tuple[object, ...]]
+
+    @property
+    def where(self) -> str:
+        """The servers in words."""
+        return ", ".join(self.servers) or "no server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +118,9 @@ class Running:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of ``router demo``; the exit status."""
-    parser = argparse.ArgumentParser(prog="router demo", description="A primary, two replicas and the router.")
+    parser = argparse.ArgumentParser(
+        prog="router demo", description="A primary, two replicas, two shards and the router."
+    )
     parser.add_argument("--detach", action="store_true", help="leave it running in the background")
     parser.add_argument("--down", action="store_true", help="stop the one left running")
     parser.add_argument("--hold", action="store_true", help=argparse.SUPPRESS)
@@ -107,7 +153,7 @@ def _say(text: str = "") -> None:
 
 def _foreground() -> int:
     began = time.monotonic()
-    _say("starting a primary, two replicas and the router ...")
+    _say("starting a primary, two replicas, two shards and the router ...")
     with _signals_as_exceptions(), contextlib.suppress(_Told), _everything() as (running, router):
         show(running, time.monotonic() - began)
         _say("\nCtrl-C stops everything and removes the data.")
@@ -139,34 +185,58 @@ def _hold() -> int:
 def _everything() -> Iterator[tuple[Running, subprocess.Popen[bytes]]]:
     directory = scratch_directory()
     try:
-        with start_replica_set("mariadb", 2, directory) as servers:
-            _fill(servers)
-            with _router(servers, directory) as found:
-                yield found
+        with contextlib.ExitStack() as stack:
+            shards = [_launched(stack, directory, name) for name in _SHARDS]
+            servers = stack.enter_context(start_replica_set("mariadb", 2, directory))
+            _fill(servers, shards)
+            running, router = stack.enter_context(_router(servers, shards, directory))
+            _fill_shards(running)
+            yield running, router
     finally:
         _ignore_signals()
         remove_directory(directory)
 
 
-def _fill(servers: ReplicaSet) -> None:
+def _launched(stack: contextlib.ExitStack, directory: Path, name: str) -> Server:
+    """A server that comes up beside the others."""
+    server = MariaDBServer(directory, name=name)
+    stack.callback(server.close)
+    server.launch()
+    return server
+
+
+def _fill(servers: ReplicaSet, shards: Sequence[Server]) -> None:
     for statement in _SCHEMA:
         servers.primary.execute(statement)
+    for server in (servers.primary, *shards):
+        if server is not servers.primary:
+            server.wait_ready()
+            create_accounts(server)
+        server.execute(f"CREATE DATABASE {SHARDED_DATABASE} CHARACTER SET utf8mb4")
     servers.wait_for_replicas()
 
 
+def _fill_shards(running: Running) -> None:
+    with contextlib.closing(_client(running, SHARDED_DATABASE)) as connection, connection.cursor() as cursor:
+        for statement in _SHARDED_SCHEMA:
+            cursor.execute(statement)
+
+
 @contextlib.contextmanager
-def _router(servers: ReplicaSet, directory: Path) -> Iterator[tuple[Running, subprocess.Popen[bytes]]]:
+def _router(
+    servers: ReplicaSet, shards: Sequence[Server], directory: Path
+) -> Iterator[tuple[Running, subprocess.Popen[bytes]]]:
     port, admin = free_port(), free_port()
     config = directory / "routes.yaml"
     config.touch(mode=0o600)
-    config.write_text(routes(servers.servers, port, admin), encoding="utf-8")
+    config.write_text(routes(servers.servers, shards, port, admin), encoding="utf-8")
     log = directory / "router.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "router", "run", "--config", str(config)]
         process = spawn(command, stdout=output, stderr=output)
     try:
         wait_ready(process, port, name="the router", log=log, url=f"http://127.0.0.1:{admin}/readyz")
-        sockets = {server.name: str(server.socket) for server in servers.servers}
+        sockets = {server.name: str(server.socket) for server in (*servers.servers, *shards)}
         me = os.getpid()
         yield Running(me, _start_time(me), port, admin, servers.app_user, servers.app_password, sockets), process
     finally:
@@ -174,8 +244,16 @@ def _router(servers: ReplicaSet, directory: Path) -> Iterator[tuple[Running, sub
         stop_process(process, grace=5)
 
 
-def routes(servers: Sequence[Server], port: int, admin: int) -> str:
+def routes(servers: Sequence[Server], shards: Sequence[Server], port: int, admin: int) -> str:
     """The configuration the demo's router runs with; the router finds out itself which server is the primary."""
+    groups = "\n".join(
+        f"""\
+  {server.name}:
+    servers: [{{name: {server.name}, address: {server.host}:{server.port}}}]
+    monitor: {{user: {ReplicaSet.monitor_user}, password: {ReplicaSet.USERS[ReplicaSet.monitor_user]}}}"""
+        for server in shards
+    )
+    places = ", ".join(f"{server.name}: {{group: {server.name}}}" for server in shards)
     addresses = "\n".join(
         f"      - {{name: {server.name}, address: {server.host}:{server.port}}}" for server in servers
     )
@@ -192,8 +270,20 @@ groups:
     servers:                       # roles are found out by asking them
 {addresses}
     monitor: {{user: {monitor}, password: {ReplicaSet.USERS[monitor]}}}
+{groups}
 users:
   {app}: {{password: {ReplicaSet.USERS[app]}, default_schema: {DATABASE}}}
+schemas:
+  {DATABASE}: {{group: main}}
+  {SHARDED_DATABASE}:
+    group: main
+    shards: {{{places}}}
+    transactions: best_effort
+    tables:
+      customers: {{shard_by: id, function: mod}}
+      orders: {{shard_by: customer_id, with: customers}}
+      order_items: {{shard_by: customer_id, with: customers}}
+      regions: {{broadcast: true}}
 """
 
 
@@ -201,37 +291,56 @@ users:
 
 
 def show(running: Running, seconds: float | None = None) -> None:
-    """Print the DSN, then one write and one read with where they went."""
+    """Print the DSN, then writes and reads with where they went."""
     ready = "ready" if seconds is None else f"ready in {seconds:.1f} s"
     _say(f"{ready}: {running.dsn}")
     _say(f"  mariadb -h127.0.0.1 -P{running.port} -u{running.user} -p{running.password} {DATABASE}")
     _say(f"  metrics: http://127.0.0.1:{running.admin}/metrics\n")
-    for title, statement in (("a write", _WRITE), ("a read", _READ)):
+    with _logging(running):
+        _show_statements(running)
+
+
+def _show_statements(running: Running) -> None:
+    shown = DATABASE
+    for title, database, statement in _SHOWN:
+        if database != shown:
+            shown = database
+            _say(f"\ndatabase {database}: customers, orders and order_items are spread over two shards by customer")
         _say(f"{title}: {statement}")
-        where, why = trace(running, statement)
-        _say(f"  went to {where} ({why})")
+        trace = follow(running, database, statement)
+        _say(f"  went to {trace.where} (reason: {trace.reason})")
+    _say(f"a read of both shards: {_SCATTERED}")
+    trace = follow(running, SHARDED_DATABASE, _SCATTERED)
+    _say(f"  went to {trace.where}; EXPLAIN ROUTE says:")
+    for shard, sql in trace.parts:
+        _say(f"    {shard}: {sql}")
+    _say("  the answer: " + ", ".join(" ".join(map(str, row)) for row in trace.rows))
 
 
-def trace(running: Running, statement: str) -> tuple[str, str]:
-    """Run a statement through the router: the servers that got it by their own logs, and the router's reason."""
-    with contextlib.closing(_client(running)) as connection, connection.cursor() as cursor:
+def follow(running: Running, database: str, statement: str) -> Trace:
+    """Run a statement that nobody has run before: who got it (or its parts) by the servers' own logs, and the answer.
+
+    The servers must be logging.
+    """
+    with contextlib.closing(_client(running, database)) as connection, connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN ROUTE {statement}")
         columns = [column[0] for column in cursor.description]
-        reason = dict(zip(columns, cursor.fetchall()[0], strict=True))["reason"]
-        with _logging(running):
-            cursor.execute(statement)
-            cursor.fetchall()
-            got = [name for name, socket in running.sockets.items() if _received(socket, statement)]
-    return ", ".join(got) or "no server", f"reason: {reason}"
+        steps = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        texts = {statement, *(str(step["sql"]) for step in steps)}
+        cursor.execute(statement)
+        rows = list(cursor.fetchall())
+    got = [name for name, socket in running.sockets.items() if any(_received(socket, text) for text in texts)]
+    parts = [(str(step["shard"]), str(step["sql"])) for step in steps]
+    return Trace(got, str(steps[0]["reason"]), parts, rows)
 
 
-def _client(running: Running) -> pymysql.Connection:
+def _client(running: Running, database: str) -> pymysql.Connection:
     return pymysql.connect(
         host="127.0.0.1",
         port=running.port,
         user=running.user,
         password=running.password,
-        database=DATABASE,
+        database=database,
         autocommit=True,
         charset="utf8mb4",
         read_timeout=10,
@@ -275,7 +384,7 @@ def _detach() -> int:
             _say(f"it is running already: {running.dsn}\nrouter demo --down stops it")
             return 0
         began = time.monotonic()
-        _say("starting a primary, two replicas and the router in the background ...")
+        _say("starting a primary, two replicas, two shards and the router in the background ...")
         log = state.with_suffix(".log")
         with log.open("wb") as output:
             holder = subprocess.Popen(

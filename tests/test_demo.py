@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from pymysql.cursors import Cursor
 
 from router.config.loader import loads
 from router.demo import Running, main, routes
@@ -24,6 +25,8 @@ from router.sandbox.process import cache_directory, remove_directory, scratch_di
 from router.sandbox.replica_set import wait_until
 
 DEMO = [sys.executable, "-m", "router", "demo"]
+# The primary, two replicas, two shards and the router.
+PROCESSES = 6
 DSN = re.compile(r"mysql://(?P<user>\w+):(?P<password>[^@]+)@127\.0\.0\.1:(?P<port>\d+)/(?P<database>\w+)")
 
 
@@ -72,6 +75,26 @@ def connect(text: str) -> pymysql.Connection:
     )
 
 
+@contextlib.contextmanager
+def started() -> Iterator[subprocess.Popen[str]]:
+    """The demo in the foreground; a test that fails does not wait for its end."""
+    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
+def customers(cursor: Cursor, hint: str) -> tuple[int, ...]:
+    """The customers of one shard, or of both; their orders and the orders' items are there too."""
+    cursor.execute(
+        f"SELECT {hint} DISTINCT id FROM sharded_shop.customers c JOIN sharded_shop.order_items i ON customer_id = c.id"
+        " JOIN sharded_shop.regions r ON r.code = c.region ORDER BY id"
+    )
+    return tuple(key for (key,) in cursor.fetchall())
+
+
 def read_until(process: subprocess.Popen[str], words: str) -> str:
     """What the process printed up to a line with these words."""
     assert process.stdout is not None
@@ -86,15 +109,27 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 @pytest.mark.parametrize("deadly", [signal.SIGINT, signal.SIGTERM])
 def test_the_demo_serves_and_cleans_up(private: Path, deadly: signal.Signals) -> None:
     began = time.monotonic()
-    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with started() as process:
         text = read_until(process, "Ctrl-C")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 15
         # In the servers' own words: the write on the primary only, the read on one replica only.
         assert re.search(r"a write: INSERT .*\n  went to primary \(reason: write\)", text), text
         assert re.search(r"a read: SELECT .*\n  went to replica[12] \(reason: read\)", text), text
+        # Customers of even numbers are on the first shard.
+        assert re.search(r"a write of one shard: INSERT .*\n  went to shard0 \(reason: write\)", text), text
+        assert re.search(r"a read of one shard: SELECT .*\n  went to shard1 \(reason: read\)", text), text
+        assert re.search(r"a read of both shards: SELECT COUNT.*\n  went to shard0, shard1; EXPLAIN ROUTE", text), text
+        for shard in ("shard0", "shard1"):
+            assert re.search(rf"\n    {shard}: SELECT COUNT\(\*\), .*FROM order_items\n", text), text
+        assert "the answer: 6 37.075000\n" in text
         with contextlib.closing(connect(text)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) FROM orders WHERE customer = 'Linus'")
             assert cursor.fetchall() == ((1,),)
+            assert [customers(cursor, f"/*+ router(shard={shard}) */") for shard in ("shard0", "shard1")] == [
+                (2, 4),
+                (1, 3),
+            ]
+            assert customers(cursor, "") == (1, 2, 3, 4)
         # As the terminal does: to the whole group.
         process.send_signal(deadly)
         assert process.stdout is not None
@@ -103,9 +138,9 @@ def test_the_demo_serves_and_cleans_up(private: Path, deadly: signal.Signals) ->
 
 
 def test_the_demo_dies_with_a_kill(private: Path) -> None:
-    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with started() as process:
         read_until(process, "Ctrl-C")
-        assert len(processes_in(private)) == 4
+        assert len(processes_in(private)) == PROCESSES
         process.kill()
     wait_until(lambda: not processes_in(private), 10, "the end of the demo's processes")
     # Its files are removed by the next one.
@@ -114,11 +149,11 @@ def test_the_demo_dies_with_a_kill(private: Path) -> None:
 
 
 def test_detached_it_lives_on_until_it_is_told(private: Path) -> None:
-    started = subprocess.run([*DEMO, "--detach"], capture_output=True, text=True, timeout=60, check=True).stdout
+    printed = subprocess.run([*DEMO, "--detach"], capture_output=True, text=True, timeout=60, check=True).stdout
     try:
-        assert "demo --down" in started
-        assert len(processes_in(private)) == 4
-        with contextlib.closing(connect(started)) as connection:
+        assert "demo --down" in printed
+        assert len(processes_in(private)) == PROCESSES
+        with contextlib.closing(connect(printed)) as connection:
             connection.ping(reconnect=False)
         again = subprocess.run([*DEMO, "--detach"], capture_output=True, text=True, timeout=60, check=True).stdout
         assert "running already" in again
@@ -127,7 +162,7 @@ def test_detached_it_lives_on_until_it_is_told(private: Path) -> None:
         stopped = subprocess.run([*DEMO, "--down"], capture_output=True, text=True, timeout=60, check=True).stdout
     assert "nothing is left behind" in stopped
     with pytest.raises(pymysql.err.OperationalError):
-        connect(started)
+        connect(printed)
 
 
 @pytest.mark.usefixtures("private")
@@ -157,17 +192,22 @@ def test_without_mariadb_it_says_what_to_install(
 
 
 def test_its_configuration_is_valid(tmp_path: Path) -> None:
-    servers = [MariaDBServer(tmp_path, name=name) for name in ("primary", "replica1", "replica2")]
+    servers = [MariaDBServer(tmp_path, name=name) for name in ("primary", "replica1", "replica2", "shard0", "shard1")]
     for number, server in enumerate(servers):
         server.port = 20000 + number
-    config = loads(routes(servers, 3307, 8307), "routes.yaml", {})
+    config = loads(routes(servers[:3], servers[3:], 3307, 8307), "routes.yaml", {})
     assert [str(server.address) for server in config.groups["main"].servers] == [
         "127.0.0.1:20000",
         "127.0.0.1:20001",
         "127.0.0.1:20002",
     ]
     assert {server.role for server in config.groups["main"].servers} == {"auto"}
+    assert [[str(each.address) for each in config.groups[name].servers] for name in ("shard0", "shard1")] == [
+        ["127.0.0.1:20003"],
+        ["127.0.0.1:20004"],
+    ]
     assert config.users["app"].default_schema == "shop"
+    assert set(config.schemas["sharded_shop"].tables) == {"customers", "orders", "order_items", "regions"}
 
 
 def test_the_dsn_is_a_url() -> None:

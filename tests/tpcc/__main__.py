@@ -44,7 +44,7 @@ def main() -> int:
         fill(session, scale, Random(options.seed))
         print(f"loaded in {time.monotonic() - began:.1f} s")
         before = books(session)
-        tally = work(lambda: kind(router, SCHEMA), scale, options.terminals, options.seconds, options.seed)
+        tally = work(lambda: kind(router, SCHEMA), scale, options.terminals, options.seconds, seed=options.seed)
         after = books(session)
         wrong = violations(session)
         right = expected(before, tally, after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +17,19 @@ MIX = {"new_order": 45, "payment": 43, "order_status": 4, "delivery": 4, "stock_
 _TRIES = 50
 
 
-def work(connect: Callable[[], Session], scale: Scale, terminals: int, seconds: float, seed: int = 1) -> Tally:
-    """Let terminals work side by side for so many seconds; raises what went wrong in any of them."""
+def work(
+    connect: Callable[[], Session],
+    scale: Scale,
+    terminals: int,
+    seconds: float,
+    *,
+    seed: int = 1,
+    transactions: float = math.inf,
+) -> Tally:
+    """Let terminals work side by side for so many seconds, or for so many transactions each.
+
+    Raises what went wrong in any of them.
+    """
     ends = time.monotonic() + seconds
     total, failures, lock = Tally(), list[BaseException](), threading.Lock()
 
@@ -25,7 +37,7 @@ def work(connect: Callable[[], Session], scale: Scale, terminals: int, seconds: 
         try:
             with contextlib.closing(connect()) as session:
                 terminal = Terminal(session, scale, number % scale.warehouses + 1, seed * 1000 + number)
-                while time.monotonic() < ends and not failures:
+                while time.monotonic() < ends and not failures and sum(terminal.tally.done.values()) < transactions:
                     _next(terminal)
             with lock:
                 total.add(terminal.tally)
