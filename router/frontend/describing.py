@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
+
 from router.cluster.describing import Descriptions
 from router.engine.executor import Executor
 from router.errors import BackendError, MySQLError
 from router.planner.description import text_of
 from router.planner.plan import Described
 from router.tasks import spawn
+
+log = structlog.get_logger(__name__)
 
 
 class Describing:
@@ -38,12 +42,15 @@ class Describing:
             group = plan.relay.group
             try:
                 found = await self._descriptions.of(executor.user, group, plan.schemas, plan.views)
-            except BackendError as error:
+                text = text_of(plan.asks, sql, mode, found.listings, found.flavor)
+            except (BackendError, LookupError, TypeError, ValueError) as error:
+                # Whatever a server has answered, the client must not wait for ever.
+                log.warning("the shards' tables cannot be described", exc_info=error)
                 if self._alive():
                     self._refuse(MySQLError(1105, "HY000", f"router: the shards' tables cannot be described: {error}"))
                 return
             if self._alive():
-                run(text_of(plan.asks, sql, mode, found.listings, found.flavor))
+                run(text)
 
         if plan.schemas:
             spawn(describe(), "describe tables")
