@@ -127,7 +127,7 @@ class Branches:
         for branch in branches:
 
             def broke(error: ConnectionLost, server: Server = branch[1]) -> None:
-                lost.append(refusals.rolled_back(_where(server, error)))
+                lost.append(refusals.rolled_back(refusals.where_lost(server, error)))
                 one_less()
 
             self._say(branch, sql, facts, answered, broke)
@@ -166,7 +166,7 @@ class Branches:
     def commit(self, facts: StatementFacts, done: Ended) -> None:
         """COMMIT on one after the other; if one of them is gone already, ROLLBACK."""
         if (server := self.broken) is not None:
-            self._lose(refusals.rolled_back(_where(server)), done)
+            self._lose(refusals.rolled_back(refusals.where_lost(server)), done)
             return
         self.ending = True
         self._commit(self.in_order(), [], facts, done)
@@ -188,7 +188,7 @@ class Branches:
             self._failed(committed, branch[1], [server for _, server in others], refused, done, unknown=False)
 
         def broke(error: ConnectionLost) -> None:
-            refused = refusals.lost(_where(branch[1], error), refusals.OUTCOME_UNKNOWN)
+            refused = refusals.lost(refusals.where_lost(branch[1], error), refusals.OUTCOME_UNKNOWN)
             self._failed(committed, branch[1], [server for _, server in others], refused, done, unknown=True)
 
         self._say(branch, b"COMMIT", facts, answered, broke)
@@ -234,7 +234,3 @@ class Branches:
         commands = connection.adapt(None, self._session.wanted(connection.variables, facts))
         data = b"".join((*commands, connection.query(sql)))
         connection.send(Capture(answered, broke), data, prefix_replies=len(commands))
-
-
-def _where(server: Server, error: ConnectionLost | None = None) -> str:
-    return f"the connection to server {server.name} was lost{f' ({error})' if error else ''}"

@@ -33,7 +33,7 @@ def verdict_on(
     forwarded: bool,
 ) -> Verdict:
     """``after_loss`` of a session's connection to ``server``; no ``error``: it ended between two statements."""
-    where = f"the connection to server {server.name if server else '?'} was lost{f' ({error})' if error else ''}"
+    where = refusals.where_lost(server, error)
     transaction, pinned = session.transaction and session.opening is None, bool(session.pins)
     return after_loss(facts, where, error, sent=sent, forwarded=forwarded, transaction=transaction, pinned=pinned)
 

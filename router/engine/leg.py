@@ -171,9 +171,8 @@ class Leg:
         if server is not None and self.spanning:
             self._scatter.transaction_lost(self, server, error)
             return
-        where = f"the connection to server {server.name if server else '?'} was lost ({error})"
         if self._scatter.answering or not self.leasing.again(server):
-            self._scatter.failed(refusals.lost(where))
+            self._scatter.failed(refusals.lost(refusals.where_lost(server, error)))
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from router.cluster.topology import Server
 from router.errors import BackendError, MySQLError, PoolTimeout, Unsupported
 from router.sql.facts import StatementFacts, StatementKind
 from router.wire.packets import decode_err
@@ -75,6 +76,11 @@ def not_sent(error: BackendError) -> MySQLError:
     if isinstance(error, PoolTimeout):
         return MySQLError(1040, "08004", f"router: too many connections: {error}")
     return MySQLError(2003, "08S01", f"router: {error}")
+
+
+def where_lost(server: Server | None, error: BackendError | None = None) -> str:
+    """Whose connection broke, and how, for people."""
+    return f"the connection to server {server.name if server else '?'} was lost{f' ({error})' if error else ''}"
 
 
 def lost(where: str, consequence: str = "") -> MySQLError:

@@ -70,7 +70,6 @@ class Scatter:
         self._forms: Sequence[Form] = ()
         self._sequence = 1
         self._key: PoolKey = executor.key
-        self._running: set[Leg] = set()
         # Inside a transaction: who waits for the connection of a group, and how the statement ends.
         self._queued: dict[str, list[Leg]] = {}
         self._checks = 0
@@ -112,7 +111,6 @@ class Scatter:
         plan = self._plan
         assert plan is not None
         self._legs = [Leg(self, number, part) for number, part in enumerate(plan.parts)]
-        self._running = set(self._legs)
         self._queued = {}
         for leg in list(self._legs):
             if self.spanning and leg.relay.group in self._queued:
@@ -123,7 +121,6 @@ class Scatter:
 
     def released(self, leg: Leg) -> None:
         """A leg has no connection any more and wants none."""
-        self._running.discard(leg)
         if not leg.spanning:
             self.services.admission.leave(Counter({leg.relay.group: 1}))
 
@@ -149,7 +146,7 @@ class Scatter:
         """The transaction has lost one of its connections."""
         leg.ended = True
         self._rolled_back = True
-        error_of_client = refusals.rolled_back(f"the connection to server {server.name} was lost ({error})")
+        error_of_client = refusals.rolled_back(refusals.where_lost(server, error))
         self.services.counters.errors["router", error_of_client.code] += 1
         self._stop(ErrPacket.of(error_of_client).encode())
 
@@ -188,10 +185,7 @@ class Scatter:
 
     def progress(self, leg: Leg) -> None:
         """A leg has more columns or rows."""
-        if self._plan is None or leg not in self._legs:
-            leg.rows.clear()
-            return
-        if self._draining:
+        if self._plan is None or leg not in self._legs or self._draining:
             leg.rows.clear()
             return
         if self._merge is None and not self._start():

@@ -134,11 +134,10 @@ class Share:
     def _lost(self, error: ConnectionLost) -> None:
         connection, server = self.connection, self.server
         self.connection = None
-        name = server.name if server is not None else "?"
         if connection is not None and server is not None:
             server.pool.discard(connection)
             self._writing.services.suspect(server)
-        self.error = self._writing.lost(f"the connection to server {name} was lost ({error})")
+        self.error = self._writing.lost(refusals.where_lost(server, error))
         self._writing.ended(self)
 
     def cancel(self) -> None:
@@ -262,8 +261,6 @@ class Writing:
         else:
             kept = answers[:1] if plan.copies else answers
             ok = total(kept, plan.facts.kind, plan.parts[0].sql, last=0 if plan.copies else plan.last)
-            if plan.first_id is not None:
-                ok = replace(ok, last_insert_id=plan.first_id)
             if self._own:
                 self.executor.branches.commit(plan.facts, lambda error, close: self._committed(ok, error, close))
             else:
@@ -276,8 +273,6 @@ class Writing:
         ok = None
         if error is None:
             ok = total(answers, plan.facts.kind, plan.parts[0].sql, last=0)
-            if plan.first_id is not None:
-                ok = replace(ok, last_insert_id=plan.first_id)
         elif plan.ddl:
             error = refusals.partly_done({str(share.part.relay.shard): share.error for share in self._shares}, error)
         close = error is not None and not plan.ddl and self._rolled_back
@@ -341,6 +336,7 @@ class Writing:
         self.services.admission.leave(self._needs)
         if plan is not None:
             if ok is not None and plan.first_id is not None:
+                ok = replace(ok, last_insert_id=plan.first_id)
                 self.session.last_insert_id = plan.first_id
                 self.executor.look.knows = None
             self.services.counters.decisions[plan.reason] += 1

@@ -51,10 +51,8 @@ class Branch:
 
     def check(self) -> None:
         """Tables are together, and queries inside are complete on each shard. Raises Unplannable."""
-        if len(self.routes) != 1:
-            tables = " and ".join(sorted({f"'{route.table.name}'" for route in self.routes}))
-            raise Unplannable(f"{tables} joined by something else than their sharding keys, or used apart")
-        if not self.spreads(self.block):
+        check_tied(self.routes)
+        if not has_rows(self.block):
             raise Unplannable("broadcast tables on the preserved side of an outer join", self.root)
         for inner in self.block.inside:
             self._check_inner(inner)
@@ -85,17 +83,6 @@ class Branch:
         return all(self.covers(each.expressions) for each in found)
 
     # -- what may be asked of each shard by itself -------------------------------------------------------------
-
-    def spreads(self, block: Block) -> bool:
-        """Whether every row of the block comes from exactly one shard."""
-        for source in block.sources:
-            if source.optional:
-                continue
-            if source.table is not None and not source.table.broadcast:
-                return True
-            if source.block is not None and self.spreads(source.block):
-                return True
-        return False
 
     def _check_inner(self, block: Block) -> None:
         """A query inside must be complete on each shard, for the rows that it is there for."""
@@ -141,6 +128,25 @@ class Branch:
             if source.table is table and source.number in self._numbers():
                 return {self.blocks.find((source.number, name)) for name in table.columns}
         raise AssertionError("the route is not of this statement")
+
+
+def check_tied(routes: tuple[Route, ...]) -> None:
+    """All sharded tables must be tied to one another by their keys. Raises Unplannable."""
+    if len(routes) != 1:
+        tables = " and ".join(sorted({f"'{route.table.name}'" for route in routes}))
+        raise Unplannable(f"{tables} joined by something else than their sharding keys, or used apart")
+
+
+def has_rows(block: Block) -> bool:
+    """Whether every row of the block comes from exactly one shard."""
+    for source in block.sources:
+        if source.optional:
+            continue
+        if source.table is not None and not source.table.broadcast:
+            return True
+        if source.block is not None and has_rows(source.block):
+            return True
+    return False
 
 
 def counted(root: exp.Expr, clause: str, blocks: Blocks) -> Reference | None:

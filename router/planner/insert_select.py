@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from router.planner import effects, writes
 from router.planner.blocks import Blocks, Source, Unplannable, Variable, has_rollup, is_star, known, unaliased
+from router.planner.branches import check_tied, has_rows
 from router.planner.inserts import check_duplicates, columns_of, target
 from router.planner.keys import KeyKind, KeyType
 from router.planner.routes import Route
@@ -97,8 +98,8 @@ class Selected:
 
     def spread(self, routes: tuple[Route, ...], facts: StatementFacts, text: Text) -> Spreading:
         """How to run it on several shards."""
-        writes.check_tied(routes)
-        if not writes.has_rows(self.block):
+        check_tied(routes)
+        if not has_rows(self.block):
             raise Unplannable("broadcast tables on the preserved side of an outer join", self.block.node)
         writes.check_whole(self.block, self.blocks, routes[0])
         writes.check_derived(self.block, self.blocks, routes[0])

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from router.planner import effects
 from router.planner.blocks import Block, Blocks, Unplannable, Variable, has_rollup, is_aggregate, is_window, nodes_of
+from router.planner.branches import check_tied, has_rows
 from router.planner.inserts import check_defaults
 from router.planner.routes import Route
 from router.planner.spreading import Spreading
@@ -78,25 +79,6 @@ def _ignores(text: Text) -> bool:
 
 
 # -- what is whole on each shard -----------------------------------------------------------------------------------
-
-
-def check_tied(routes: tuple[Route, ...]) -> None:
-    """All sharded tables must be tied to one another by their keys. Raises Unplannable."""
-    if len(routes) != 1:
-        tables = " and ".join(sorted({f"'{route.table.name}'" for route in routes}))
-        raise Unplannable(f"{tables} joined by something else than their sharding keys, or used apart")
-
-
-def has_rows(block: Block) -> bool:
-    """Whether every row of the block comes from exactly one shard."""
-    for source in block.sources:
-        if source.optional:
-            continue
-        if source.table is not None and not source.table.broadcast:
-            return True
-        if source.block is not None and has_rows(source.block):
-            return True
-    return False
 
 
 def check_derived(block: Block, blocks: Blocks, route: Route) -> None:
