@@ -50,6 +50,8 @@ class Several:
 
     def bound(self, plan: Sharded, sql: bytes) -> Bound:
         """The plan for the values of this statement. Raises NoIds."""
+        if (straight := plan.placement.straight) is not None and (found := straight.shard_of(sql)) is not None:
+            return plan.relays[found]
         session = self._session
         codec = python_codec(session.variables.values["character_set_client"])
         values = TextValues(sql, session.mode, codec)

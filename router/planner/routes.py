@@ -6,6 +6,7 @@ be told for certain concerns every shard.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -181,6 +182,16 @@ class Straight:
     reference: Reference
     type: KeyType
     function: ShardingFunction
+    head: int | None = None
+
+    def shard_of(self, sql: bytes) -> int | None:
+        """As ``shard``, of a statement's text, when the key is its first literal, ``head`` bytes behind its begin."""
+        if self.head is None or (found := _DIGITS.match(sql, self.head)) is None:
+            return None
+        try:
+            return self.table.shards[self.function.shard((int(found[0]),))]
+        except NoShard:
+            return None
 
     def shard(self, values: Values) -> int | None:
         """The number of the only shard, as ``Route.shards`` would have it; None: ask that."""
@@ -192,14 +203,20 @@ class Straight:
             return None
 
 
-def straight(routes: tuple[Route, ...]) -> Straight | None:
-    """The shortest way, if the routes are as simple as that."""
+# A literal that is an integer, and nothing more.
+_DIGITS = re.compile(rb"[0-9]{1,19}(?![\w$.\x80-\xff])")
+
+
+def straight(routes: tuple[Route, ...], first: int | None = None) -> Straight | None:
+    """The shortest way, if the routes are as simple as that; ``first``: where the first literal stands."""
     if len(routes) != 1 or not isinstance(routes[0].condition, OneOf) or routes[0].table.function is None:
         return None
     table, keys = routes[0].table, routes[0].condition.keys
     if len(keys) != 1 or len(keys[0]) != 1:
         return None
-    return Straight(table, keys[0][0], table.key_types[0], routes[0].table.function)
+    reference, of = keys[0][0], table.key_types[0]
+    head = first if reference == Slot(0) and of.kind is KeyKind.INTEGER else None
+    return Straight(table, reference, of, routes[0].table.function, head)
 
 
 def _index(table: ShardedTable, key: Key) -> int:

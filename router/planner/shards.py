@@ -26,6 +26,7 @@ from router.planner.variants import Variants
 from router.sql import tree
 from router.sql.analyze import analyze
 from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.sql.fingerprint import first_literal
 from router.sql.lexer import LexMode, TokenKind, tokenize, tokens_of
 
 _K = StatementKind
@@ -71,7 +72,7 @@ def place(
         names = ", ".join(sorted({f"'{table.name}'" for table in blocks.unsharded}))
         raise Unplannable(f"tables of the shards and others ({names}) in one statement", blocks.unsharded[0])
     routes = placed.routes
-    placement = Placement(routes, straight=straight(routes))
+    placement = Placement(routes, straight=straight(routes, first_literal(sql, mode)))
     if placed.copied is not None:
         assert placed.block is not None
         return placement, writes.copy(placed.copied, placed.block, blocks, routes, facts, text), None

@@ -100,6 +100,14 @@ def literals(sql: bytes, mode: LexMode) -> list[bytes]:
     return [match[0] for match in _splitter(mode).finditer(sql) if match[1] is None]
 
 
+def first_literal(sql: bytes, mode: LexMode) -> int | None:
+    """Where the first literal begins, in every statement with the key of this one."""
+    key = fingerprinter(mode)(sql)
+    if None not in key:
+        return None
+    return sum(len(part) for part in key[: key.index(None)] if part is not None)
+
+
 def literal_spans(sql: bytes, mode: LexMode) -> list[tuple[int, int]]:
     """Where the literals of ``literals`` stand."""
     if mode.unsafe_charset is not None and not sql.isascii():

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from router.planner.binding import TextValues, bind, literal_value
+from router.planner.cache import PlanCache
 from router.planner.keys import Value
 from router.planner.plan import Refused, Relay, Scattered, Sharded, Spread
 from router.planner.routes import Parameter, Slot, Unplaced
@@ -187,3 +188,23 @@ def test_the_shortest_way_is_the_usual_one(sql: str) -> None:
     found, usual = (bind(each, values, text, LexMode()) for each in (plan, detour))
     assert type(found) is type(usual)
     assert not isinstance(found, Relay) or found == usual
+
+
+@pytest.mark.parametrize("before", ["", "/* a 7 */ ", "/*+ x */"])
+@pytest.mark.parametrize(
+    "value",
+    ["5", "007", "5.0", "5e1", "0x5", "'5'", "5x", "12345678901234567890123", "5 OR id = 6", "5/*7*/", "-5", "x'35'"],
+)
+def test_the_text_at_hand_says_what_its_literals_say(value: str, before: str) -> None:
+    """Also when the plan was made for another statement of the same shape."""
+    scope = PlanCache(shop_planner()).scope("app", "shop", LexMode(), None)
+    for each in ("1", value):
+        text = f"SELECT {before}name FROM customers WHERE id = {each}".encode()
+        plan = scope.lookup(text)
+        assert isinstance(plan, Sharded)
+        detour = replace(plan, placement=replace(plan.placement, straight=None))
+        usual = bind(detour, TextValues(text, LexMode()), text, LexMode())
+        straight = plan.placement.straight
+        found = None if straight is None else straight.shard_of(text)
+        assert found is not None or not each.isdigit() or len(each) > 19
+        assert found is None or plan.relays[found] == usual
