@@ -32,7 +32,6 @@ FLOORS = {
     "13_union": 41,
     "14_concat": 26,
     "15_functions": 40,
-    "16_peers": 55,
 }
 
 
