@@ -68,6 +68,11 @@ class ServerStatement:
         self.derived: Derived = None
 
 
+def close(statement: ServerStatement) -> bytes:
+    """The command, without a reply, that closes it."""
+    return frame(bytes([Command.STMT_CLOSE]) + statement.id.to_bytes(4, "little"), 0)
+
+
 class ServerStatements:
     """The statements of one connection, in the order of their last use."""
 
@@ -90,8 +95,12 @@ class ServerStatements:
 
     def add(self, text: StatementText, statement_id: int) -> bytes:
         """A statement has been prepared; returns the commands (no replies) that close those it displaces."""
+        return self.put(text, ServerStatement(statement_id))
+
+    def put(self, text: StatementText, statement: ServerStatement) -> bytes:
+        """As ``add``, of a statement that may have been executed."""
         closing = self.remove(text)
-        self._by_text[text] = ServerStatement(statement_id)
+        self._by_text[text] = statement
         self._size += len(text.frame)
         while len(self._by_text) > 1 and (len(self._by_text) > MAX_STATEMENTS or self._size > MAX_TEXT):
             closing += self.remove(next(iter(self._by_text)))
@@ -103,7 +112,7 @@ class ServerStatements:
         if found is None:
             return b""
         self._size -= len(text.frame)
-        return frame(bytes([Command.STMT_CLOSE]) + found.id.to_bytes(4, "little"), 0)
+        return close(found)
 
     def clear(self) -> None:
         """The server has forgotten all of them."""

@@ -1,6 +1,7 @@
-"""One execution of a prepared statement, for statements that the router makes of the client's: prepared, run, closed.
+"""One execution of a prepared statement, for statements that the router makes of the client's.
 
-What a server has derived from earlier executions plays no part: each of these is the first of its statement.
+A connection keeps them prepared, as it does the clients' own. What a server has derived from earlier executions plays
+no part: where it would be felt, the statement is prepared anew.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from router.backend.connection import BackendConnection, Capture, Sink
+from router.backend.derivation import derive
+from router.backend.statements import ServerStatement, StatementText, close
 from router.errors import ConnectionLost
 from router.planner.plan import Part
+from router.sql.facts import StatementKind
 from router.wire.codec import push_lenenc_int
 from router.wire.constants import Command
 from router.wire.framing import frame
@@ -29,12 +33,20 @@ class Execution:
     long_data: Mapping[int, tuple[bytes, ...]]
     named: bool = False
 
+    def bound(self, numbers: tuple[int, ...] | None) -> tuple[bytes, bytes]:
+        """Types of the parameters of these ``numbers`` (None: all), two bytes each, and which are NULL: a bitmap."""
+        wanted = range(len(self.values)) if numbers is None else numbers
+        bitmap = bytearray((len(wanted) + 7) // 8)
+        for place, number in enumerate(wanted):
+            if self.values[number] is None and number not in self.long_data:
+                bitmap[place >> 3] |= 1 << (place & 7)
+        return b"".join(self.types[number] for number in wanted), bytes(bitmap)
+
     def commands(self, statement_id: int, numbers: tuple[int, ...] | None) -> bytes:
-        """What runs a statement with the parameters of these ``numbers`` (None: all), and closes it; one reply."""
+        """What runs a statement with the parameters of these ``numbers`` (None: all); one reply."""
         head = statement_id.to_bytes(4, "little")
         wanted = range(len(self.values)) if numbers is None else numbers
         out = []
-        bitmap = bytearray((len(wanted) + 7) // 8)
         types, values = [], []
         for place, number in enumerate(wanted):
             types.append(self.types[number] + b"\0" * self.named)
@@ -43,15 +55,13 @@ class Execution:
                 at = place.to_bytes(2, "little")
                 for piece in self.long_data[number]:
                     out.append(frame(bytes([Command.STMT_SEND_LONG_DATA]) + head + at + piece, 0))
-            elif value is None:
-                bitmap[place >> 3] |= 1 << (place & 7)
-            else:
+            elif value is not None:
                 values.append(value)
         payload = bytes([Command.STMT_EXECUTE]) + head + b"\0\1\0\0\0"
         if wanted:
             count = push_lenenc_int(len(wanted)) if self.named else b""
-            payload += count + bytes(bitmap) + b"\1" + b"".join((*types, *values))
-        return b"".join((*out, frame(payload, 0), frame(bytes([Command.STMT_CLOSE]) + head, 0)))
+            payload += count + self.bound(numbers)[1] + b"\1" + b"".join((*types, *values))
+        return b"".join((*out, frame(payload, 0)))
 
 
 def send(
@@ -71,12 +81,46 @@ def send(
     if execution is None:
         connection.send(sink, b"".join((*before, connection.query(part.sql))), QUERY, len(before))
         return
+    text = StatementText.of(frame(bytes([Command.STMT_PREPARE]) + part.sql, 0), connection.schema, connection.variables)
+
+    def run(statement: ServerStatement, before: list[bytes]) -> None:
+        data = execution.commands(statement.id, part.parameters)
+        _bind(statement, execution, part, connection)
+        connection.send(sink, b"".join((*before, data)), QUERY, len(before))
 
     def prepared(payload: bytes, error: bytes | None) -> None:
         if error is not None:
             refused(error)
-        else:
-            connection.send(sink, execution.commands(connection.scanner.statement_id, part.parameters), QUERY)
+            return
+        statement = ServerStatement(connection.scanner.statement_id)
+        run(statement, [])
+        if closing := connection.statements.put(text, statement) if _stays(part, execution) else close(statement):
+            connection.write(closing)
 
-    preparing = frame(bytes([Command.STMT_PREPARE]) + part.sql, 0)
-    connection.send(Capture(prepared, lost), b"".join((*before, preparing)), PREPARE, len(before))
+    known = connection.statements.get(text)
+    if known is not None and _is_as_new(known, execution, part, connection):
+        run(known, before)
+    else:
+        connection.send(Capture(prepared, lost), b"".join((*before, text.frame)), PREPARE, len(before))
+
+
+def _stays(part: Part, execution: Execution) -> bool:
+    """Whether it may be of use again: rows are another statement each time, variables are resolved when it is prepared,
+    and data sent beforehand would be there still if it was refused."""
+    inserts = part.relay.facts.kind in (StatementKind.INSERT, StatementKind.REPLACE)
+    return not inserts and not execution.long_data and b"@" not in part.sql
+
+
+def _is_as_new(statement: ServerStatement, execution: Execution, part: Part, connection: BackendConnection) -> bool:
+    """Whether an execution would find nothing that earlier ones have left."""
+    types, nulls = execution.bound(part.parameters)
+    if execution.long_data:
+        return False
+    return connection.profile.flavor != "mysql" or derive(statement.derived, types, nulls) == derive(None, types, nulls)
+
+
+def _bind(statement: ServerStatement, execution: Execution, part: Part, connection: BackendConnection) -> None:
+    """What the server knows of the statement from now on."""
+    statement.types, nulls = execution.bound(part.parameters)
+    if connection.profile.flavor == "mysql":
+        statement.derived = derive(statement.derived, statement.types, nulls)
