@@ -18,6 +18,7 @@ from router.engine import refusals
 from router.engine.branches import Branch
 from router.engine.execution import Execution, send
 from router.engine.executor import Executor
+from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.services import Services
 from router.engine.totals import total
@@ -36,7 +37,19 @@ Answered = Callable[[OkPacket | None, MySQLError | None, bool], None]
 class Share:
     """One shard's part."""
 
-    __slots__ = ("_writing", "answer", "connection", "error", "first", "leasing", "part", "server", "started", "was_in")
+    __slots__ = (
+        "_writing",
+        "answer",
+        "connection",
+        "error",
+        "first",
+        "leasing",
+        "part",
+        "server",
+        "started",
+        "waits",
+        "was_in",
+    )
 
     def __init__(self, writing: Writing, part: Part, services: Services) -> None:
         self._writing = writing
@@ -48,12 +61,14 @@ class Share:
         self.error: MySQLError | None = None
         self.first = True  # of this statement on its connection
         self.was_in = False
+        self.waits = False  # for a connection
         self.started = 0.0
 
     def start(self, branch: Branch | None, key: PoolKey) -> None:
         """Run on a connection of the transaction; None: there is none yet."""
         relay = self.part.relay
         if branch is None:
+            self.waits = True
             self.leasing.lease(relay, (key[0], key[1], relay.database is not None or key[2]), primary=True)
             return
         if branch[0].closed:
@@ -64,9 +79,11 @@ class Share:
         self._open(*branch, [])
 
     def _granted(self, connection: BackendConnection, server: Server) -> None:
+        self.waits = False
         self._open(connection, server, self._writing.session.begun or [])
 
     def _not_granted(self, error: BackendError) -> None:
+        self.waits = False
         self.error = refusals.not_sent(error)
         self._writing.ended(self)
 
@@ -90,6 +107,9 @@ class Share:
             return
         if error is not None:
             self._answered(payload, error)
+        elif self._writing.killed:
+            self.error = refusals.killed()
+            self._done(b"", None)
         else:
             answer = Capture(self._answered, self._lost)
             send(connection, self.part, self._writing.execution, answer, [], self._refused, self._lost)
@@ -140,8 +160,18 @@ class Share:
         self.error = self._writing.lost(refusals.where_lost(server, error))
         self._writing.ended(self)
 
+    def kill(self, killer: Killer, done: Callable[[], None]) -> bool:
+        """KILL QUERY, if its connection runs something; ``done`` when the server has done it."""
+        connection, server = self.connection, self.server
+        if connection is None or server is None or not connection.busy:
+            return False
+        server.pool.condemn(connection)
+        killer.kill_query(server, connection.thread_id, done)
+        return True
+
     def cancel(self) -> None:
-        """The client is gone."""
+        """The client is gone, or nothing has been sent yet."""
+        self.waits = False
         self.leasing.cancel()
         connection, server = self.connection, self.server
         self.connection = None
@@ -169,6 +199,8 @@ class Writing:
         self._own = False  # the transaction is the statement's
         self._needs: Counter[str] = Counter()
         self._rolled_back = False
+        self.killed = False
+        self._kills = 0  # under way
 
     def run(self, plan: Spread, key: PoolKey, execution: Execution | None = None) -> None:
         """Run all parts; connections are of ``key``. ``execution``: of a prepared statement, with these values."""
@@ -178,7 +210,7 @@ class Writing:
         self._own = not session.transaction and session.autocommit
         # Nothing to begin or commit: one shard does it by itself, or it commits by itself.
         self._bare = plan.ddl or (self._own and len(plan.parts) == 1)
-        self._rolled_back = False
+        self._rolled_back = self.killed = False
         self._now = f"SET timestamp = {time.time():.6f}" if plan.clock else None
         self._needs = Counter({part.relay.group for part in plan.parts} if self._own else ())
         self.services.admission.enter(self._needs, self._admitted)
@@ -227,11 +259,13 @@ class Writing:
         if plan is None:
             return
         self._left -= 1
-        failed = any(each.error is not None for each in self._shares)
+        failed = self.killed or any(each.error is not None for each in self._shares)
         group = share.part.relay.group
         waiting = self._queued.pop(group)
-        if failed and not plan.ddl:
+        if self.killed or (failed and not plan.ddl):
             self._left -= len(waiting)
+            for each in waiting if self.killed else ():
+                each.error = refusals.killed()
             if plan.copies and share is self._shares[0]:
                 self._left = 0
         elif waiting:  # DDL goes on: the report says what has been done where
@@ -240,14 +274,21 @@ class Writing:
             waiting[0].start(self.executor.branches.take(group), self._key)
         if not failed and plan.copies and share is self._shares[0]:
             self._start(self._shares[1:])
-        elif self._left == 0:
-            self._conclude(plan)
+        else:
+            self._try_conclude(plan)
 
     # -- the end -----------------------------------------------------------------------------------------------
+
+    def _try_conclude(self, plan: Spread) -> None:
+        """All parts have ended, and no KILL is on its way that could hit what is said next."""
+        if self._left == 0 and self._kills == 0:
+            self._conclude(plan)
 
     def _conclude(self, plan: Spread) -> None:
         error = next((share.error for share in self._shares if share.error is not None), None)
         answers = [share.answer for share in self._shares if share.answer is not None]
+        if error is None and self.killed and len(answers) < len(self._shares):
+            error = refusals.killed()
         if error is None and plan.copies and len({each.affected_rows for each in answers}) > 1:
             error = refusals.copies_differ([each.affected_rows for each in answers])
         if self._bare:
@@ -341,6 +382,38 @@ class Writing:
                 self.executor.look.knows = None
             self.services.counters.decisions[plan.reason] += 1
             self._answered(ok, error, close)
+
+    def kill(self, done: Callable[[], None]) -> None:
+        """KILL QUERY: what runs is ended and all of it taken back; ``done`` when the servers have done it.
+
+        Once all parts are done it is too late, as on a single server.
+        """
+        plan = self._plan
+        if plan is not None and self.services.admission.withdraw(self._admitted):
+            self._needs = Counter()
+            self._answer(None, refusals.killed())
+            plan = None
+        if plan is None or self.killed or not self._left:
+            done()
+            return
+        self.killed = True
+
+        def killed() -> None:
+            self._kills -= 1
+            if self._kills == 0:
+                done()
+                if self._plan is plan:
+                    self._try_conclude(plan)
+
+        self._kills = 1
+        for share in self._shares:
+            self._kills += share.kill(Killer(self.executor.user, self.services.counters), killed)
+        for share in self._shares:
+            if share.waits:
+                share.cancel()
+                share.error = refusals.killed()
+                self.ended(share)
+        killed()
 
     def cancel(self) -> None:
         """The client is gone; a COMMIT under way goes on."""

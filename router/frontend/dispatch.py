@@ -521,8 +521,7 @@ class Dispatcher:
     def kill(self, done: Callable[[], None], *, query_only: bool) -> None:
         """KILL of this session by another, who is told by ``done``."""
         if query_only:
-            self._several.kill()
-            self.executor.kill_query(done)
+            self._several.kill(lambda: self.executor.kill_query(done))
         else:
             self._client.abort()
             done()

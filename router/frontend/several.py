@@ -129,6 +129,7 @@ class Several:
         self._scatter.cancel()
         self._writing.cancel()
 
-    def kill(self) -> None:
-        """KILL QUERY. A write ends by itself: it must not be half done."""
+    def kill(self, done: Callable[[], None]) -> None:
+        """KILL QUERY; ``done`` when servers that write have done it."""
         self._scatter.kill()
+        self._writing.kill(done)

@@ -230,3 +230,78 @@ async def test_a_client_that_leaves_leaves_nothing() -> None:
     assert desk.bench.pool_of("db1") == desk.bench.pool_of("other") == (0, 0, 0)
     await desk.write()
     assert len(desk.bench.connectors["other"].opened) == 2, "the next is let in"
+
+
+@virtually
+async def test_kill_query_takes_all_of_it_back() -> None:
+    desk = Desk()
+    await desk.write()
+    for group in ("main", "other"):
+        desk.connection(group).data_received(OPEN)
+    desk.connection("main").data_received(DONE)
+    told: list[str] = []
+    desk.writing.kill(lambda: told.append("killed"))
+    desk.said("other")
+    desk.connection("other").data_received(err(1317, "Query execution was interrupted", "70100"))
+    assert not told
+    assert desk.said("main")[-1:] != [b"ROLLBACK"], "the KILL could hit it"
+    await quiet()
+    assert told == ["killed"]
+    assert len(desk.bench.connectors["other"].killed) == 1
+    assert desk.bench.connectors["db1"].killed == []
+    for group in ("main", "other"):
+        assert desk.said(group)[-1] == b"ROLLBACK"
+        desk.connection(group).data_received(ok())
+    assert desk.error.code == 1317
+    assert desk.bench.pool_of("other") == (0, 0, 0), "the connection is nobody else's"
+
+
+@virtually
+async def test_kill_query_before_anything_was_done() -> None:
+    desk = Desk()
+    await desk.write()
+    told: list[str] = []
+    desk.writing.kill(lambda: told.append("killed"))
+    await quiet()
+    for group in ("main", "other"):
+        desk.said(group)
+        desk.connection(group).data_received(OPEN)
+    for group in ("main", "other"):
+        assert desk.said(group) == [b"ROLLBACK"]
+        desk.connection(group).data_received(ok())
+    assert (told, desk.error.code) == (["killed"], 1317)
+
+
+@virtually
+async def test_kill_query_of_what_is_done_comes_too_late() -> None:
+    desk = Desk()
+    await desk.write()
+    for group in ("main", "other"):
+        desk.connection(group).data_received(OPEN)
+        desk.connection(group).data_received(DONE)
+    told: list[str] = []
+    desk.writing.kill(lambda: told.append("killed"))
+    assert told == ["killed"]
+    for group in ("main", "other"):
+        assert desk.said(group)[-1] == b"COMMIT" or group == "other"
+        desk.connection(group).data_received(ok())
+    assert desk.ok.affected_rows == 2
+
+
+@virtually
+async def test_kill_query_of_what_waits_for_a_connection() -> None:
+    desk = Desk()
+    crowd = [desk.bench.crowd("db1", desk.bench.executor.key) for _ in range(2)]
+    await quiet()
+    assert all(waiting.granted for waiting in crowd)
+    await desk.write()
+    desk.connection("other").data_received(OPEN)
+    desk.said("other")
+    told: list[str] = []
+    desk.writing.kill(lambda: told.append("killed"))
+    await quiet()
+    desk.connection("other").data_received(err(1317, "Query execution was interrupted", "70100"))
+    assert desk.said("other") == [b"ROLLBACK"]
+    desk.connection("other").data_received(ok())
+    assert (told, desk.error.code) == (["killed"], 1317)
+    assert desk.bench.pool_of("db1") == (2, 0, 0), "nobody waits any more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pymysql.connections import Connection
 
 from router.sandbox import ReplicaSet
+from router.sandbox.replica_set import wait_until
 from tests.fix_router import RunningRouter, direct
 from tests.integration.bank import ACCOUNTS, amounts, bank, fill, refused, rows
 
@@ -160,6 +162,30 @@ def test_a_shard_that_is_lost_takes_all_back(router: RunningRouter, session: Con
     mysql_set.primary.execute("KILL %s", (int(thread),))
     assert outcome(session, "UPDATE accounts SET amount = 0") == ("error", 1213)
     assert amounts(session) == UNTOUCHED
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_kill_query_takes_all_of_it_back(
+    router: RunningRouter, session: Connection, mysql_set: ReplicaSet, inside: bool
+) -> None:
+    if inside:
+        rows(session, "BEGIN")
+        rows(session, "UPDATE accounts SET amount = 5 WHERE id = 1")
+    (number,) = rows(session, "SELECT CONNECTION_ID()")[0]
+    with direct(mysql_set.primary, mysql_set, database="bank") as locker, ThreadPoolExecutor() as pool:
+        rows(locker, "BEGIN")
+        rows(locker, "SELECT * FROM accounts WHERE id = 4 FOR UPDATE")
+        waiting = pool.submit(outcome, session, "UPDATE accounts SET amount = 0")
+        stuck = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+        wait_until(lambda: mysql_set.primary.value(stuck) == 1, 20, "an UPDATE that waits")
+        with router.connect(database="bank") as other:
+            rows(other, f"KILL QUERY {number}")
+        assert waiting.result(20) == ("error", 1317)
+        rows(locker, "ROLLBACK")
+    assert amounts(session) == ({**UNTOUCHED, 1: 5} if inside else UNTOUCHED)
+    if inside:
+        rows(session, "COMMIT")
+    assert outcome(session, "UPDATE accounts SET amount = 7")[0] == 9
 
 
 def test_with_single_they_are_refused(
