@@ -544,12 +544,8 @@ class Executor:
 
     def kill_query(self, done: Callable[[], None]) -> None:
         """KILL QUERY for this session: the statement that runs now; ``done`` is called when the server has done it."""
-        backend, server = self._backend, self._server
-        if backend is not None and server is not None and backend.busy:
-            server.pool.condemn(backend)
-            self._killer.kill_query(server, backend.thread_id, done)
-        else:
-            if backend is None and self._plan is not None:
+        if not self._killer.end_statement(self._backend, self._server, done):
+            if self._backend is None and self._plan is not None:
                 self._leasing.cancel()
                 self._answer(refusals.killed())
             done()

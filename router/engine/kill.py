@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from router.backend.connection import BackendConnection
 from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.errors import BackendError
@@ -28,13 +29,19 @@ class Killer:
         self._counters = counters
         self.pending = False
 
-    def kill_query(self, server: Server, thread_id: int, done: Callable[[], None]) -> None:
-        """End the statement that ``thread_id`` runs, once at a time, and then call ``done``."""
+    def end_statement(
+        self, connection: BackendConnection | None, server: Server | None, done: Callable[[], None]
+    ) -> bool:
+        """KILL QUERY, once at a time; ``done`` is called when the server has done it. False: nothing runs there."""
+        if connection is None or server is None or not connection.busy:
+            return False
+        server.pool.condemn(connection)
         if self.pending:
             done()
-            return
-        self.pending = True
-        spawn(self._kill_query(server, thread_id, done), "kill query")
+        else:
+            self.pending = True
+            spawn(self._kill_query(server, connection.thread_id, done), "kill query")
+        return True
 
     def kill_connection(self, server: Server, thread_id: int) -> None:
         """End the connection, and with it statement and transaction."""

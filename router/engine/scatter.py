@@ -73,6 +73,7 @@ class Scatter:
         # Inside a transaction: who waits for the connection of a group, and how the statement ends.
         self._queued: dict[str, list[Leg]] = {}
         self._checks = 0
+        self._kills = 0  # under way
         self._draining = False
         self._failure: bytes | None = None
         self._rolled_back = False
@@ -162,7 +163,7 @@ class Scatter:
         self._drained()
 
     def _drained(self) -> None:
-        if not self._draining or self._checks or not all(leg.ended for leg in self._legs):
+        if not self._draining or self._checks or self._kills or not all(leg.ended for leg in self._legs):
             return
         self._draining = False
         branches, session = self._executor.branches, self.session
@@ -377,10 +378,24 @@ class Scatter:
         self._plan = self._merge = None
         self._legs = []
 
-    def kill(self) -> None:
-        """KILL QUERY."""
-        if self._plan is not None:
-            self._stop(ErrPacket.of(refusals.killed()).encode())
+    def kill(self, done: Callable[[], None]) -> None:
+        """KILL QUERY; ``done`` when servers on which the session's transaction is have done it."""
+        if self._plan is None:
+            done()
+            return
+
+        def killed() -> None:
+            self._kills -= 1
+            if self._kills == 0:
+                done()
+                self._drained()
+
+        self._kills = 1
+        for leg in self._legs if self.spanning else ():
+            killer = Killer(self.user, self.services.counters)
+            self._kills += killer.end_statement(leg.connection, leg.server, killed)
+        self._stop(ErrPacket.of(refusals.killed()).encode())
+        killed()
 
 
 def _shown(columns: list[ColumnDefinition]) -> list[tuple[bytes, int]]:

@@ -160,15 +160,6 @@ class Share:
         self.error = self._writing.lost(refusals.where_lost(server, error))
         self._writing.ended(self)
 
-    def kill(self, killer: Killer, done: Callable[[], None]) -> bool:
-        """KILL QUERY, if its connection runs something; ``done`` when the server has done it."""
-        connection, server = self.connection, self.server
-        if connection is None or server is None or not connection.busy:
-            return False
-        server.pool.condemn(connection)
-        killer.kill_query(server, connection.thread_id, done)
-        return True
-
     def cancel(self) -> None:
         """The client is gone, or nothing has been sent yet."""
         self.waits = False
@@ -407,7 +398,8 @@ class Writing:
 
         self._kills = 1
         for share in self._shares:
-            self._kills += share.kill(Killer(self.executor.user, self.services.counters), killed)
+            killer = Killer(self.executor.user, self.services.counters)
+            self._kills += killer.end_statement(share.connection, share.server, killed)
         for share in self._shares:
             if share.waits:
                 share.cancel()

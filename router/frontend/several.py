@@ -130,6 +130,5 @@ class Several:
         self._writing.cancel()
 
     def kill(self, done: Callable[[], None]) -> None:
-        """KILL QUERY; ``done`` when servers that write have done it."""
-        self._scatter.kill()
-        self._writing.kill(done)
+        """KILL QUERY; ``done`` when servers that go on with the session's transaction have done it."""
+        self._scatter.kill(lambda: self._writing.kill(done))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from router.backend.connection import Capture
 from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.config.models import Server as ServerConfig
 from router.engine.kill import Killer
 from router.errors import BackendUnavailable
 from router.metrics import Counters
-from tests.fakes import USER, FakeConnector, make_pool, quiet, virtually
+from tests.fakes import USER, FakeConnector, make_pool, new_connection, query, quiet, virtually
 
 
 class RefusingConnector(FakeConnector):
@@ -29,8 +30,13 @@ async def test_a_query_is_killed_once() -> None:
     server = server_with(connector)
     killer = Killer(USER, Counters())
     told: list[str] = []
-    killer.kill_query(server, 7, lambda: told.append("first"))
-    killer.kill_query(server, 7, lambda: told.append("second"))
+    connection = new_connection(thread_id=7)
+    assert not killer.end_statement(connection, server, lambda: told.append("nothing runs"))
+    assert not killer.end_statement(None, None, lambda: told.append("nothing is there"))
+    connection.send(Capture(lambda payload, error: None), query("SELECT 1"))
+    assert killer.end_statement(connection, server, lambda: told.append("first"))
+    assert killer.end_statement(connection, server, lambda: told.append("second"))
+    assert connection.generation != server.pool.generation, "nobody else may have it"
     assert killer.pending
     assert told == ["second"], "the first only when it is done"
     await quiet()
@@ -54,7 +60,9 @@ async def test_a_kill_that_fails_is_counted_and_over() -> None:
     counters = Counters()
     killer = Killer(USER, counters)
     told: list[str] = []
-    killer.kill_query(server_with(RefusingConnector()), 7, lambda: told.append("done"))
+    connection = new_connection()
+    connection.send(Capture(lambda payload, error: None), query("SELECT 1"))
+    killer.end_statement(connection, server_with(RefusingConnector()), lambda: told.append("done"))
     await quiet()
     assert told == ["done"]
     assert not killer.pending

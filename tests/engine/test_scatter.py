@@ -143,10 +143,12 @@ async def test_a_client_that_is_gone_leaves_nothing_behind() -> None:
 async def test_kill_query() -> None:
     desk = Desk()
     await desk.ask()
-    desk.scatter.kill()
+    told: list[str] = []
+    desk.scatter.kill(lambda: told.append("killed"))
     assert desk.client.data == err(1317, "Query execution was interrupted", "70100")
-    desk.scatter.kill()
+    desk.scatter.kill(lambda: told.append("nothing to kill"))
     assert desk.warned == [True]
+    assert told == ["killed", "nothing to kill"]
 
 
 @virtually

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pymysql.connections import Connection
 
 from router.sandbox import ReplicaSet
+from router.sandbox.replica_set import wait_until
 from tests.fix_router import RunningRouter
 from tests.integration.bank import ACCOUNTS, amounts, bank, fill, refused, rows
 from tests.integration.twins import Session
@@ -212,3 +214,23 @@ def test_rows_of_all_shards_are_locked(session: Connection, router: RunningRoute
         rows(session, "COMMIT")
         pay(other, 3, 4, 5)
         assert amounts(other) == {**UNTOUCHED, 3: 80, 4: 80, 5: 80}
+
+
+def test_kill_query_of_a_read_of_all(
+    session: Connection, router: RunningRouter, witness: Connection, mysql_set: ReplicaSet
+) -> None:
+    rows(session, "BEGIN")
+    pay(session, 1, 3)
+    (number,) = rows(session, "SELECT CONNECTION_ID()")[0]
+    with router.connect(database="bank") as locker, ThreadPoolExecutor() as pool:
+        rows(locker, "BEGIN")
+        rows(locker, "SELECT id FROM accounts WHERE id = 4 FOR UPDATE")
+        waiting = pool.submit(rows, session, "SELECT id FROM accounts ORDER BY id FOR UPDATE")
+        stuck = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+        wait_until(lambda: mysql_set.primary.value(stuck) == 1, 20, "a read that waits")
+        rows(locker, f"KILL QUERY {number}")
+        with pytest.raises(pymysql.MySQLError, match="1317"):
+            waiting.result(20)
+        rows(locker, "ROLLBACK")
+    rows(session, "COMMIT")
+    assert amounts(witness) == {**UNTOUCHED, 1: 90, 3: 90}
