@@ -61,6 +61,7 @@ class Counters:
     client_bytes_in: int = 0
     client_bytes_out: int = 0
     retries: int = 0
+    waits_in_vain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ class RouterCollector(Collector):
             errors.add_metric([origin, str(code)], count)
         yield errors
         yield CounterMetricFamily("router_read_retries", "Reads repeated on another server.", counters.retries)
+        text = "Reads that a replica was too far behind for, so that the primary answered."
+        yield CounterMetricFamily("router_read_waits_in_vain", text, counters.waits_in_vain)
 
 
 def _counter(name: str, text: str, label: str, values: Counter[str]) -> CounterMetricFamily:

@@ -62,6 +62,7 @@ def counted() -> Counters:
     counters.client_bytes_in = 1234
     counters.client_bytes_out = 5678
     counters.retries = 2
+    counters.waits_in_vain = 3
     return counters
 
 
@@ -130,6 +131,7 @@ def test_values() -> None:
     assert value(FULL, "router_rule_hits_total", rule="rule-1") == 8
     assert value(FULL, "router_errors_total", origin="backend", code="1062") == 4
     assert value(FULL, "router_read_retries_total") == 2
+    assert value(FULL, "router_read_waits_in_vain_total") == 3
     assert value(FULL, "router_sessions_pinned", reason="temporary_table") == 2
     assert value(FULL, "router_plan_cache_hits_total") == 1000
     assert value(FULL, "router_plan_cache_misses_total") == 10

@@ -24,7 +24,7 @@ from router.errors import ConnectionLost, ProtocolError
 from router.session.profile import ServerProfile
 from router.session.variables import EMPTY, VariableSet, assignments
 from router.wire.constants import Capability
-from router.wire.scanner import QUERY, ResponseScanner
+from router.wire.scanner import PREPARE, QUERY, ResponseScanner
 
 # Whose connections may be exchanged for one another: the account, the capabilities that shape the protocol, and
 # whether a default database is set (nothing short of a new login takes it away again).
@@ -47,7 +47,8 @@ class Sink(Protocol):
         """The connection broke before the response ended."""
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
-        """The session's state could not be applied (``error`` is the ERR payload); the connection is closed.
+        """The session's state could not be applied (``error`` is the ERR payload); the connection is closed, unless it
+        is just ``behind``.
 
         Only proven reads are sent together with a prefix, so nothing but the answer is lost.
         """
@@ -74,6 +75,8 @@ class BackendConnection:
         "_prefix_error",
         "_rest",
         "_sink",
+        "_waiting",
+        "behind",
         "bytes_relayed",
         "closed",
         "created",
@@ -130,17 +133,24 @@ class BackendConnection:
         self._prefix = 0
         self._kind = QUERY
         self._prefix_error: bytes | None = None
+        self._waiting = False  # the next reply of the prefix is that of a wait
+        self.behind = False  # a wait has failed, and nothing else
         self._keep = keep
         self._on_closed: Callable[[BackendConnection], None] | None = None
 
     # -- sending -----------------------------------------------------------------------------------------------
 
-    def send(self, sink: Sink, data: bytes, kind: int = QUERY, prefix_replies: int = 0) -> None:
-        """Write ``data`` – ``prefix_replies`` commands and the one whose response of ``kind`` goes to ``sink``."""
+    def send(self, sink: Sink, data: bytes, kind: int = QUERY, prefix_replies: int = 0, *, waits: bool = False) -> None:
+        """Write ``data`` – ``prefix_replies`` commands and the one whose response of ``kind`` goes to ``sink``.
+
+        ``waits``: the first of them only waits for something; if it alone fails, the connection is as good as before.
+        """
         self._sink = sink
         self.forwarded = False
         self.bytes_relayed = 0
         self._prefix = prefix_replies
+        self._waiting = waits
+        self.behind = False
         self._kind = kind
         self.scanner.start(QUERY if prefix_replies else kind, self.deprecate_eof)
         self.transport.write(data)
@@ -248,8 +258,10 @@ class BackendConnection:
             if not scanner.done:
                 self._rest = data[pos:]
                 return pos
-            if scanner.error is not None and self._prefix_error is None:
-                self._prefix_error = scanner.error
+            if scanner.error is not None:
+                self.behind = self._waiting
+                self._prefix_error = self._prefix_error or scanner.error
+            self._waiting = False
             self._prefix -= 1
             scanner.start(QUERY if self._prefix else self._kind, self.deprecate_eof)
         return pos
@@ -258,7 +270,8 @@ class BackendConnection:
         error = self._prefix_error or b""
         self._sink = None
         self._prefix_error = None
-        self.close()
+        if not self.behind or self._kind == PREPARE:  # nobody would close the statement
+            self.close()
         sink.prefix_failed(self, error)
 
     def eof_received(self) -> bool:

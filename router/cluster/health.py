@@ -9,18 +9,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from router.planner.plan import Role
+from router.session.profile import ServerProfile, parse_version
 
 # One lost probe may be a hiccup; two in a row leave the server out. Sessions that hit the failure themselves report
 # it at once and do not wait for this.
 MISSES = 2
+# MySQL calls a slave a replica from here on.
+_RENAMED = (8, 0, 26)
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One answer of a server: ``read_only`` and the global ``sql_mode`` as it says."""
+    """One answer of a server: ``read_only`` and the global ``sql_mode`` as it says, the GTIDs it has ``reached``,
+    whether it applies the writes of one source in their order, and whether its own writes have GTIDs (``names``)."""
 
     read_only: bool
     sql_mode: str = ""
+    reached: str = ""
+    ordered: bool = True
+    names: bool = True
+
+
+def question_for(profile: ServerProfile) -> str:
+    """The query whose only row is a ``Probe``, in the order of its fields."""
+    if profile.flavor == "mariadb":
+        # Its parallel replication commits in order, whatever the mode.
+        return "SELECT @@GLOBAL.read_only, @@GLOBAL.sql_mode, @@GLOBAL.gtid_slave_pos, 1, @@GLOBAL.log_bin"
+    name = "replica" if parse_version(profile.version)[1] >= _RENAMED else "slave"
+    return (
+        "SELECT @@GLOBAL.read_only, @@GLOBAL.sql_mode, @@GLOBAL.gtid_executed,"
+        f" @@GLOBAL.{name}_parallel_workers < 2 OR @@GLOBAL.{name}_preserve_commit_order,"
+        " @@GLOBAL.gtid_mode = 'ON'"
+    )
 
 
 class HealthState:

@@ -11,14 +11,14 @@ import asyncio
 import structlog
 
 from router.backend.connector import BackendUser
-from router.cluster.health import HealthState, Probe, role_of
+from router.cluster.health import HealthState, Probe, question_for, role_of
 from router.cluster.topology import Group, Server, Topology
 from router.errors import BackendError, BackendUnavailable
+from router.session.gtids import Reached
 from router.tasks import spawn
 
 log = structlog.get_logger(__name__)
 
-_PROBE = "SELECT @@GLOBAL.read_only, @@GLOBAL.sql_mode"
 # Idle connections beyond `pool.min_idle` are closed after this many seconds.
 _KEEP_IDLE = 60.0
 
@@ -63,10 +63,12 @@ class HealthMonitor:
         state = self._states[server]
         account = self._accounts[group.name]
         try:
-            if server.profile is None or not server.up:
-                await server.connector.load_profile(account)
-            ((row,),) = await server.connector.ask(account, _PROBE)
-            probe = Probe(read_only=bool(row[0]), sql_mode=str(row[1]))
+            profile = server.profile
+            if profile is None or not server.up:
+                profile = await server.connector.load_profile(account)
+            ((row,),) = await server.connector.ask(account, question_for(profile))
+            probe = Probe(bool(row[0]), str(row[1]), str(row[2]), bool(row[3]), bool(row[4]))
+            reached = Reached(probe.reached)
         except Exception as error:  # noqa: BLE001 - whatever a server does, its watch goes on
             state.failed()
             if server.up and not state.up:
@@ -83,6 +85,12 @@ class HealthMonitor:
                 server.pool.fail_waiters(BackendUnavailable(f"server {server.name} is down"))
             return
         state.succeeded()
+        server.reached, server.ordered = reached, probe.ordered
+        if server.names_writes is not probe.names:
+            server.names_writes = probe.names
+            group.refresh()
+        if server.missed is not None and reached.covers(server.missed):
+            server.missed = None
         if server.profile is not None and server.profile.sql_mode != probe.sql_mode:
             await self._defaults_changed(group, server, account)
         self._apply(group, server, probe)

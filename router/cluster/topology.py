@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import structlog
 
@@ -19,6 +19,7 @@ from router.config.models import RouterConfig, ServerTls
 from router.config.models import Server as ServerConfig
 from router.metrics import Histogram
 from router.planner.plan import Role
+from router.session.gtids import NOTHING, Reached, Token
 from router.session.profile import ServerProfile
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,9 @@ class Server:
     """One server: its pool and what is known of it.
 
     ``role`` is None while nobody has asked it; ``up`` whether it answers; ``commands`` counts answers by command byte,
-    ``durations`` how long they took, ``failures`` connections lost.
+    ``durations`` how long they took, ``failures`` connections lost. ``reached`` is how far it has come in the stream of
+    writes, ``ordered`` whether it applies those of one source in their order, ``missed`` what a read has waited for
+    here in vain, ``names_writes`` whether what is written here has GTIDs.
     """
 
     __slots__ = (
@@ -37,8 +40,12 @@ class Server:
         "durations",
         "failures",
         "group",
+        "missed",
         "name",
+        "names_writes",
+        "ordered",
         "pool",
+        "reached",
         "role",
         "up",
         "weight",
@@ -55,6 +62,10 @@ class Server:
         self.commands = [0] * 256
         self.durations = Histogram()
         self.failures = 0
+        self.reached = Reached()
+        self.ordered = True
+        self.names_writes = True
+        self.missed: Token | None = None
 
     @property
     def connector(self) -> Connector:
@@ -68,9 +79,9 @@ class Server:
 
 
 class Group:
-    """A replica set."""
+    """A replica set. ``written``: the writes that this router knows of, where any read must see all of them."""
 
-    __slots__ = ("_balancer", "config", "name", "primary", "readers", "servers")
+    __slots__ = ("_balancer", "_blind", "_freshness", "config", "name", "primary", "readers", "servers", "written")
 
     def __init__(self, name: str, config: GroupConfig, servers: list[Server]) -> None:
         self.name = name
@@ -78,6 +89,10 @@ class Group:
         self.servers = servers
         self.primary: Server | None = None
         self.readers: tuple[Server, ...] = ()
+        self.written = NOTHING
+        # With one server there is nobody to be behind.
+        self._freshness = config.reads.consistency if len(servers) > 1 else "eventual"
+        self._blind = False
         self._balancer = LeastBusy()
         self.refresh()
 
@@ -93,7 +108,7 @@ class Group:
             log.warning("more than one writable server", group=self.name, servers=names, primary=self.primary.name)
         replicas = [server for server in up if server.role is Role.REPLICA]
         primary = [self.primary] if self.primary is not None else []
-        match self.config.reads.from_:
+        match "primary" if self._only_primary() else self.config.reads.from_:
             case "primary":
                 readers = primary
             case "any":
@@ -102,6 +117,18 @@ class Group:
                 # A weight of 0 keeps a replica for the time when nobody else can read.
                 readers = [server for server in replicas if server.weight] or primary or replicas
         self.readers = tuple(readers)
+
+    def _only_primary(self) -> bool:
+        """Whether no other server may read: it could not be told to what it has come."""
+        if self.primary is not None and self._blind is self.primary.names_writes and self._freshness != "eventual":
+            self._blind = not self._blind
+            if self._blind:
+                log.warning(
+                    "writes have no GTIDs: reads go to the primary (reads.consistency: eventual lets replicas read)",
+                    group=self.name,
+                    server=self.primary.name,
+                )
+        return self._blind or self.config.reads.consistency == "strong"
 
     def reader(self, without: Server | None = None) -> Server | None:
         """A server for a proven read: a replica, or the primary when no replica is up."""
@@ -114,6 +141,36 @@ class Group:
                 return self.primary
         return self._balancer.choose(readers)
 
+    def fresh_reader(self, token: Token, without: Server | None = None) -> tuple[Server | None, bool]:
+        """A server for a read that must see ``token``, and whether it has to wait for that there.
+
+        A replica on which others have waited in vain is left out, until it is known to have come further.
+        """
+        able = [server for server in self.readers if server is not without and self._may_have(server, token)]
+        server = self._balancer.choose(able) if able else self.primary
+        if server is without:
+            return None, False
+        return server, server is not None and server is not self.primary and not server.reached.covers(token)
+
+    def _may_have(self, server: Server, token: Token) -> bool:
+        if server is self.primary:
+            return True
+        # One that has the last write of a source may still lack others, if it does not keep to their order.
+        return server.ordered and (server.missed is None or server.reached.covers(token))
+
+    def needs(self, written: Mapping[str, Token]) -> Token | None:
+        """What a read of a session that has ``written`` that must see; None: nothing."""
+        if self._freshness == "session":
+            return written.get(self.name)
+        return (self.written or None) if self._freshness == "global" else None
+
+    def wrote(self, written: dict[str, Token], gtids: str) -> None:
+        """A session that has ``written`` that has committed writes, which have these GTIDs."""
+        if self._freshness == "session":
+            written[self.name] = written.get(self.name, NOTHING).after(gtids)
+        elif self._freshness == "global":
+            self.written = self.written.after(gtids)
+
     @property
     def profile(self) -> ServerProfile | None:
         """The profile of the primary, or of any server that has been reached."""
@@ -125,10 +182,12 @@ class Group:
 class Topology:
     """All groups by name."""
 
-    __slots__ = ("groups",)
+    __slots__ = ("groups", "shared")
 
     def __init__(self, groups: dict[str, Group]) -> None:
         self.groups = groups
+        # Whether reads of a group must see what other sessions have written.
+        self.shared = any(group.config.reads.consistency == "global" for group in groups.values())
 
     @classmethod
     def build(cls, config: RouterConfig) -> Topology:

@@ -34,7 +34,6 @@ from router.errors import Problem
 NOT_YET: dict[str, str] = {
     "admin.mysql": "the SHOW interface is not served yet",
     "logging.slow_query": "slow statements are not logged yet",
-    "groups.*.reads.consistency=eventual": "a replica may not have a session's last write yet",
     "groups.*.reads.max_lag": "replication lag is not measured yet",
 }
 
@@ -192,7 +191,10 @@ class Reads(Mapping):
         description="Servers that answer reads; the primary does while no replica can.",
     )
     consistency: Literal["eventual", "session", "global", "strong"] = Field(
-        default="session", description="How fresh a read must be; `session`: a client sees its own writes."
+        default="session",
+        description="What a read must see: its own `session`'s writes (by GTID; a replica that does not have them is "
+        "waited for, up to half a second), `global`: any write through this router, `strong`: all, from the primary; "
+        "`eventual`: whatever is there.",
     )
     max_lag: Seconds = Field(default=10.0, description="Replicas further behind take no reads.")
     balance: Literal["least_busy"] = Field(default="least_busy", description="How a server is chosen among equals.")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Sequence
 from router.backend.connection import BackendConnection, Capture
 from router.cluster.topology import Server
 from router.engine import questions, refusals
+from router.engine.services import Services
 from router.errors import ConnectionLost, MySQLError
 from router.planner.plan import Relay
 from router.session.state import SessionState
@@ -26,10 +27,11 @@ Ended = Callable[[MySQLError | None, bool], None]
 class Branches:
     """The parked connections of one session's transaction. ``ending`` while it is being committed."""
 
-    __slots__ = ("_order", "_parked", "_session", "ending")
+    __slots__ = ("_order", "_parked", "_services", "_session", "ending")
 
-    def __init__(self, session: SessionState) -> None:
+    def __init__(self, session: SessionState, services: Services) -> None:
         self._session = session
+        self._services = services
         self._parked: dict[str, Branch] = {}
         self._order: list[str] = []
         self.ending = False
@@ -182,6 +184,7 @@ class Branches:
 
         def answered(payload: bytes, error: bytes | None) -> None:
             if error is None:
+                self._services.committed(self._session, branch[1].group, branch[0].scanner)
                 self._commit(others, [*committed, branch[1]], facts, done)
                 return
             refused = refusals.from_server(error)

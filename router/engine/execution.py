@@ -72,21 +72,23 @@ def send(
     before: list[bytes],
     refused: Callable[[bytes], None],
     lost: Callable[[ConnectionLost], None],
+    *,
+    waits: bool = False,
 ) -> None:
     """Ask a shard its part, behind the commands ``before`` (one reply each); the answer goes to ``sink``.
 
-    With an ``execution`` it is prepared first: ``refused`` gets the error if that fails, ``lost`` is called when the
-    connection breaks meanwhile.
+    ``waits``: the first of those only waits for something (``BackendConnection.send``). With an ``execution`` it is
+    prepared first: ``refused`` gets the error if that fails, ``lost`` is called when the connection breaks meanwhile.
     """
     if execution is None:
-        connection.send(sink, b"".join((*before, connection.query(part.sql))), QUERY, len(before))
+        connection.send(sink, b"".join((*before, connection.query(part.sql))), QUERY, len(before), waits=waits)
         return
     text = StatementText.of(frame(bytes([Command.STMT_PREPARE]) + part.sql, 0), connection.schema, connection.variables)
 
     def run(statement: ServerStatement, before: list[bytes]) -> None:
         data = execution.commands(statement.id, part.parameters)
         _bind(statement, execution, part, connection)
-        connection.send(sink, b"".join((*before, data)), QUERY, len(before))
+        connection.send(sink, b"".join((*before, data)), QUERY, len(before), waits=waits and bool(before))
 
     def prepared(payload: bytes, error: bytes | None) -> None:
         if error is not None:
@@ -101,7 +103,7 @@ def send(
     if known is not None and _is_as_new(known, execution, part, connection):
         run(known, before)
     else:
-        connection.send(Capture(prepared, lost), b"".join((*before, text.frame)), PREPARE, len(before))
+        connection.send(Capture(prepared, lost), b"".join((*before, text.frame)), PREPARE, len(before), waits=waits)
 
 
 def _stays(part: Part, execution: Execution) -> bool:

@@ -10,7 +10,7 @@ connection has to be opened. What is asked of a connection behind a response is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -23,23 +23,18 @@ from router.engine.failure import verdict_on
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.lookback import AFTER_READ, LookBack
-from router.engine.matching import at_home, commands_for, schema_of
-from router.engine.preparing import Preparing
+from router.engine.matching import at_home, commands_for, patience, schema_of
+from router.engine.preparing import Preparing, about, to_prepare
 from router.engine.services import Client, Services
 from router.engine.settling import Settling
 from router.engine.statements import Statement, Statements, wants_cursor
 from router.errors import BackendError, ConnectionLost, MySQLError
 from router.planner.plan import Relay, Role, Sharded
 from router.session.state import SessionState
-from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.sql.facts import StatementFacts
 from router.wire.attributes import without_attributes
 from router.wire.framing import frame as framed
 from router.wire.scanner import CURSOR, PREPARE, QUERY
-
-# Commands about a statement, rather than the statement: they change nothing, wherever they run.
-_ABOUT = StatementFacts(StatementKind.OTHER, read=True, reason=Reason.READ, tables=())
-# User variables have types, which a statement that names them takes on when it is prepared.
-_ABOUT_VARIABLES = replace(_ABOUT, user_variables=True)
 
 
 class Executor:
@@ -99,7 +94,7 @@ class Executor:
         self._preparing = Preparing(
             session, self.statements, lambda it: self._apply(self._running(), it), self._not_prepared, self._lost_unsent
         )
-        self.branches = Branches(session)
+        self.branches = Branches(session, services)
         self.look = LookBack(session, self._unblocked)
         self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
         self._killer = Killer(user, services.counters)
@@ -135,6 +130,7 @@ class Executor:
         self._frame = frame
         self._kind = kind
         self._started = perf_counter()
+        self._leasing.awaits = None
         backend, server = self._backend, self._server
         if backend is not None and server is not None:
             if server.group != plan.group and not plan.anywhere and not backend.closed:
@@ -144,7 +140,7 @@ class Executor:
             else:
                 self._use(plan, backend, server)
         elif self.look.connection is None or (again := self.look.again(plan, self._primary_of(plan))) is None:
-            self._leasing.lease(plan, self.key, primary=self._primary_only)
+            self._leasing.lease(plan, self.key, primary=self._primary_only, written=self.session.written)
         else:
             self._use(plan, *again)
 
@@ -197,7 +193,7 @@ class Executor:
     def prepare(self, plan: Relay, frame: bytes, sharded: Sharded | None = None) -> None:
         """COM_STMT_PREPARE of the statement that ``plan`` is for; ``sharded`` if executions may be for other shards."""
         self._preparing.begin(plan, sharded)
-        self.run(replace(plan, facts=_ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT), frame, PREPARE)
+        self.run(to_prepare(plan), frame, PREPARE)
 
     def execute(self, statement: Statement, frame: bytes, substitute: int | None = None) -> None:
         """COM_STMT_EXECUTE; ``substitute`` as for ``run``."""
@@ -207,8 +203,7 @@ class Executor:
     def about(self, statement: Statement, frame: bytes, kind: int) -> None:
         """COM_STMT_FETCH or COM_STMT_RESET of a statement with an open cursor."""
         self._statement = statement
-        plan = statement.plan
-        self.run(replace(plan, role=Role.PRIMARY, facts=_ABOUT), frame, kind)
+        self.run(about(statement.plan), frame, kind)
 
     @property
     def _text(self) -> bytes:
@@ -245,6 +240,7 @@ class Executor:
             backend.variables is session.variables
             and backend.schema == schema_of(plan, statement, session)
             and session.opening is None
+            and self._leasing.awaits is None
         ):
             self._send(plan, backend)
         else:
@@ -258,7 +254,7 @@ class Executor:
             return True
         return self.look.remembers(backend, self._text) and self.session.is_set(backend.variables, facts)
 
-    def _send(self, plan: Relay, backend: BackendConnection, prefix: bytes = b"", prefix_replies: int = 0) -> None:
+    def _send(self, plan: Relay, backend: BackendConnection, prefix: Sequence[bytes] = ()) -> None:
         if not plan.facts.read and plan.role is Role.PRIMARY:
             # What a hint sends to a replica, its author vouches for: it leaves nothing behind.
             self.session.before(plan.facts, self._text)
@@ -269,7 +265,11 @@ class Executor:
             data = statement.command(data, prepared)
         elif self._kind == PREPARE:
             backend.scanner.renumber = self.statements.next_id
-        backend.send(self, prefix + data if prefix else data, self._kind, prefix_replies)
+        if prefix:
+            waits = self._leasing.awaits is not None
+            backend.send(self, b"".join((*prefix, data)), self._kind, len(prefix), waits=waits)
+        else:
+            backend.send(self, data, self._kind)
         if self._substitute is not None:
             backend.scanner.substitute, backend.scanner.binary = self._substitute, statement is not None
         if self._paused:
@@ -283,10 +283,10 @@ class Executor:
         """
         plan = self._running()
         commands = commands_for(plan, self._statement, backend, self.session, self._services, also)
-        if not commands:
-            self._send(plan, backend)
-        elif plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE):
-            self._send(plan, backend, b"".join(commands), len(commands))
+        if (awaits := self._leasing.awaits) is not None:
+            commands.insert(0, patience(backend, awaits))
+        if not commands or (plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE)):
+            self._send(plan, backend, commands)
         else:
             capture = Capture(self._matched, self._lost_unsent)
             backend.send(capture, b"".join(commands), prefix_replies=len(commands) - 1)
@@ -316,11 +316,20 @@ class Executor:
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state; the statement did not count, and what was held there is lost."""
-        if self.session.holds:
+        if connection.behind:
+            self._behind(connection, error)
+        elif self.session.holds:
             self._lost(ConnectionLost(str(refusals.from_server(error))), sent=False)
-            return
-        self._drop_backend(connection)
-        self._answer(refusals.from_server(error), origin="backend")
+        else:
+            self._drop_backend(connection)
+            self._answer(refusals.from_server(error), origin="backend")
+
+    def _behind(self, connection: BackendConnection, error: bytes) -> None:
+        """The replica did not get what the session has written in time."""
+        server = self._server
+        self._conclude(connection, keep=False)
+        if server is None or self._killer.pending or not self._leasing.behind(server):
+            self._answer(refusals.from_server(error), origin="backend")
 
     def _look_back(self, backend: BackendConnection) -> None:
         """The statement asks about a past this connection does not know: tell it what can be told."""
@@ -373,6 +382,8 @@ class Executor:
             self._settle(connection)
             return
         # A proven read that left nothing behind.
+        if self._leasing.awaits is not None:
+            self._leasing.arrived(server)
         look = self.look
         if look.past is not AFTER_READ:
             look.read_ended(facts)
@@ -443,15 +454,7 @@ class Executor:
         self._backend = None
         if server is None:
             return
-        scanner = connection.scanner
-        firm = keep and self.look.matters(scanner, self._plan.facts if self._plan is not None else None)
-        soft = keep and (self.look.knows is connection or scanner.affected_rows > 0 or connection.variables.personal)
-        if firm or soft:
-            self.look.keep(connection, server, firm=firm)
-        else:
-            self.look.last_on = None
-            self.look.firm = self.look.firm and self.look.connection is not None
-            server.pool.release(connection)
+        self.look.let_go(connection, server, self._plan.facts if self._plan is not None else None, keep=keep)
 
     def _unblocked(self) -> None:
         if self.ready and self.look.owed and not self._closed:
@@ -508,10 +511,8 @@ class Executor:
             self._client.finished()
 
     def _running(self) -> Relay:
-        plan = self._plan
-        if plan is None:
-            raise AssertionError("no statement is running")
-        return plan
+        assert self._plan is not None
+        return self._plan
 
     # -- what the client's connection tells --------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ before the statement is on it, and, for proven reads, when it breaks before a by
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser
@@ -17,9 +17,11 @@ from router.cluster.topology import Server
 from router.engine.services import Services
 from router.errors import BackendError, BackendUnavailable
 from router.planner.plan import Relay, Role
+from router.session.gtids import Token
 from router.sql.facts import StatementKind
 
 TRIES = 3
+NO_WRITES: Mapping[str, Token] = {}
 # How often a statement that has no server looks for one, in seconds.
 RETRY_INTERVAL = 0.05
 
@@ -33,13 +35,17 @@ def _only_touches_the_session(plan: Relay) -> bool:
 
 
 class Leasing:
-    """One search at a time; it ends in ``granted`` (perhaps at once) or ``failed``, unless it is cancelled."""
+    """One search at a time; it ends in ``granted`` (perhaps at once) or ``failed``, unless it is cancelled.
+
+    ``awaits``: what the statement must wait for on the server that was found, which may be behind.
+    """
 
     __slots__ = (
         "_deadline",
         "_failed",
         "_granted",
         "_key",
+        "_needs",
         "_plan",
         "_primary",
         "_retry",
@@ -48,6 +54,7 @@ class Leasing:
         "_tries",
         "_waiter",
         "_without",
+        "awaits",
     )
 
     def __init__(
@@ -63,6 +70,8 @@ class Leasing:
         self._key: PoolKey = (user.name, 0, False)
         self._waiter = Waiter(self._key, user, self._pool_granted, self._pool_failed)
         self._plan: Relay | None = None
+        self._needs: Token | None = None
+        self.awaits: Token | None = None
         self._primary = False
         self._server: Server | None = None
         self._without: Server | None = None
@@ -70,9 +79,15 @@ class Leasing:
         self._deadline = 0.0
         self._retry: asyncio.TimerHandle | None = None
 
-    def lease(self, plan: Relay, key: PoolKey, *, primary: bool) -> None:
-        """Find a connection of ``key`` for ``plan``; ``primary``: not even a read may go elsewhere."""
+    def lease(self, plan: Relay, key: PoolKey, *, primary: bool, written: Mapping[str, Token] = NO_WRITES) -> None:
+        """Find a connection of ``key`` for ``plan``; ``primary``: not even a read may go elsewhere.
+
+        ``written``: by group, what the session has written.
+        """
         self._plan = plan
+        self._needs = self.awaits = None
+        if plan.facts.read and (written or self._services.topology.shared):
+            self._needs = self._services.topology.groups[plan.group].needs(written)
         self._key = key
         self._primary = primary or plan.role is Role.PRIMARY
         self._without = None
@@ -90,6 +105,19 @@ class Leasing:
         self._look(plan)
         return True
 
+    def arrived(self, server: Server) -> None:
+        """The server has shown that it has what the statement ``awaits``."""
+        if self.awaits is not None:
+            server.reached.seen(self.awaits)
+            self.awaits = None
+
+    def behind(self, server: Server) -> bool:
+        """The server did not come as far in time as the statement ``awaits``: try the primary; False: no more tries."""
+        server.missed, self.awaits = self.awaits, None
+        self._services.counters.waits_in_vain += 1
+        self._primary = True
+        return self.again(None)
+
     def cancel(self) -> None:
         """Nobody needs the connection any more."""
         self._plan = None
@@ -100,7 +128,13 @@ class Leasing:
 
     def _look(self, plan: Relay) -> None:
         group = self._services.topology.groups[plan.group]
-        server = group.primary if self._primary else group.reader(self._without)
+        if self._primary:
+            server = group.primary
+        elif self._needs is None:
+            server = group.reader(self._without)
+        else:
+            server, waits = group.fresh_reader(self._needs, self._without)
+            self.awaits = self._needs if waits else None
         if server is None and _only_touches_the_session(plan):
             server = group.reader()
         if server is None:

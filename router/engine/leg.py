@@ -12,6 +12,7 @@ from router.engine.branches import Branch
 from router.engine.execution import send
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
+from router.engine.matching import patience
 from router.errors import BackendError, ConnectionLost, MySQLError, ProtocolError
 from router.planner.plan import Part
 from router.wire.constants import MAX_PAYLOAD, Command, ServerStatus
@@ -78,7 +79,8 @@ class Leg:
         """Ask the shard, on a connection of the transaction if it has one there."""
         relay = self.relay
         if branch is None:
-            self.leasing.lease(relay, (key[0], key[1], relay.database is not None or key[2]), primary=self.spanning)
+            key = (key[0], key[1], relay.database is not None or key[2])
+            self.leasing.lease(relay, key, primary=self.spanning, written=self._scatter.session.written)
         elif branch[0].closed:
             branch[1].pool.discard(branch[0])
             self._scatter.transaction_lost(self, branch[1], ConnectionLost("it ended between two statements"))
@@ -98,7 +100,10 @@ class Leg:
         self.was_in = bool(opening) or bool(connection.scanner.status & ServerStatus.IN_TRANS)
         commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
         commands.extend(map(connection.query, opening))
-        send(connection, self.part, self._scatter.execution, self, commands, self._refused, self._lost)
+        if (awaits := self.leasing.awaits) is not None:
+            commands.insert(0, patience(connection, awaits))
+        waits = awaits is not None
+        send(connection, self.part, self._scatter.execution, self, commands, self._refused, self._lost, waits=waits)
         self.paused = False
         self.hold(self._scatter.paused)
 
@@ -107,7 +112,7 @@ class Leg:
         connection = self.connection
         if connection is None:
             return
-        if connection.closed:
+        if connection.closed or connection.behind:
             self.prefix_failed(connection, error)
         else:
             connection.scanner.error = error
@@ -155,6 +160,7 @@ class Leg:
         server = self.server
         self.connection = self.server = None
         if server is not None:
+            self.leasing.arrived(server)
             server.commands[Command.QUERY] += 1
             server.durations.observe(perf_counter() - self._started)
             self._scatter.give_back(self, connection, server, error)
@@ -177,7 +183,11 @@ class Leg:
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state."""
         server, self.server, self.connection = self.server, None, None
-        if server is not None:
+        if server is not None and connection.behind:
+            server.pool.release(connection)
+            if self.leasing.behind(server):
+                return
+        elif server is not None:
             server.pool.discard(connection)
             if self.spanning:
                 self._scatter.transaction_lost(self, server, ConnectionLost(str(refusals.from_server(error))))

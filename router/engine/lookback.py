@@ -119,6 +119,20 @@ class LookBack:
         self.owed = False
         self._counted_rows = False  # the last statement was SQL_CALC_FOUND_ROWS, on the lingering connection
 
+    def let_go(
+        self, connection: BackendConnection, server: Server, facts: StatementFacts | None, *, keep: bool
+    ) -> None:
+        """The statement with these ``facts`` has ended: keep the connection if it may be asked about, or release it."""
+        scanner = connection.scanner
+        firm = keep and self.matters(scanner, facts)
+        soft = keep and (self.knows is connection or scanner.affected_rows > 0 or connection.variables.personal)
+        if firm or soft:
+            self.keep(connection, server, firm=firm)
+        else:
+            self.last_on = None
+            self.firm = self.firm and self.connection is not None
+            server.pool.release(connection)
+
     def keep(self, connection: BackendConnection, server: Server, *, firm: bool) -> None:
         """Let ``connection`` linger; ``firm`` when warnings or an error stand behind it."""
         self.give_up()

@@ -6,8 +6,17 @@ from router.backend.connection import BackendConnection
 from router.engine.services import Services
 from router.engine.statements import Statement
 from router.planner.plan import Relay
+from router.session.gtids import Token, wait_for
 from router.session.state import SessionState
 from router.sql.facts import StatementKind
+
+# How long a read waits on a replica for what its session has written, in seconds; then the primary answers.
+PATIENCE = 0.5
+
+
+def patience(backend: BackendConnection, token: Token) -> bytes:
+    """The command that waits for writes on a replica, and fails when they do not come."""
+    return backend.query(wait_for(token, PATIENCE, backend.profile.flavor))
 
 
 def schema_of(plan: Relay, statement: Statement | None, session: SessionState) -> str | None:

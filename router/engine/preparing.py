@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from router.backend.connection import BackendConnection, Capture
 from router.backend.statements import StatementText
 from router.engine.statements import Statement, Statements
 from router.errors import ConnectionLost
-from router.planner.plan import Relay, Sharded
+from router.planner.plan import Relay, Role, Sharded
 from router.session.state import SessionState
-from router.sql.facts import PinReason
+from router.sql.facts import PinReason, Reason, StatementFacts, StatementKind
 from router.wire.scanner import PREPARE
+
+# Commands about a statement, rather than the statement: they change nothing, wherever they run.
+_ABOUT = StatementFacts(StatementKind.OTHER, read=True, reason=Reason.READ, tables=())
+# User variables have types, which a statement that names them takes on when it is prepared.
+_ABOUT_VARIABLES = replace(_ABOUT, user_variables=True)
+
+
+def to_prepare(plan: Relay) -> Relay:
+    """Where a statement that ``plan`` is for is prepared."""
+    return replace(plan, facts=_ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT)
+
+
+def about(plan: Relay) -> Relay:
+    """For commands about a statement with an open cursor."""
+    return replace(plan, role=Role.PRIMARY, facts=_ABOUT)
 
 
 class Preparing:

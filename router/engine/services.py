@@ -10,6 +10,9 @@ from router.cluster.topology import Server, Topology
 from router.engine.admission import Admission
 from router.errors import MySQLError
 from router.metrics import Counters
+from router.session.state import SessionState
+from router.wire.packets import decode_session_changes
+from router.wire.scanner import ResponseScanner
 
 
 class Ids(Protocol):
@@ -71,3 +74,9 @@ class Services:
         code = int.from_bytes(error[1:3], "little")
         self.counters.errors["backend", code] += 1
         return code
+
+    def committed(self, session: SessionState, group: str, scanner: ResponseScanner) -> None:
+        """A session has committed on a server of ``group``, whose answer says which writes."""
+        for blob in scanner.changes:
+            if (gtids := decode_session_changes(blob).gtids) is not None:
+                self.topology.groups[group].wrote(session.written, gtids)

@@ -30,7 +30,7 @@ class Settling:
     is with the client, but the state behind it is not known.
     """
 
-    __slots__ = ("_adopt", "_command", "_done", "_facts", "_lost", "_services", "_session", "_spans")
+    __slots__ = ("_adopt", "_command", "_done", "_facts", "_group", "_lost", "_services", "_session", "_spans")
 
     def __init__(
         self,
@@ -47,12 +47,14 @@ class Settling:
         self._lost = lost
         self._facts: StatementFacts | None = None
         self._command = b""
+        self._group = ""
         self._spans = False
 
     def settle(self, connection: BackendConnection, plan: Relay, command: bytes) -> None:
         """Take over what the response to ``command`` says of the session's state; ask what it does not say."""
         self._facts = facts = plan.facts
         self._spans = plan.spans
+        self._group = plan.group
         self._command = command
         scanner = connection.scanner
         session = self._session
@@ -107,6 +109,9 @@ class Settling:
 
     def _after(self, connection: BackendConnection, changes: list[SessionChanges], *, failed: bool) -> bool:
         session = self._session
+        for change in changes:
+            if change.gtids is not None:
+                self._services.topology.groups[self._group].wrote(session.written, change.gtids)
         ask_charset = session.after(self._facts, changes, failed=failed)
         if any(change.schema is not None for change in changes):
             # Where the connection is, and not only the session: DROP DATABASE leaves it nowhere.

@@ -131,6 +131,7 @@ class Share:
             self.error = refusals.not_spanning("a statement that writes and returns rows")
         else:
             tracking = Capability.SESSION_TRACK if connection.scanner.tracking else Capability(0)
+            self._writing.services.committed(self._writing.session, server.group, connection.scanner)
             self.answer = decode_ok(payload[4:], Capability.PROTOCOL_41 | tracking)
         if connection.closed:
             self._lost(ConnectionLost(self.error.message if self.error else "its state was refused"))

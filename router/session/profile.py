@@ -54,6 +54,9 @@ VOLATILE_VARIABLES = frozenset(
 CHARSET_VARIABLES = ("character_set_client", "character_set_results", "collation_connection")
 CHARSET_GROUP = frozenset({*CHARSET_VARIABLES, "character_set_connection"})
 
+# Where a server reports the GTID of a write as a variable.
+LAST_GTID = "last_gtid"
+_LAST_WRITE: dict[Flavor, tuple[str, ...]] = {"mysql": (), "mariadb": (LAST_GTID,)}
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
@@ -105,8 +108,10 @@ class ServerProfile:
             "session_track_schema = 1",
             "session_track_state_change = 1",
             "session_track_transaction_info = 'CHARACTERISTICS'",
-            f"session_track_system_variables = '{','.join(sorted(self.tracked))}'",
+            f"session_track_system_variables = '{','.join([*sorted(self.tracked), *_LAST_WRITE[self.flavor]])}'",
         ]
+        if self.flavor == "mysql":
+            parts.append("session_track_gtids = 'OWN_GTID'")
         return "SET " + ", ".join(parts)
 
 

@@ -8,6 +8,7 @@ No socket, no clock: ``frontend/dispatch.py`` owns those.
 
 from __future__ import annotations
 
+from router.session.gtids import Token
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile
 from router.session.variables import VariableSet, replayable
 from router.sql.assignments import literal_values
@@ -61,6 +62,7 @@ class SessionState:
         "status",
         "transaction",
         "variables",
+        "written",
     )
 
     def __init__(
@@ -71,6 +73,8 @@ class SessionState:
         self._ignore_space = ignore_space
         self.initial = VariableSet.of(profile.charset_of(collation_id))
         self.schema = schema
+        # By group: what it has written there, and what its reads must therefore see.
+        self.written: dict[str, Token] = {}
         self._forget()
 
     def _forget(self) -> None:

@@ -509,9 +509,9 @@ def decode_column(payload: bytes, capabilities: int = 0) -> ColumnDefinition:
 class SessionChanges:
     """What the session trackers of one OK packet report. None means not reported.
 
-    ``variables`` keeps the server's order. ``schema`` is "" when there is no default schema any more.
-    ``transaction_characteristics`` are the statements that would open the same transaction again;
-    ``transaction_state`` eight letters (see ``session_track_transaction_info`` in the MySQL manual).
+    ``variables`` keeps the server's order. ``schema`` is "" when there is no default schema any more. ``gtids`` are of
+    the writes that were committed. ``transaction_characteristics`` are the statements that would open the same
+    transaction again; ``transaction_state`` eight letters (see ``session_track_transaction_info`` in the MySQL manual).
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -520,6 +520,10 @@ class SessionChanges:
     gtids: str | None = None
     transaction_characteristics: str | None = None
     transaction_state: str | None = None
+
+
+# How MariaDB reports the GTID of a write.
+_LAST_GTID: Final = b"last_gtid"
 
 
 def decode_session_changes(blob: bytes) -> SessionChanges:
@@ -538,7 +542,10 @@ def decode_session_changes(blob: bytes) -> SessionChanges:
             while at < len(entry):
                 name, at = pull_lenenc_bytes(entry, at)
                 value, at = pull_lenenc_bytes(entry, at)
-                variables[_text(name)] = _text(value)
+                if name == _LAST_GTID:
+                    values[SessionTrack.GTIDS] = _text(value)
+                else:
+                    variables[_text(name)] = _text(value)
         elif kind == SessionTrack.GTIDS:
             # one byte tells the encoding; only 0, plain text, exists
             values[kind] = _text(pull_lenenc_bytes(entry, 1)[0])

@@ -13,7 +13,7 @@ from router.errors import ConnectionLost
 from router.wire.constants import Capability, ServerStatus
 from router.wire.framing import frame
 from router.wire.packets import decode_ok
-from router.wire.scanner import QUERY, SINGLE
+from router.wire.scanner import PREPARE, QUERY, SINGLE
 from tests.fakes import (
     AUTOCOMMIT,
     KEY,
@@ -24,6 +24,7 @@ from tests.fakes import (
     new_connection,
     ok,
     payloads,
+    prepared,
     query,
     rows,
     wire,
@@ -454,3 +455,48 @@ def test_a_capture_without_interest_in_losses() -> None:
 def test_new_connections_are_of_no_schema() -> None:
     connection = new_connection(KEY)
     assert (connection.schema, connection.busy, connection.closed) == (None, False, False)
+
+
+# --- a wait in front --------------------------------------------------------------------------------------------------
+
+WAITED = rows([b"1"])
+IN_VAIN = err(1690, "DOUBLE value is out of range")
+
+
+def waiting(*replies: bytes, prefix: int = 2, kind: int = QUERY) -> tuple[BackendConnection, RecordingSink]:
+    """What became of a command behind a wait and perhaps others."""
+    connection, sink = new_connection(), RecordingSink()
+    connection.send(sink, b"commands", kind, prefix, waits=True)
+    connection.data_received(b"".join(replies))
+    return connection, sink
+
+
+def test_a_wait_is_swallowed_as_any_other() -> None:
+    connection, sink = waiting(WAITED, ok(), rows([b"5"]))
+    assert (sink.events[-1], sink.data) == ("ended", rows([b"5"]))
+    assert not connection.behind
+
+
+def test_behind_a_wait_in_vain_the_connection_is_as_good_as_before() -> None:
+    connection, sink = waiting(IN_VAIN, ok(), rows([b"5"]))
+    assert (sink.events, sink.data) == (["prefix failed"], b"")
+    assert connection.behind
+    assert not connection.closed
+    sink = RecordingSink()
+    connection.send(sink, b"command")
+    connection.data_received(rows([b"6"]))
+    assert (sink.data, connection.behind) == (rows([b"6"]), False)
+
+
+def test_what_fails_besides_ends_the_connection() -> None:
+    for replies in ((IN_VAIN, err(1193)), (WAITED, err(1193))):
+        connection, sink = waiting(*replies, rows([b"5"]))
+        assert sink.events == ["prefix failed"]
+        assert connection.closed
+        assert not connection.behind
+
+
+def test_a_statement_that_nobody_knows_would_stay_prepared() -> None:
+    connection, _ = waiting(IN_VAIN, prepared(7), prefix=1, kind=PREPARE)
+    assert connection.behind
+    assert connection.closed

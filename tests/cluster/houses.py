@@ -19,6 +19,9 @@ class Probed(FakeConnector):
     def __init__(self, name: str, *, read_only: int = 0, trouble: Exception | None = None) -> None:
         super().__init__(name, willing=True, profile=None)
         self.read_only = read_only
+        self.reached = ""
+        self.ordered = 1
+        self.names = 1
         self.sql_mode = PROFILE.sql_mode
         self.trouble = trouble
         self.probes = 0
@@ -39,7 +42,7 @@ class Probed(FakeConnector):
         self.probes += 1
         if self.trouble is not None:
             raise self.trouble
-        return [[(self.read_only, self.sql_mode)] for _ in queries]
+        return [[(self.read_only, self.sql_mode, self.reached, self.ordered, self.names)] for _ in queries]
 
 
 DOWN = BackendUnavailable("connection refused")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.cluster.health import MISSES, HealthState, Probe, role_of
+from router.cluster.health import MISSES, HealthState, Probe, question_for, role_of
 from router.planner.plan import Role
+from router.session.profile import UNKNOWN, Flavor
 
 
 def after(events: Iterable[str]) -> HealthState:
@@ -57,3 +59,18 @@ def test_the_last_probe_decides_unless_it_is_the_first_miss(events: list[str]) -
 def test_roles() -> None:
     assert role_of(Probe(read_only=True)) is Role.REPLICA
     assert role_of(Probe(read_only=False)) is Role.PRIMARY
+
+
+@pytest.mark.parametrize(
+    ("flavor", "version", "words"),
+    [
+        ("mysql", "9.7.0", ["gtid_executed", "replica_preserve_commit_order"]),
+        ("mysql", "8.0.25", ["gtid_executed", "slave_preserve_commit_order"]),
+        ("mysql", "8.0.26", ["replica_parallel_workers"]),
+        ("mariadb", "5.5.5-10.11.6-MariaDB", ["gtid_slave_pos"]),
+    ],
+)
+def test_each_server_is_asked_in_its_words(flavor: Flavor, version: str, words: list[str]) -> None:
+    question = question_for(replace(UNKNOWN, flavor=flavor, version=version))
+    assert all(word in question for word in words)
+    assert question.count("@@GLOBAL.read_only, @@GLOBAL.sql_mode, @@GLOBAL.gtid_") == 1

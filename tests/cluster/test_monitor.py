@@ -14,6 +14,7 @@ from router.cluster.monitor import HealthMonitor
 from router.cluster.topology import Group, Topology
 from router.errors import BackendUnavailable
 from router.planner.plan import Role
+from router.session.gtids import NOTHING
 from tests.cluster.houses import DOWN, Probed, make_group
 from tests.fakes import KEY, leased, virtually
 
@@ -226,3 +227,41 @@ async def test_stop_ends_the_watch() -> None:
     probes = house.db[0].probes
     await asyncio.sleep(10)
     assert house.db[0].probes == probes
+
+
+@virtually
+async def test_how_far_a_server_has_come_is_asked_every_time() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        replica = house.group.servers[1]
+        token = NOTHING.after("0-1-7")
+        replica.missed = token
+        assert not replica.reached.covers(token)
+        house.db[1].reached = "0-1-6"
+        await asyncio.sleep(1.5)
+        assert replica.missed is token
+        house.db[1].reached = "0-1-7"
+        house.db[1].ordered = 0
+        await asyncio.sleep(1)
+        assert replica.reached.covers(token)
+        assert replica.missed is None
+        assert not replica.ordered
+        house.db[1].reached = "nonsense"
+        await asyncio.sleep(2.5)
+        assert not replica.up, "it is not known what it has"
+
+
+@virtually
+async def test_without_gtids_only_the_primary_reads() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        assert house.readers == {"b"}
+        house.db[0].names = 0
+        with capture_logs() as logs:
+            await asyncio.sleep(2.5)
+        assert house.readers == {"a"}
+        assert [entry["event"].partition(":")[0] for entry in logs] == ["writes have no GTIDs"]
+        house.db[0].trouble = DOWN
+        await asyncio.sleep(2.5)
+        assert house.readers == set(), "nobody else is known to have them"
+        house.db[0].trouble, house.db[0].names = None, 1
+        await asyncio.sleep(1.5)
+        assert house.readers == {"b"}

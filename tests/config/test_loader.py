@@ -233,7 +233,6 @@ listeners:
 """
     config = loads(text, "routes.yaml", {})
     assert [str(warning).partition(" is accepted but not yet acted on: ")[0] for warning in warnings(config)] == [
-        "routes.yaml:7:13: groups.third.reads.consistency:",
         "routes.yaml:7:34: groups.third.reads.max_lag:",
     ]
 

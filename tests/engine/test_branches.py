@@ -11,6 +11,7 @@ from router.planner.plan import Relay, Role
 from router.session.state import SessionState
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.wire.constants import ServerStatus
+from tests.engine.bench import Bench
 from tests.fakes import AUTOCOMMIT, PROFILE, accounts, err, leased, make_pool, ok, virtually, wire
 
 IN_TRANSACTION = AUTOCOMMIT | int(ServerStatus.IN_TRANS)
@@ -25,7 +26,8 @@ class Desk:
         self.session = SessionState(PROFILE, 45, None)
         self.session.open_later(b"BEGIN")
         self.session.opening = None
-        self.branches = Branches(self.session)
+        self.services = Bench().services
+        self.branches = Branches(self.session, self.services)
         self.at: dict[str, BackendConnection] = {}
         self.servers: dict[str, Server] = {}
         self.ended: list[tuple[MySQLError | None, bool]] = []

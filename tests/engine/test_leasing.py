@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from router.backend.connection import BackendConnection
 from router.cluster.topology import Group, Server, Topology
@@ -13,6 +14,7 @@ from router.engine.services import Services
 from router.errors import BackendError, BackendUnavailable, PoolTimeout
 from router.metrics import Counters
 from router.planner.plan import Relay, Role
+from router.session.gtids import NOTHING, Reached, Token
 from router.sql.facts import Assignment, Reason, StatementFacts, StatementKind
 from tests.fakes import KEY, USER, FakeConnector, make_pool, quiet, virtually
 
@@ -23,9 +25,13 @@ INSERT = StatementFacts(StatementKind.INSERT, False, Reason.WRITE)
 class House:
     """A group of servers with fake connectors, and a leasing that notes what it got."""
 
-    def __init__(self, *roles: Role, patience: float = 1.0) -> None:
+    def __init__(self, *roles: Role, patience: float = 1.0, consistency: str = "session") -> None:
         config = GroupConfig.model_validate(
-            {"servers": [f"db{n}:3306" for n in range(len(roles))], "failover_timeout": patience}
+            {
+                "servers": [f"db{n}:3306" for n in range(len(roles))],
+                "failover_timeout": patience,
+                "reads": {"consistency": consistency},
+            }
         )
         self.connectors = [FakeConnector(f"db{n}") for n in range(len(roles))]
         self.servers = []
@@ -39,8 +45,9 @@ class House:
         self.suspects: list[Server] = []
         self.granted: list[tuple[BackendConnection, Server]] = []
         self.errors: list[BackendError] = []
+        self.counters = Counters()
         services = Services(
-            Topology({"main": self.group}), Counters(), self.suspects.append, lambda schema: "main", Admission({})
+            Topology({"main": self.group}), self.counters, self.suspects.append, lambda schema: "main", Admission({})
         )
         self.leasing = Leasing(services, USER, lambda c, s: self.granted.append((c, s)), self.errors.append)
 
@@ -154,3 +161,101 @@ async def test_a_cancelled_search_ends_in_nothing() -> None:
         assert house.granted == []
         assert house.errors == []
         assert house.servers[0].pool.waiting == 0
+
+
+# --- reads that must see writes ---------------------------------------------------------------------------------------
+
+WRITTEN = {"main": NOTHING.after("0-1-7")}
+
+
+class Followers(House):
+    """A primary and two replicas, the first of which is behind."""
+
+    def __init__(self, consistency: str = "session") -> None:
+        super().__init__(Role.PRIMARY, Role.REPLICA, Role.REPLICA, consistency=consistency)
+        for connector in self.connectors:
+            connector.willing = True
+        self.servers[1].reached = Reached("0-1-6")
+        self.servers[2].reached = Reached("0-1-7")
+
+    async def read(self, written: Mapping[str, Token] = WRITTEN) -> tuple[str, str | None]:
+        """Where a read goes, and what it waits for there."""
+        self.granted.clear()
+        self.leasing.lease(Relay("main", Role.REPLICA, Reason.READ, SELECT), KEY, primary=False, written=written)
+        await quiet()
+        ((connection, server),) = self.granted
+        server.pool.release(connection)
+        awaits = self.leasing.awaits
+        return server.name, None if awaits is None else str(awaits)
+
+    async def read_on(self, name: str) -> None:
+        """The last read is on this server."""
+        places = [(await self.read())[0], (await self.read())[0]]
+        if places[1] != name:
+            places.append((await self.read())[0])
+        assert places[-1] == name
+
+
+@virtually
+async def test_a_read_waits_where_its_sessions_writes_may_not_be() -> None:
+    house = Followers()
+    places = {await house.read() for _ in range(4)}
+    assert places == {("db1", "0-1-7"), ("db2", None)}
+    assert {await house.read({}) for _ in range(4)} == {("db1", None), ("db2", None)}
+    assert {await house.read({"other": NOTHING.after("0-1-9")}) for _ in range(4)} == {
+        ("db1", None),
+        ("db2", None),
+    }
+
+
+@virtually
+async def test_where_it_has_arrived_the_next_does_not_wait() -> None:
+    house = Followers()
+    await house.read_on("db1")
+    house.leasing.arrived(house.servers[1])
+    assert house.leasing.awaits is None
+    assert {await house.read() for _ in range(4)} == {("db1", None), ("db2", None)}
+
+
+@virtually
+async def test_where_one_has_waited_in_vain_nobody_waits_again() -> None:
+    house = Followers()
+    await house.read_on("db1")
+    house.granted.clear()
+    assert house.leasing.behind(house.servers[1])
+    await quiet()
+    assert house.server is house.servers[0], "now the primary answers"
+    house.granted[0][1].pool.release(house.granted[0][0])
+    assert {await house.read() for _ in range(4)} == {("db2", None)}
+    house.servers[2].ordered = False
+    assert await house.read() == ("db0", None), "one write of a source says nothing of the others there"
+    assert house.counters.waits_in_vain == 1
+
+
+@virtually
+async def test_writes_of_all_sessions() -> None:
+    house = Followers("global")
+    assert {await house.read({}) for _ in range(4)} == {("db1", None), ("db2", None)}
+    house.group.wrote({}, "0-1-7")
+    assert {await house.read({}) for _ in range(4)} == {("db1", "0-1-7"), ("db2", None)}
+
+
+@virtually
+async def test_other_promises() -> None:
+    assert (await Followers("strong").read())[0] == "db0"
+    assert {await house.read() for house in [Followers("eventual")] for _ in range(4)} == {
+        ("db1", None),
+        ("db2", None),
+    }
+
+
+@virtually
+async def test_writes_are_noted_by_group() -> None:
+    written: dict[str, Token] = {}
+    house = Followers()
+    house.group.wrote(written, "0-1-8")
+    house.group.wrote(written, "0-1-7")
+    assert str(written["main"]) == "0-1-8"
+    alone = House(Role.PRIMARY)
+    alone.group.wrote(written := {}, "0-1-8")
+    assert not written, "there is nobody to be behind"

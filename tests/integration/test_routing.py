@@ -24,6 +24,7 @@ BOOKKEEPING = re.compile(
     rf"SET {_TERM}(, {_TERM})*|"
     r"SELECT @@character_set_client, @@character_set_results, @@collation_connection|"
     r"SELECT LAST_INSERT_ID\(\)|"
+    r"SELECT EXP\(IF\(.*_WAIT.*\)\)|SELECT EXP\(IF\(WAIT_FOR_EXECUTED_GTID_SET.*\)\)|"
     r"DO \(SELECT 1 FROM \(SELECT 1\) AS t\)"
 )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from router.session.profile import CHARSET_GROUP, UNKNOWN, VOLATILE_VARIABLES, parse_version
+from router.session.profile import CHARSET_GROUP, UNKNOWN, VOLATILE_VARIABLES, Flavor, parse_version
 from tests.fakes import PROFILE
 
 
@@ -50,11 +50,14 @@ def test_collations_know_their_charset() -> None:
     assert PROFILE.charset_by_collation["gbk_chinese_ci"] == "gbk"
 
 
-def test_the_statement_that_turns_trackers_on() -> None:
-    profile = replace(PROFILE, tracked=frozenset({"time_zone", "autocommit", "sql_mode"}))
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
+def test_the_statement_that_turns_trackers_on(flavor: Flavor) -> None:
+    profile = replace(PROFILE, flavor=flavor, tracked=frozenset({"time_zone", "autocommit", "sql_mode"}))
     statement = profile.track_statement()
     assert statement.startswith("SET ")
-    assert "session_track_system_variables = 'autocommit,sql_mode,time_zone'" in statement
+    names = "autocommit,sql_mode,time_zone" + (",last_gtid" if flavor == "mariadb" else "")
+    assert f"session_track_system_variables = '{names}'" in statement
+    assert ("session_track_gtids = 'OWN_GTID'" in statement) is (flavor == "mysql")
     for tracker in ("session_track_schema = 1", "session_track_state_change = 1"):
         assert tracker in statement
     assert "session_track_transaction_info = 'CHARACTERISTICS'" in statement

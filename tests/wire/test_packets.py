@@ -466,3 +466,8 @@ def test_session_changes_return(changes: SessionChanges) -> None:
 def test_session_changes_malformed(blob: str) -> None:
     with pytest.raises(ProtocolError):
         decode_session_changes(bytes.fromhex(blob))
+
+
+def test_mariadb_reports_writes_as_a_variable() -> None:
+    blob = encode_session_changes(SessionChanges(variables={"autocommit": "ON", "last_gtid": "0-1-7"}))
+    assert decode_session_changes(blob) == SessionChanges(variables={"autocommit": "ON"}, gtids="0-1-7")
