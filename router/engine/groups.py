@@ -55,7 +55,7 @@ _BLOBS = frozenset({ColumnType.TINY_BLOB, ColumnType.BLOB, ColumnType.MEDIUM_BLO
 class Groups:
     """Groups that come one after the other, each folded into its first row."""
 
-    def __init__(self, spec: MergeSpec, columns: list[ColumnDefinition], constants: tuple[Decimal, ...] = ()) -> None:
+    def __init__(self, spec: MergeSpec, columns: list[ColumnDefinition], constants: tuple[Number, ...] = ()) -> None:
         """Raises Unsupported where a column's type cannot be folded or compared exactly."""
         assert spec.groups is not None
         self._spec = spec

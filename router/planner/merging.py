@@ -6,13 +6,13 @@ the servers give for it (``WEIGHT_STRING``); numbers are compared exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from router.planner.clauses import Template, parameters, render
+from router.planner.clauses import Instead, Template, parameters, render
 from router.planner.formulas import Condition, Formula
 from router.planner.routes import Reference, Route, Values
 from router.sql.lexer import LexMode, TokenKind, tokens_of
@@ -123,19 +123,22 @@ class Scatter:
     merge: MergeSpec
     pushes_limit: bool
 
-    def text(self, sql: bytes, mode: LexMode, limit: int | None) -> bytes:
-        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound."""
-        text = render(self.asks, sql, tokens_of(sql, mode))
+    def text(self, sql: bytes, mode: LexMode, limit: int | None, given: Sequence[Instead] = ()) -> bytes:
+        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound.
+
+        ``given`` texts stand for some of its tokens.
+        """
+        text = render(self.asks, sql, tokens_of(sql, mode), given)
         if limit is not None and limit <= _MOST_ROWS and self.pushes_limit:
             text += b" LIMIT %d" % limit
         return text
 
-    def parameters(self, sql: bytes, mode: LexMode) -> tuple[int, ...] | None:
+    def parameters(self, sql: bytes, mode: LexMode, given: Sequence[Instead] = ()) -> tuple[int, ...] | None:
         """The parameters that stand in ``text``; None: there are none."""
         tokens = tokens_of(sql, mode)
         if all(token.kind is not TokenKind.PARAM for token in tokens):
             return None
-        return tuple(parameters(self.asks, tokens))
+        return tuple(parameters(self.asks, tokens, given))
 
     def shards(self, values: Values) -> list[int]:
         """The numbers of the shards to ask."""
