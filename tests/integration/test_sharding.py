@@ -225,7 +225,7 @@ def test_prepared_statements_on_all_shards(filled: tuple[Connection, Connection]
         "SELECT name, id FROM customers WHERE name = ? ORDER BY name, id": [("ada",), ("émile",), ("",), (None,)],
         "SELECT ?, id, (SELECT MAX(total) FROM orders WHERE customer_id < ?) FROM customers WHERE region IN "
         "(SELECT id FROM orders WHERE total > ? AND customer_id < (SELECT AVG(id) + ? FROM customers)) AND id > ? "
-        "ORDER BY id": [("x", 20, 2, 3, 40), (None, 1, 59, -2, 5), (7, 30, 0, None, 1)],
+        "ORDER BY id": [("x", 20, 2, 3, 40), (None, 1, 59, -2, 5), (7, 30, 0, 0, 1)],
         "SELECT (SELECT name FROM customers WHERE id = ?) AS a, (SELECT COUNT(*) FROM orders) AS b": [(5,), (None,)],
     }
     for sql, every in values.items():
