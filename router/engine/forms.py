@@ -22,6 +22,7 @@ from router.wire.rows import (
 )
 
 _PLAIN = 1e15
+_ALL_DIGITS = 31
 _FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 
 
@@ -82,6 +83,11 @@ def shown_as(
         if each.column is not None:
             cells[position] = each.cell
     return found, cells
+
+
+def unrounded(columns: Sequence[ColumnDefinition]) -> list[ColumnDefinition]:
+    """The columns as the binary protocol writes them: doubles with all their digits."""
+    return [replace(each, decimals=_ALL_DIGITS) if each.type == ColumnType.DOUBLE else each for each in columns]
 
 
 def in_places(write: Callable[[Sequence[Cell]], bytes], cells: dict[int, Cell]) -> Callable[[Sequence[Cell]], bytes]:

@@ -18,7 +18,7 @@ from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.execution import Execution
 from router.engine.executor import Executor
-from router.engine.forms import BinaryForm, Form, TextForm, in_places, shown_as
+from router.engine.forms import BinaryForm, Form, TextForm, in_places, shown_as, unrounded
 from router.engine.groups import alike
 from router.engine.kill import Killer
 from router.engine.leg import Leg
@@ -243,7 +243,8 @@ class Scatter:
             columns = every[0]
             if any(_shown(each) != _shown(columns) for each in every):
                 raise ProtocolError("shards answer with different columns")
-            self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset, plan.constants)
+            shown = columns if self.execution is None else unrounded(columns)
+            self._merge = Merge(plan.merge, shown, len(legs), plan.limit, plan.offset, plan.constants)
         except ProtocolError as error:
             self.failed(MySQLError(2013, "08S01", f"router: {error}"))
             return False

@@ -23,7 +23,11 @@ class Span(NamedTuple):
 Piece = str | Span
 Template = tuple[Piece, ...]
 
-AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX", "BIT_AND", "BIT_OR", "BIT_XOR", "GROUP_CONCAT"})
+# Names of one function.
+_SYNONYMS = {"STD": "STDDEV_POP", "STDDEV": "STDDEV_POP", "VARIANCE": "VAR_POP"}
+AGGREGATES = frozenset(
+    {"COUNT", "SUM", "AVG", "MIN", "MAX", "BIT_AND", "BIT_OR", "BIT_XOR", "GROUP_CONCAT"}
+) | frozenset({"STDDEV_POP", "STDDEV_SAMP", "VAR_POP", "VAR_SAMP", *_SYNONYMS})
 _OPTIONS = frozenset({"DISTINCT", "ALL", "DISTINCTROW", "HIGH_PRIORITY", "STRAIGHT_JOIN"})
 _CLAUSES = frozenset({"FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT"})
 _BY = frozenset({"GROUP", "ORDER"})
@@ -199,7 +203,7 @@ def calls(tokens: Sequence[Token], span: Span) -> Iterator[Call]:
 
 
 def _call(tokens: Sequence[Token], whole: Span, inside: Span) -> Call:
-    name = tokens[whole.first].text
+    name = _SYNONYMS.get(tokens[whole.first].text, tokens[whole.first].text)
     found = {tokens[index].text: index for index in _outer(tokens, inside) if tokens[index].kind is TokenKind.WORD}
     if name != "GROUP_CONCAT":
         return Call(name, whole, inside)

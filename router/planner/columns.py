@@ -280,6 +280,10 @@ AGGREGATE_NAMES: dict[type[exp.Expr], str] = {
     exp.BitwiseOrAgg: "BIT_OR",
     exp.BitwiseXorAgg: "BIT_XOR",
     exp.GroupConcat: "GROUP_CONCAT",
+    exp.StddevPop: "STDDEV_POP",
+    exp.StddevSamp: "STDDEV_SAMP",
+    exp.VariancePop: "VAR_POP",
+    exp.Variance: "VAR_SAMP",
 }
 
 
@@ -307,6 +311,8 @@ def weighed(column: Column, name: str, node: exp.Expr | None = None) -> tuple[Co
             return Compare.DECIMAL, None
         case "double":
             return Compare.FLOAT, None
+        case "time":
+            return Compare.TIME, None
         case "float":
             return Compare.FLOAT, f"{name} + 0e0"
         case "binary" | "varbinary" if column.length > _SORTED_BYTES:

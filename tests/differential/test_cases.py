@@ -34,6 +34,8 @@ FLOORS = {
     "15_functions": 40,
     "16_peers": 55,
     "17_steps": 125,
+    "18_spread": 22,
+    "19_distinct": 29,
 }
 
 

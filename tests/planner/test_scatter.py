@@ -194,10 +194,9 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("SELECT id FROM customers ORDER BY note", "column 'note' of type text"),
         ("SELECT id FROM customers ORDER BY RAND()", "RAND()"),
         ("SELECT JSON_ARRAYAGG(name) FROM customers", "JSON_ARRAYAGG"),
-        ("SELECT STDDEV(id) FROM customers", "over groups of several shards"),
+        ("SELECT JSON_ARRAYAGG(id) FROM customers", "over groups of several shards"),
         ("SELECT name, COUNT(*) FROM customers GROUP BY region", "over groups of several shards"),
         ("SELECT region, COUNT(*) FROM customers GROUP BY region WITH ROLLUP", "ROLLUP"),
-        ("SELECT MIN(level) FROM customers", "of type enum"),
         ("SELECT DISTINCT * FROM customers", "DISTINCT *"),
         ("SELECT DISTINCT region FROM customers ORDER BY id", "in the order of what is not selected"),
         ("SELECT ROW_NUMBER() OVER (ORDER BY id) FROM customers", "a window over rows"),
@@ -241,7 +240,7 @@ def test_what_is_refused(sql: str, construct: str) -> None:
     assert construct in several
 
 
-@pytest.mark.parametrize("kind", ["json", "bit", "time", "geometry", "text", "blob"])
+@pytest.mark.parametrize("kind", ["json", "bit", "geometry", "text", "blob"])
 def test_types_without_an_order_of_ours(kind: str) -> None:
     with pytest.raises(Exception, match=kind):
         weighed(column("x", kind), "`x`")
