@@ -358,7 +358,7 @@ class _Around:
                 isinstance(item.parent, exp.Select) and any(item is each for each in item.parent.expressions)
             ):
                 item = item.parent
-            if item.parent is None or isinstance(item, exp.Alias):
+            if item.parent is None or isinstance(item, exp.Alias) or _is_later(item.parent):
                 continue
             if item.parent is not self.root:
                 raise Unplannable("a subquery without a name in a select list inside the statement", item)
@@ -370,3 +370,13 @@ class _Around:
             if entry not in found:
                 found.append(entry)
         return found
+
+
+def _is_later(select: exp.Expr) -> bool:
+    """Whether a SELECT is a branch of a set operation that is not the first, whose names are the result's."""
+    child, parent = select, select.parent
+    while isinstance(parent, exp.SetOperation | exp.Subquery | exp.Paren):
+        if isinstance(parent, exp.SetOperation) and parent.expression is child:
+            return True
+        child, parent = parent, parent.parent
+    return False

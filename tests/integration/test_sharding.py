@@ -154,7 +154,9 @@ def test_other_tables_live_in_the_default_group(market: Connection, server_set: 
 
 def test_what_is_refused_is_named(market: Connection) -> None:
     rows(market, "INSERT INTO customers VALUES (1, 'x', 1)")
-    assert "customers.id" in refused(market, "SELECT GROUP_CONCAT(DISTINCT region), COUNT(DISTINCT name) FROM customers")
+    assert "customers.id" in refused(
+        market, "SELECT GROUP_CONCAT(DISTINCT region), COUNT(DISTINCT name) FROM customers"
+    )
     assert "UPDATE on several shards" in refused(market, "UPDATE customers SET name = 'y'")
     assert "'id', which decides the shard" in refused(market, "UPDATE customers SET id = 2 WHERE id = 1")
     assert "'notes'" in refused(market, "SELECT * FROM customers, notes WHERE customers.id = 1")

@@ -94,7 +94,16 @@ def first(sql: str) -> list[str] | str:
         ),
         # Another value each time.
         ("SELECT id FROM customers WHERE region = (SELECT RAND() FROM orders LIMIT 1)", "joined by something else"),
+        (
+            "SELECT id FROM customers UNION ALL SELECT (SELECT MAX(id) FROM orders) FROM customers",
+            ["value computed (SELECT MAX(id) FROM orders)  LIMIT 2"],
+        ),
+        (
+            "SELECT (SELECT MAX(id) FROM orders) AS m FROM customers ORDER BY 1",
+            ["value shown (SELECT MAX(id) FROM orders) at 0  LIMIT 2"],
+        ),
         # No name that clients could be told.
+        ("SELECT (SELECT MAX(id) FROM orders) FROM customers UNION ALL SELECT id FROM customers", "used apart"),
         ("SELECT * FROM (SELECT id, (SELECT MAX(id) FROM orders) FROM customers) d", "used apart"),
         ("SELECT (SELECT id, total FROM orders WHERE id = 1) FROM customers", "joined by something else"),
     ],
