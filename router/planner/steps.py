@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sqlglot import exp
 
-from router.planner.blocks import Block, Blocks, Unplannable, is_star, unaliased
+from router.planner.blocks import Block, Blocks, Unplannable, has_rollup, is_star, unaliased
 from router.planner.clauses import Span, items_of
 from router.planner.plan import Answers, Sharded, Step, Use
 from router.planner.routes import Told
@@ -178,8 +179,11 @@ def candidates(
 ) -> Iterator[Steps]:
     """What could be asked beforehand: at first queries that are values only, then lists as well."""
     text = Text(sql, mode)
-    if any(token.text == "WITH" and token.kind is TokenKind.WORD for token in text.tokens):
-        return
+    if any(
+        token.kind is TokenKind.WORD and token.text == "WITH" and following.text != "ROLLUP"
+        for token, following in pairwise(text.tokens)
+    ):
+        return  # common table expressions: whose names are whose?
     able: list[Able] = []
     for each in found_in(text.tokens, Span(0, len(text.tokens))):
         if any(each.span.first < other.found.span.last for other in able):
@@ -310,6 +314,9 @@ class _Around:
         while isinstance(parent, exp.Paren | exp.Alias):
             inner, parent = parent, parent.parent
         if parent is self.root and isinstance(parent, exp.Select) and inner in parent.expressions:
+            group = parent.args.get("group")
+            if group is not None and has_rollup(group):
+                return Use.COMPUTED, None, None  # NULL in some rows
             place = next(place for place, item in enumerate(parent.expressions) if item is inner)
             return Use.COMPUTED if self._is_named(inner) else Use.SHOWN, self._position(place), None
         other: exp.Expr | None = None

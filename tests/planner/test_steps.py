@@ -102,6 +102,10 @@ def first(sql: str) -> list[str] | str:
             "SELECT (SELECT MAX(id) FROM orders) AS m FROM customers ORDER BY 1",
             ["value shown (SELECT MAX(id) FROM orders) at 0  LIMIT 2"],
         ),
+        (
+            "SELECT (SELECT MAX(id) FROM customers) AS m, id FROM orders WHERE customer_id = 4 GROUP BY m WITH ROLLUP",
+            ["value computed (SELECT MAX(id) FROM customers)  LIMIT 2"],
+        ),
         # No name that clients could be told.
         ("SELECT (SELECT MAX(id) FROM orders) FROM customers UNION ALL SELECT id FROM customers", "used apart"),
         ("SELECT * FROM (SELECT id, (SELECT MAX(id) FROM orders) FROM customers) d", "used apart"),

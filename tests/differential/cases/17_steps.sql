@@ -197,4 +197,6 @@ SELECT id FROM customers AS orders WHERE points = (SELECT MAX(orders.points) FRO
 SELECT id FROM customers WHERE points = (SELECT MAX(customers.points) FROM orders) ORDER BY id;
 SELECT id FROM customers WHERE points = (SELECT points FROM orders LIMIT 1) ORDER BY id;
 SELECT id FROM customers x WHERE points = (SELECT MAX(x.points) FROM customers) ORDER BY id;
+SELECT (SELECT MAX(total) FROM orders) AS m, region_id, COUNT(*) FROM customers WHERE id = 7 GROUP BY m, region_id WITH ROLLUP;
+SELECT (SELECT MAX(total) FROM orders) AS m, id, COUNT(*) FROM customers GROUP BY id HAVING m > 5 ORDER BY id LIMIT 5;
 SELECT id FROM customers WHERE points = (SELECT @x);
