@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from router.planner.merging import Cell
+from router.planner.plan import Shown
 from router.wire.constants import ColumnType
 from router.wire.packets import ColumnDefinition
 from router.wire.rows import (
@@ -20,6 +22,7 @@ from router.wire.rows import (
 )
 
 _PLAIN = 1e15
+_ALL_DIGITS = 31
 _FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 
 
@@ -65,6 +68,38 @@ class BinaryForm:
         """A row for the client. Raises ValueError for what a column cannot hold."""
         types = self._types[: len(row)]
         return encode_binary_row([_number(cell, code) for cell, code in zip(row, types, strict=True)], types)
+
+
+def shown_as(
+    columns: Sequence[ColumnDefinition], shown: Sequence[Shown]
+) -> tuple[list[ColumnDefinition], dict[int, Cell]]:
+    """The columns as clients see them, and the values of those that are not the shards'."""
+    found = list(columns)
+    cells: dict[int, Cell] = {}
+    for each in shown:
+        position = each.position if each.position >= 0 else len(found) + each.position
+        name = found[position].name if each.name is None else each.name
+        found[position] = replace(found[position] if each.column is None else each.column, name=name)
+        if each.column is not None:
+            cells[position] = each.cell
+    return found, cells
+
+
+def unrounded(columns: Sequence[ColumnDefinition]) -> list[ColumnDefinition]:
+    """The columns as the binary protocol writes them: doubles with all their digits."""
+    return [replace(each, decimals=_ALL_DIGITS) if each.type == ColumnType.DOUBLE else each for each in columns]
+
+
+def in_places(write: Callable[[Sequence[Cell]], bytes], cells: dict[int, Cell]) -> Callable[[Sequence[Cell]], bytes]:
+    """As ``write``, for rows that get the values in ``cells`` by their positions."""
+
+    def put(row: Sequence[Cell]) -> bytes:
+        whole = list(row)
+        for position, cell in cells.items():
+            whole[position] = cell
+        return write(whole)
+
+    return put
 
 
 def _text(value: int | float) -> bytes:

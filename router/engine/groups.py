@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
+from router.engine.sums import Spread, added, adding, mean_of_doubles, printed
 from router.errors import Unsupported
 from router.planner.formulas import (
-    EXACT,
     Inexact,
     Number,
     Setting,
@@ -39,6 +38,8 @@ from router.wire.rows import INTEGERS
 Row = list[Cell]
 
 MAX_GROUPS = 1_000_000
+# Values of one group that are remembered for one of several DISTINCT aggregates.
+MAX_ONCE = 1_000_000
 
 _BY_TYPE: dict[int, Compare] = {
     **dict.fromkeys(INTEGERS, Compare.INTEGER),
@@ -46,6 +47,7 @@ _BY_TYPE: dict[int, Compare] = {
     ColumnType.DOUBLE: Compare.FLOAT,
     ColumnType.DATE: Compare.BYTES,
     ColumnType.DATETIME: Compare.BYTES,
+    ColumnType.TIME: Compare.TIME,
     ColumnType.NULL: Compare.BYTES,
 }
 _TEXTS = frozenset({ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.VARCHAR})
@@ -55,24 +57,25 @@ _BLOBS = frozenset({ColumnType.TINY_BLOB, ColumnType.BLOB, ColumnType.MEDIUM_BLO
 class Groups:
     """Groups that come one after the other, each folded into its first row."""
 
-    def __init__(self, spec: MergeSpec, columns: list[ColumnDefinition], constants: tuple[Decimal, ...] = ()) -> None:
+    def __init__(self, spec: MergeSpec, columns: list[ColumnDefinition], constants: tuple[Number, ...] = ()) -> None:
         """Raises Unsupported where a column's type cannot be folded or compared exactly."""
         assert spec.groups is not None
         self._spec = spec
         self._columns = columns
-        joins = {each.column: _Joined(each, columns) for each in spec.aggregates if each.fold is Fold.CONCAT}
+        wholes = {each.column: whole for each in spec.aggregates if (whole := _whole(each, columns)) is not None}
         folds = [
-            (each.distinct, joins[each.column].fold if each.column in joins else folding(each, columns))
+            (each.distinct, wholes[each.column].fold if each.column in wholes else folding(each, columns))
             for each in spec.aggregates
         ]
         self._folds = [fold for _, fold in folds]
         self._plain = [fold for distinct, fold in folds if not distinct]
+        self._sets = _sets(spec, self._folds)
         # With values to be counted once, keys are those of pairs.
         self._grouped = len(spec.groups)
         self._paired = bool(spec.pairs)
         self._final = sort_key(tuple(typed(key, columns) for key in spec.final))
-        self._finish = [_averaging(each, columns) for each in spec.aggregates if each.fold is Fold.AVG]
-        self._finish += [each.finish for each in joins.values()]
+        self._finish = [_showing(each, columns) for each in spec.aggregates if each.fold in (Fold.AVG, Fold.SUM)]
+        self._finish += [each.finish for each in wholes.values()]
         setting = Setting(constants, lambda column: columns[column].decimals)
         try:
             self._finish += [_computing(each, columns, setting) for each in spec.computed]
@@ -111,8 +114,12 @@ class Groups:
         if current is None or key != self._key:
             self._close()
             self._key, self._pair, self._row = key, pair, row
+            for each in self._sets:
+                each.begin(pair[self._grouped :])
             return
-        folds = self._plain if pair == self._pair else self._folds
+        for each in self._sets:
+            each.add(pair[self._grouped :], current, row)
+        folds = self._plain if pair == self._pair or self._sets else self._folds
         self._pair = pair
         for fold in folds:
             fold(current, row)
@@ -124,8 +131,11 @@ class Groups:
         if len(self._finished) >= MAX_GROUPS:
             message = f"router: not supported on sharded tables: more than {MAX_GROUPS:,} groups over several shards"
             raise Unsupported(1235, "42000", message)
-        for finish in self._finish:
-            finish(row)
+        try:
+            for finish in self._finish:
+                finish(row)
+        except Inexact:
+            raise _uncertain("a sum or a variance") from None
         if self._having is None or self._holds(self._having, row):
             self._finished.append(row)
 
@@ -157,6 +167,43 @@ class Groups:
         return row
 
 
+class _Once:
+    """Values of one group that count once, and the aggregates that count them."""
+
+    def __init__(self, among: tuple[int, ...], folds: list[_Folding]) -> None:
+        self._among = among
+        self._folds = folds
+        self._seen: set[Any] = set()
+
+    def begin(self, values: tuple[Any, ...]) -> None:
+        """The first values of a group."""
+        self._seen = {tuple(values[place] for place in self._among)}
+
+    def add(self, values: tuple[Any, ...], current: Row, row: Row) -> None:
+        """More values of it."""
+        value = tuple(values[place] for place in self._among)
+        if value in self._seen:
+            return
+        if len(self._seen) >= MAX_ONCE:
+            message = (
+                f"router: not supported on sharded tables: more than {MAX_ONCE:,} values of a group in one of several"
+                " aggregates that are DISTINCT"
+            )
+            raise Unsupported(1235, "42000", message)
+        self._seen.add(value)
+        for fold in self._folds:
+            fold(current, row)
+
+
+def _sets(spec: MergeSpec, folds: list[_Folding]) -> list[_Once]:
+    """The values to remember, where there is more than one thing whose values count once."""
+    every = dict.fromkeys(each.among for each in spec.aggregates if each.among)
+    return [
+        _Once(among, [fold for each, fold in zip(spec.aggregates, folds, strict=True) if each.among == among])
+        for among in every
+    ]
+
+
 # -- folding -------------------------------------------------------------------------------------------------------
 
 _Folding = Callable[[Row, Row], None]
@@ -168,19 +215,19 @@ def folding(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Folding:
     column = aggregate.column
     match aggregate.fold:
         case Fold.SUM:
-            _check_exact(columns[column], "summed")
+            plus = _plus(columns[column])
 
             def add(current: Row, row: Row) -> None:
-                current[column] = _added(current[column], row[column])
+                current[column] = plus(current[column], row[column])
 
             return add
         case Fold.AVG:
             total, count = aggregate.total, aggregate.count
-            _check_exact(columns[total], "summed")
+            plus_total = _plus(columns[total])
 
             def add_both(current: Row, row: Row) -> None:
-                current[total] = _added(current[total], row[total])
-                current[count] = _added(current[count], row[count])
+                current[total] = plus_total(current[total], row[total])
+                current[count] = added(current[count], row[count])
 
             return add_both
         case Fold.MIN | Fold.MAX:
@@ -220,12 +267,22 @@ def _bits(aggregate: Aggregate) -> _Folding:
     return combine
 
 
-def _added(one: Cell, other: Cell) -> Cell:
-    if one is None or other is None:
-        return one if other is None else other
-    if b"." not in one and b"." not in other:
-        return b"%d" % (int(one) + int(other))
-    return f"{EXACT.add(Decimal(one.decode()), Decimal(other.decode())):f}".encode()
+def _plus(column: ColumnDefinition) -> Callable[[Cell, Cell], Cell]:
+    if column.type != ColumnType.DOUBLE:
+        _check_exact(column, "summed")
+    return adding(column)
+
+
+def _whole(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Joined | Spread | None:
+    """What is only known when its group is complete."""
+    if aggregate.fold is Fold.CONCAT:
+        return _Joined(aggregate, columns)
+    if aggregate.fold is not Fold.VARIANCE:
+        return None
+    try:
+        return Spread(aggregate, columns)
+    except Inexact:
+        raise _inexact(columns[aggregate.total], "summed") from None
 
 
 class _Joined:
@@ -272,6 +329,21 @@ class _Joined:
             self._begin(row)
         row[self._aggregate.column] = self._separator(row).join(self._pieces) if self._pieces else None
         self._row = None
+
+
+def _showing(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Finishing:
+    """The function that puts a complete sum or mean into its column."""
+    column, definition = aggregate.column, columns[aggregate.column]
+    if definition.type != ColumnType.DOUBLE:
+        return _averaging(aggregate, columns) if aggregate.fold is Fold.AVG else lambda row: None
+    if aggregate.fold is Fold.AVG:
+        return mean_of_doubles(aggregate, columns)
+
+    def show(row: Row) -> None:
+        if (cell := row[column]) is not None:
+            row[column] = printed(float(cell), definition.decimals)
+
+    return show
 
 
 def _averaging(aggregate: Aggregate, columns: list[ColumnDefinition]) -> _Finishing:

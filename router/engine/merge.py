@@ -9,10 +9,10 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from router.engine.groups import Groups, Row, typed, unsorted
+from router.planner.formulas import Number
 from router.planner.merging import MergeSpec, sort_key
 from router.wire.packets import ColumnDefinition
 
@@ -32,7 +32,7 @@ class Merge:
         legs: int,
         limit: int | None,
         offset: int,
-        constants: tuple[Decimal, ...] = (),
+        constants: tuple[Number, ...] = (),
     ) -> None:
         """Raises Unsupported where a column's type cannot be merged exactly."""
         self._spec = spec

@@ -18,18 +18,19 @@ from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.execution import Execution
 from router.engine.executor import Executor
-from router.engine.forms import BinaryForm, Form, TextForm
+from router.engine.forms import BinaryForm, Form, TextForm, in_places, shown_as, unrounded
 from router.engine.groups import alike
 from router.engine.kill import Killer
 from router.engine.leg import Leg
 from router.engine.merge import Merge
 from router.engine.services import Client, Services
 from router.errors import ConnectionLost, MySQLError, ProtocolError
+from router.planner.merging import Cell
 from router.planner.plan import Scattered
 from router.wire.codec import push_lenenc_int
 from router.wire.constants import MAX_PAYLOAD, Capability, ServerStatus
 from router.wire.framing import frame
-from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, encode_ok
+from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, encode_column, encode_ok
 
 # Rows of one shard that may wait for those of others.
 AHEAD = 2_000
@@ -68,6 +69,7 @@ class Scatter:
         self._merge: Merge | None = None
         self._plan: Scattered | None = None
         self._forms: Sequence[Form] = ()
+        self._written: Callable[[Sequence[Cell]], bytes] = lambda row: b""
         self._sequence = 1
         self._key: PoolKey = executor.key
         # Inside a transaction: who waits for the connection of a group, and how the statement ends.
@@ -242,7 +244,8 @@ class Scatter:
             columns = every[0]
             if any(_shown(each) != _shown(columns) for each in every):
                 raise ProtocolError("shards answer with different columns")
-            self._merge = Merge(plan.merge, columns, len(legs), plan.limit, plan.offset, plan.constants)
+            shown = columns if self.execution is None else unrounded(columns)
+            self._merge = Merge(plan.merge, shown, len(legs), plan.limit, plan.offset, plan.constants)
         except ProtocolError as error:
             self.failed(MySQLError(2013, "08S01", f"router: {error}"))
             return False
@@ -252,7 +255,14 @@ class Scatter:
         form = TextForm if self.execution is None else BinaryForm
         self._forms = [form(each) for each in every]
         self.answering = True
-        visible = legs[0].definitions[: len(columns) - plan.merge.hidden]
+        count = len(columns) - plan.merge.hidden
+        visible = legs[0].definitions[:count]
+        self._written = self._forms[0].write
+        if plan.shown:
+            # What queries gave that were asked beforehand is put into the rows here.
+            known, cells = shown_as(columns[:count], plan.shown)
+            visible = [encode_column(each, self.capabilities) for each in known]
+            self._written = in_places(form(known).write, cells)
         # Whether definitions follow is said where that has been agreed.
         follow = b"\1" if self.capabilities & Capability.OPTIONAL_RESULTSET_METADATA else b""
         head = [push_lenenc_int(len(visible)) + follow, *visible]
@@ -290,7 +300,7 @@ class Scatter:
         if merge is None:
             return
         try:
-            self._write(map(self._forms[0].write, merge.take()))
+            self._write(map(self._written, merge.take()))
         except MySQLError as error:
             self.failed(error)
             return

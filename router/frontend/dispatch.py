@@ -32,7 +32,7 @@ from router.frontend.local import JSON_COLUMNS, STATE_COLUMNS, result, state_row
 from router.frontend.several import Several
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import COLUMNS, explain_json, explain_rows
-from router.planner.plan import Described, Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread
+from router.planner.plan import Bound, Described, Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread, Staged
 from router.planner.spreading import NoIds
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
@@ -145,7 +145,7 @@ class Dispatcher:
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
             try:
-                plan: Plan | Scattered | Spread = self._scope.lookup(sql)
+                plan: Plan | Bound = self._scope.lookup(sql)
             except _FAULTS:
                 self._cannot_plan()
                 return
@@ -200,10 +200,10 @@ class Dispatcher:
     def _alive(self) -> bool:
         return self._shared.sessions.get(self.connection_id) is self
 
-    def _special(self, plan: Plan | Scattered | Spread, frames: bytes, sql: bytes) -> None:
+    def _special(self, plan: Plan | Bound, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
         match plan:
-            case Scattered() | Spread():
+            case Scattered() | Spread() | Staged():
                 self._several.run(plan)
             case Described(relay):
                 self._describing.run(plan, sql, lambda text: self.executor.run(relay, query(text, self.executor.shape)))
@@ -259,7 +259,7 @@ class Dispatcher:
     def _explain(self, plan: Local) -> None:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
         planned = self._scope.lookup(plan.sql)
-        target: Plan | Scattered | Spread = planned
+        target: Plan | Bound = planned
         if isinstance(planned, Sharded):
             try:
                 target = self._several.bound(planned, plan.sql)
@@ -277,7 +277,7 @@ class Dispatcher:
         self._client.write(result(names, values, self.capabilities, self.status))
         self._client.finished()
 
-    def _server_of(self, plan: Plan | Scattered | Spread) -> Server | None:
+    def _server_of(self, plan: Plan | Bound) -> Server | None:
         if isinstance(plan, Described):
             plan = plan.relay
         if not isinstance(plan, Relay):

@@ -9,27 +9,37 @@ from router.engine.executor import Executor
 from router.engine.parameters import ParameterValues
 from router.engine.scatter import Scatter
 from router.engine.services import Client, Services
+from router.engine.stages import Outcome, Stages
 from router.engine.statements import Statement
 from router.engine.writing import Answered, Writing
 from router.errors import MySQLError, ProtocolError
 from router.planner.binding import Both, TextValues, bind
-from router.planner.plan import Refused, Relay, Scattered, Sharded, Spread
+from router.planner.plan import Bound, Refused, Relay, Scattered, Sharded, Spread, Staged
 from router.wire.charset import python_codec
 from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode, mysql_error
+from router.wire.framing import frame
 
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
 # Where the text of a framed COM_STMT_PREPARE begins.
 _STATEMENT = 5
 
-Bound = Relay | Refused | Scattered | Spread
-
 
 class Several:
     """``scattered`` and ``written`` are called when a read or a write has been done, ``refuse`` answers an error."""
 
-    __slots__ = ("_executor", "_refuse", "_scatter", "_services", "_session", "_writing")
+    __slots__ = (
+        "_client",
+        "_executor",
+        "_refuse",
+        "_scatter",
+        "_scattered",
+        "_services",
+        "_session",
+        "_stages",
+        "_writing",
+    )
 
     def __init__(
         self,
@@ -41,7 +51,10 @@ class Several:
         written: Answered,
         refuse: Callable[[MySQLError], None],
     ) -> None:
+        self._client = client
+        self._scattered = scattered
         self._executor = executor
+        self._stages = Stages(executor, services, capabilities)
         self._session = executor.session
         self._services = services
         self._refuse = refuse
@@ -60,7 +73,7 @@ class Several:
     def _allowed(self, plan: Sharded, bound: Bound) -> Bound:
         """Refuses what the session's state would have on several shards."""
         session = self._session
-        if not isinstance(bound, Scattered | Spread):
+        if not isinstance(bound, Scattered | Spread | Staged):
             return bound
         if isinstance(bound, Spread) and bound.ddl:
             together = not session.transaction
@@ -75,12 +88,24 @@ class Several:
         held = self._executor.held
         return len(plan.parts) == 1 and (held is None or held.group == plan.parts[0].relay.group)
 
-    def run(self, plan: Scattered | Spread, execution: Execution | None = None) -> None:
+    def run(self, plan: Scattered | Spread | Staged, execution: Execution | None = None) -> None:
         """Run it; ``execution``: of a prepared statement, with these values."""
-        if isinstance(plan, Scattered):
+        if isinstance(plan, Staged):
+            self._stages.run(plan, self._executor.key, execution, lambda outcome: self._staged(outcome, execution))
+        elif isinstance(plan, Scattered):
             self._scatter.run(plan, self._executor.key, execution)
         else:
             self._writing.run(plan, self._executor.key, execution)
+
+    def _staged(self, outcome: Outcome, execution: Execution | None) -> None:
+        """All queries inside a statement have been asked, or one could not be."""
+        if isinstance(outcome, Scattered):
+            self._scatter.run(outcome, self._executor.key, execution)
+        elif isinstance(outcome, Refused):
+            self._refuse(outcome.error)
+        else:
+            self._client.write(frame(outcome, 1))
+            self._scattered(True)
 
     def place(self, statement: Statement, plan: Sharded, frames: bytes, malformed: Callable[[], None]) -> bool:
         """Find the shard of this execution; False when it is not one, and somebody else answers. Raises NoIds."""
@@ -111,7 +136,7 @@ class Several:
             )
             message = f"router: not supported on sharded tables: {what}"
             raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
-        assert isinstance(plan, Scattered | Spread)
+        assert isinstance(plan, Scattered | Spread | Staged)
         self.run(plan, statement.execution(frames, values))
 
     # -- what the client's connection tells --------------------------------------------------------------------
@@ -126,9 +151,10 @@ class Several:
 
     def cancel(self) -> None:
         """The client is gone."""
+        self._stages.cancel()
         self._scatter.cancel()
         self._writing.cancel()
 
     def kill(self, done: Callable[[], None]) -> None:
         """KILL QUERY; ``done`` when servers that go on with the session's transaction have done it."""
-        self._scatter.kill(lambda: self._writing.kill(done))
+        self._stages.kill(lambda: self._scatter.kill(lambda: self._writing.kill(done)))

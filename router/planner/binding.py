@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from router.planner.clauses import Instead, Span, parameters, render
 from router.planner.keys import Value
-from router.planner.merging import Scatter
-from router.planner.plan import Part, Refused, Relay, Scattered, Sharded, Spread
+from router.planner.merging import MergeSpec, Scatter
+from router.planner.plan import Bound, Part, Refused, Relay, Scattered, Sharded, Spread, Staged
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Unplannable, Values
 from router.planner.spreading import Given, Ids, Piece, Spreading, pieces_of
 from router.planner.variants import Variants
@@ -90,9 +92,7 @@ def _negated(value: Value) -> Value:
     raise Unplaced
 
 
-def bind(
-    plan: Sharded, values: Values, sql: bytes, mode: LexMode, ids: Ids | None = None
-) -> Relay | Refused | Scattered | Spread:
+def bind(plan: Sharded, values: Values, sql: bytes, mode: LexMode, ids: Ids | None = None) -> Bound:
     """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``. Raises NoIds."""
     if (straight := plan.placement.straight) is not None and (found := straight.shard(values)) is not None:
         return plan.relays[found]
@@ -120,10 +120,31 @@ def bind(
     if spread is not None:
         shards = sorted(plan.placement.routes[0].shards(values))
         return Spread(tuple(Part(plan.relays[number], sql) for number in shards), plan.facts, clock=spread.clock)
+    if plan.first is not None:
+        return Staged(plan, values, sql, mode, plan.facts)
+    return _several(plan, values, sql, mode)
+
+
+def _several(
+    plan: Sharded, values: Values, sql: bytes, mode: LexMode, given: Sequence[Instead] = ()
+) -> Refused | Scattered:
+    """The plan of a read that takes several shards."""
     scatter = plan.scatter.of(literals(sql, mode)) if isinstance(plan.scatter, Variants) else plan.scatter
     if isinstance(scatter, Unplannable):
         return _unsupported(plan, scatter.construct)
-    return located(plan.refused, sql, mode) if scatter is None else _scattered(plan, scatter, values, sql, mode)
+    return located(plan.refused, sql, mode) if scatter is None else _scattered(plan, scatter, values, sql, mode, given)
+
+
+def rest(plan: Sharded, values: Values, sql: bytes, mode: LexMode, given: Sequence[Instead]) -> Refused | Scattered:
+    """The plan of a read whose inner queries have been asked; what they gave is among the values, and ``given``."""
+    found = _shard(plan, values)
+    if found is None:
+        return _several(plan, values, sql, mode, given)
+    tokens = tokens_of(sql, mode)
+    whole = (Span(0, len(tokens)),)
+    text = render(whole, sql, tokens, given)
+    part = Part(plan.relays[found], text, tuple(parameters(whole, tokens, given)))
+    return Scattered((part,), MergeSpec(), None, 0, plan.facts)
 
 
 def located(refused: Refused, sql: bytes, mode: LexMode) -> Refused:
@@ -209,7 +230,9 @@ def _not_given(plan: Sharded, given: Given, rows: str) -> Refused:
     )
 
 
-def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode: LexMode) -> Refused | Scattered:
+def _scattered(
+    plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode: LexMode, given: Sequence[Instead] = ()
+) -> Refused | Scattered:
     merge = scatter.merge
     try:
         limit = _count(merge.limit, values)
@@ -220,14 +243,16 @@ def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode
         constants = tuple(_number(each, values) for each in merge.constants)
     except Unplaced:
         return _unsupported(plan, "a value beside aggregates over several shards that is no plain number")
-    text = scatter.text(sql, mode, None if limit is None else limit + offset)
-    stands = scatter.parameters(sql, mode)
+    text = scatter.text(sql, mode, None if limit is None else limit + offset, given)
+    stands = scatter.parameters(sql, mode, given)
     parts = tuple(Part(plan.relays[number], text, stands) for number in scatter.shards(values))
     return Scattered(parts, merge, limit, offset, plan.facts, constants)
 
 
-def _number(reference: Reference, values: Values) -> Decimal:
+def _number(reference: Reference, values: Values) -> Decimal | None:
     value = values.value(reference)
+    if value is None:
+        return None
     if not isinstance(value, int | Decimal):
         raise Unplaced
     return Decimal(value)

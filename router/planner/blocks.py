@@ -255,6 +255,17 @@ class Blocks:
             scope = scope.parent
         return None
 
+    def knows(self, node: exp.Column, block: Block) -> bool:
+        """Whether a column is certain to be one of the block's, or of those around it."""
+        name, qualifier = node.name.lower(), node.table.lower()
+        scope: Block | None = block
+        while scope is not None:
+            for source in scope.sources:
+                if qualifier in ("", source.alias) and name in (_columns(source) or ()):
+                    return True
+            scope = scope.parent
+        return False
+
     def _only(self, scope: Block, name: str) -> Variable | None:
         """An unqualified name where some columns are not known: certain only if there is one table."""
         return self._column(scope.sources[0], name) if len(scope.sources) == 1 and scope.parent is None else None

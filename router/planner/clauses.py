@@ -23,30 +23,57 @@ class Span(NamedTuple):
 Piece = str | Span
 Template = tuple[Piece, ...]
 
-AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX", "BIT_AND", "BIT_OR", "BIT_XOR", "GROUP_CONCAT"})
+# Names of one function.
+_SYNONYMS = {"STD": "STDDEV_POP", "STDDEV": "STDDEV_POP", "VARIANCE": "VAR_POP"}
+AGGREGATES = frozenset(
+    {"COUNT", "SUM", "AVG", "MIN", "MAX", "BIT_AND", "BIT_OR", "BIT_XOR", "GROUP_CONCAT"}
+) | frozenset({"STDDEV_POP", "STDDEV_SAMP", "VAR_POP", "VAR_SAMP", *_SYNONYMS})
 _OPTIONS = frozenset({"DISTINCT", "ALL", "DISTINCTROW", "HIGH_PRIORITY", "STRAIGHT_JOIN"})
 _CLAUSES = frozenset({"FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT"})
 _BY = frozenset({"GROUP", "ORDER"})
 
 
-def render(template: Template, sql: bytes, tokens: Sequence[Token]) -> bytes:
-    """The text of a template for this statement; spans keep the white space and comments in them."""
+class Instead(NamedTuple):
+    """What stands in a statement for the tokens of ``span``."""
+
+    span: Span
+    sql: bytes
+
+
+def render(template: Template, sql: bytes, tokens: Sequence[Token], given: Sequence[Instead] = ()) -> bytes:
+    """The text of a template for this statement; spans keep the white space and comments in them.
+
+    ``given`` texts, in their order, stand for some of its tokens; a span of a template has all of these, or none.
+    """
     return b" ".join(
-        piece.encode() if isinstance(piece, str) else sql[tokens[piece.first].start : tokens[piece.last - 1].end]
+        piece.encode() if isinstance(piece, str) else _written(piece, sql, tokens, given)
         for piece in template
         if (piece if isinstance(piece, str) else piece.last > piece.first)
     )
 
 
-def parameters(template: Template, tokens: Sequence[Token]) -> Iterator[int]:
+def _written(span: Span, sql: bytes, tokens: Sequence[Token], given: Sequence[Instead]) -> bytes:
+    pieces: list[bytes] = []
+    start = tokens[span.first].start
+    for each, text in given:
+        if span.first <= each.first < span.last:
+            pieces += (sql[start : tokens[each.first].start], text)
+            start = tokens[each.last - 1].end
+    pieces.append(sql[start : tokens[span.last - 1].end])
+    return b"".join(pieces)
+
+
+def parameters(template: Template, tokens: Sequence[Token], given: Sequence[Instead] = ()) -> Iterator[int]:
     """The numbers of the parameters that stand in a template, in their order."""
     numbers: dict[int, int] = {}
     for index, token in enumerate(tokens):
         if token.kind is TokenKind.PARAM:
             numbers[index] = len(numbers)
+    gone = {index for span, _ in given for index in range(span.first, span.last)}
     for piece in template:
         if isinstance(piece, Span):
-            yield from (numbers[index] for index in range(piece.first, piece.last) if index in numbers)
+            within = range(piece.first, piece.last)
+            yield from (numbers[index] for index in within if index in numbers and index not in gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +128,18 @@ def clauses_of(tokens: Sequence[Token], span: Span) -> Clauses:
         tuple(_undirected(tokens, each) for each in listed(tokens, Span(order + 2, limit))),
         Span(limit, end),
     )
+
+
+def items_of(tokens: Sequence[Token], span: Span) -> tuple[Span, ...]:
+    """The items of the select list of the SELECT in ``span``, which need not have a FROM."""
+    ends = _CLAUSES | {"FOR", "LOCK", "INTO", "UNION"}
+    words = [index for index in _outer(tokens, span) if tokens[index].kind is TokenKind.WORD]
+    select = next(index for index in words if tokens[index].text == "SELECT")
+    last = next((index for index in words if index > select and tokens[index].text in ends), span.last)
+    first = select + 1
+    while tokens[first].text in _OPTIONS or tokens[first].text.startswith("SQL_"):
+        first += 1
+    return listed(tokens, Span(first, last))
 
 
 def _outer(tokens: Sequence[Token], span: Span) -> Iterator[int]:
@@ -164,7 +203,7 @@ def calls(tokens: Sequence[Token], span: Span) -> Iterator[Call]:
 
 
 def _call(tokens: Sequence[Token], whole: Span, inside: Span) -> Call:
-    name = tokens[whole.first].text
+    name = _SYNONYMS.get(tokens[whole.first].text, tokens[whole.first].text)
     found = {tokens[index].text: index for index in _outer(tokens, inside) if tokens[index].kind is TokenKind.WORD}
     if name != "GROUP_CONCAT":
         return Call(name, whole, inside)

@@ -23,7 +23,7 @@ from router.planner.blocks import (
 )
 from router.planner.clauses import Call, Clauses, Span, Template, calls, clauses_of, unnamed
 from router.planner.merging import LONGEST_TEXT, Compare, OrderKey
-from router.planner.routes import Parameter, Reference, Route, Slot
+from router.planner.routes import Reference, Route, Slot
 from router.planner.tables import Column
 from router.planner.variants import Literals
 from router.sql.lexer import Token
@@ -164,7 +164,7 @@ class Columns:
         return self._spelt(node, span)
 
     def _positional(self, node: exp.Expr, reference: Reference) -> Meant:
-        if isinstance(reference, Parameter) or reference.negative or reference.number not in self.literals.positions:
+        if not isinstance(reference, Slot) or reference.negative or reference.number not in self.literals.positions:
             raise Unplannable("ORDER BY or GROUP BY a constant", node)
         position = self.literals.positions[reference.number] - 1
         if position >= len(self.items) or any(is_star(item) for item in self.items[: position + 1]):
@@ -280,6 +280,10 @@ AGGREGATE_NAMES: dict[type[exp.Expr], str] = {
     exp.BitwiseOrAgg: "BIT_OR",
     exp.BitwiseXorAgg: "BIT_XOR",
     exp.GroupConcat: "GROUP_CONCAT",
+    exp.StddevPop: "STDDEV_POP",
+    exp.StddevSamp: "STDDEV_SAMP",
+    exp.VariancePop: "VAR_POP",
+    exp.Variance: "VAR_SAMP",
 }
 
 
@@ -307,6 +311,8 @@ def weighed(column: Column, name: str, node: exp.Expr | None = None) -> tuple[Co
             return Compare.DECIMAL, None
         case "double":
             return Compare.FLOAT, None
+        case "time":
+            return Compare.TIME, None
         case "float":
             return Compare.FLOAT, f"{name} + 0e0"
         case "binary" | "varbinary" if column.length > _SORTED_BYTES:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from router.planner.plan import (
+    Bound,
     Described,
     Local,
     Plan,
@@ -14,9 +15,11 @@ from router.planner.plan import (
     Scattered,
     Sharded,
     Spread,
+    Staged,
     placement_json,
     plan_json,
 )
+from router.planner.staging import outlined
 from router.sql.facts import Reason, StatementFacts
 
 Row = tuple[int, str | None, str | None, str | None, str | None, str]
@@ -37,7 +40,7 @@ _NAMED = frozenset(
 )
 
 
-def explain_rows(plan: Plan | Scattered | Spread, server: str | None, sql: str | None = None) -> list[Row]:
+def explain_rows(plan: Plan | Bound, server: str | None, sql: str | None = None) -> list[Row]:
     """One row per server the statement would reach; ``server`` is the one that would be chosen now, if known."""
     match plan:
         case Relay():
@@ -56,12 +59,26 @@ def explain_rows(plan: Plan | Scattered | Spread, server: str | None, sql: str |
                 )
                 for number, part in enumerate(plan.parts, start=1)
             ]
+        case Staged():
+            return _staged_rows(plan)
         case Sharded():
             return [(1, None, plan.relays[0].role.value, None, sql, "; ".join(placement_json(plan.placement)))]
         case Refused():
             return [(1, None, None, None, sql, f"refused: {plan.error.message}")]
         case Local():
             return [(1, None, None, None, sql, "answered by the router")]
+
+
+def _staged_rows(plan: Staged) -> list[Row]:
+    """The queries that are asked beforehand, and then the statement, with their numbers in their places."""
+    steps, rest = outlined(plan)
+    found: list[Row] = []
+    for number, each in enumerate(steps, start=1):
+        found += [
+            (len(found) + 1 + place, *row[1:5], f"query {number}: {row[5]}")
+            for place, row in enumerate(explain_rows(each, None))
+        ]
+    return found + [(len(found) + 1 + place, *row[1:]) for place, row in enumerate(explain_rows(rest, None))]
 
 
 def explain_json(plan: Plan, rows: Sequence[Row]) -> str:

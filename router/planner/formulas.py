@@ -132,7 +132,7 @@ Truth = bool | None
 class Setting:
     """What formulas are computed with: the constants, and how many digits a column is shown with."""
 
-    constants: tuple[Decimal, ...]
+    constants: tuple[Number, ...]
     digits: Callable[[int], int]
 
 
@@ -279,7 +279,8 @@ class _Reading:
         # Both kinds of server round an AVG with all its digits, but not a quotient.
         of = formula.of
         inner = self._mean(of, rounds=False) if isinstance(of, Mean) else self.number(of)
-        digits = 0 if formula.digits is None else int(self._setting.constants[formula.digits.number])
+        constant = Decimal(0) if formula.digits is None else self._setting.constants[formula.digits.number]
+        digits = -1 if constant is None else int(constant)
         if not 0 <= digits <= _MOST_DIGITS:
             raise Inexact
 

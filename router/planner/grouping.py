@@ -7,7 +7,7 @@ no plain aggregates are computed anew from those that are (``planner/formulas``)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -57,6 +57,9 @@ class Grouping(Columns):
     aggregates: list[Aggregate] = field(default_factory=list)
     computed: list[Computed] = field(default_factory=list)
     folded: list[tuple[exp.Expr, Aggregate]] = field(default_factory=list)
+    wanted: list[tuple[exp.Expr, list[Pair]]] = field(default_factory=list)
+    apart: bool = False
+    among: list[tuple[exp.Expr, tuple[int, ...]]] = field(default_factory=list)
 
     def build(self, covers: bool) -> Scatter:
         """The plan; ``covers``: what is counted DISTINCT is on one shard each."""
@@ -131,8 +134,10 @@ class Grouping(Columns):
 
     def _pair_up(self, covers: bool) -> None:
         """What else shards group by: what is counted DISTINCT, or the order in GROUP_CONCAT."""
+        ordered = False
         for node in self._aggregate_nodes():
             if isinstance(node, exp.GroupConcat):
+                ordered = True
                 wanted = self._concatenated(node)
             elif isinstance(node, exp.Count | exp.Sum | exp.Avg) and isinstance(node.this, exp.Distinct) and not covers:
                 spans = listed(self.tokens, self._call(node).argument)
@@ -141,13 +146,32 @@ class Grouping(Columns):
                 continue
             if not wanted:
                 continue
-            if self.pairs and not self._same_pairs(wanted):
-                raise Unplannable("aggregates of several expressions that are DISTINCT or in an order", node)
-            self.pairs = wanted
+            self.wanted.append((node, wanted))
+            if not self.pairs:
+                self.pairs = wanted
+            elif not self._same_pairs(wanted):
+                self.apart = True
+        if self.apart:
+            if ordered:
+                raise Unplannable("aggregates of several expressions that are DISTINCT or in an order", self.root)
+            self._set_apart()
         for pair in self.pairs:
             if pair.node.find(exp.Column) is None:
                 raise Unplannable("DISTINCT or ORDER BY of a constant in an aggregate", pair.node)
             self.check_spelling(pair.node)
+
+    def _set_apart(self) -> None:
+        """Shards group by all values that are to be counted once; each aggregate has its own among them."""
+        every: list[Pair] = []
+        for node, wanted in self.wanted:
+            places: list[int] = []
+            for pair in wanted:
+                known = [place for place, each in enumerate(every) if self.same(each.node, pair.node)]
+                places.append(known[0] if known else len(every))
+                if not known:
+                    every.append(pair)
+            self.among.append((node, tuple(places)))
+        self.pairs = every
 
     def _same_pairs(self, wanted: list[Pair]) -> bool:
         return len(wanted) == len(self.pairs) and all(
@@ -219,6 +243,8 @@ class Grouping(Columns):
                 return aggregate
         column = self.own(self._call(node).whole) if position is None else position
         made = self._folded(node, column)
+        if self.apart and made.distinct:
+            made = replace(made, among=next(places for each, places in self.among if each is node))
         self.aggregates.append(made)
         self.folded.append((node, made))
         return made
@@ -252,7 +278,24 @@ class Grouping(Columns):
                 return Aggregate(column, fold, empty=empty)
             case exp.GroupConcat():
                 return self._joined(node, column)
+            case exp.StddevPop() | exp.StddevSamp() | exp.VariancePop() | exp.Variance() if argument is node.this:
+                return self._spread(node, column)
         raise Unplannable(f"{described(node)} over groups of several shards", node)
+
+    def _spread(self, node: exp.Expr, column: int) -> Aggregate:
+        span = self._call(node).argument
+        # Servers compute a quotient with more digits than they show, which only doubles tell.
+        plain = self.variable(node.this) is not None
+        return Aggregate(
+            column,
+            Fold.VARIANCE,
+            total=self.own("SUM((", span, ")" if plain else ") + 0e0", ")"),
+            count=self.own("COUNT(", span, ")"),
+            squares=self.own("SUM(((", span, ") + 0.0) * ((", span, ") + 0.0))"),
+            spread=self.own("VAR_POP((", span, ") + 0e0)"),
+            sample=isinstance(node, exp.StddevSamp | exp.Variance),
+            root=isinstance(node, exp.StddevPop | exp.StddevSamp),
+        )
 
     def _joined(self, node: exp.GroupConcat, column: int) -> Aggregate:
         for each in node.find_all(exp.Column):
@@ -281,7 +324,10 @@ class Grouping(Columns):
             return OrderKey(column, Compare.BY_TYPE, weights=weights)
         found = self.column(variable)
         if found.type in ("enum", "set"):
-            raise Unplannable(f"{described(node)} of type {found.type} over several shards", node)
+            # Of these servers take the least as of text, and not by their numbers.
+            whole = self._call(node).whole
+            weights = self.own(*weights_of(whole, grouped=False))
+            return OrderKey(self.own("CONCAT(", whole, ")"), Compare.BY_TYPE, weights=weights)
         compare, expression = weighed(found, f"{node.sql_name()}({column_name(argument)})", node)
         return OrderKey(column if expression is None else self.own(expression), compare)
 

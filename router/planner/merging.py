@@ -6,13 +6,13 @@ the servers give for it (``WEIGHT_STRING``); numbers are compared exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from router.planner.clauses import Template, parameters, render
+from router.planner.clauses import Instead, Template, parameters, render
 from router.planner.formulas import Condition, Formula
 from router.planner.routes import Reference, Route, Values
 from router.sql.lexer import LexMode, TokenKind, tokens_of
@@ -30,6 +30,7 @@ class Compare(StrEnum):
     DECIMAL = "decimal"
     FLOAT = "float"
     BYTES = "bytes"  # weights; binary strings; dates, which are written so that their bytes compare
+    TIME = "time"
     BY_TYPE = "by_type"  # one of these, as the result's own column says
 
 
@@ -57,6 +58,7 @@ class Fold(StrEnum):
     BIT_OR = "bit_or"
     BIT_XOR = "bit_xor"
     CONCAT = "concat"
+    VARIANCE = "variance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Aggregate:
     """A ``column`` made of the shards' partial ones. ``by`` is for MIN and MAX: the column they compare by, and how;
     ``total`` and ``count`` are the columns an AVG is computed from, ``separator`` and ``longest`` those with what a
     GROUP_CONCAT puts between values (None: a comma) and how many bytes it may have. ``distinct``: each pair of group
-    and value counts once. ``empty`` is the value for no rows at all."""
+    and value counts once; if there are several of them, ``among`` are the ``pairs`` that are its value. ``empty`` is
+    the value for no rows at all. A VARIANCE needs ``squares``, the sum of them, and ``spread``, the variance of each
+    shard; it may be that of a ``sample``, and its square ``root``."""
 
     column: int
     fold: Fold
@@ -74,7 +78,12 @@ class Aggregate:
     separator: int | None = None
     longest: int = 0
     distinct: bool = False
+    among: tuple[int, ...] = ()
     empty: Cell = None
+    squares: int = 0
+    spread: int = 0
+    sample: bool = False
+    root: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +132,22 @@ class Scatter:
     merge: MergeSpec
     pushes_limit: bool
 
-    def text(self, sql: bytes, mode: LexMode, limit: int | None) -> bytes:
-        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound."""
-        text = render(self.asks, sql, tokens_of(sql, mode))
+    def text(self, sql: bytes, mode: LexMode, limit: int | None, given: Sequence[Instead] = ()) -> bytes:
+        """The statement for a shard; ``limit`` is the number of rows that can matter, None without a bound.
+
+        ``given`` texts stand for some of its tokens.
+        """
+        text = render(self.asks, sql, tokens_of(sql, mode), given)
         if limit is not None and limit <= _MOST_ROWS and self.pushes_limit:
             text += b" LIMIT %d" % limit
         return text
 
-    def parameters(self, sql: bytes, mode: LexMode) -> tuple[int, ...] | None:
+    def parameters(self, sql: bytes, mode: LexMode, given: Sequence[Instead] = ()) -> tuple[int, ...] | None:
         """The parameters that stand in ``text``; None: there are none."""
         tokens = tokens_of(sql, mode)
         if all(token.kind is not TokenKind.PARAM for token in tokens):
             return None
-        return tuple(parameters(self.asks, tokens))
+        return tuple(parameters(self.asks, tokens, given))
 
     def shards(self, values: Values) -> list[int]:
         """The numbers of the shards to ask."""
@@ -166,11 +178,23 @@ class _Backwards:
 
 # NULL comes before everything else.
 _NULL: tuple[int] = (0,)
+_SECOND = 1_000_000
+
+
+def _microseconds(cell: bytes) -> int:
+    """A TIME, which has up to three digits of hours and perhaps a sign."""
+    hours, minutes, seconds = cell.lstrip(b"-").split(b":")
+    whole, _, fraction = seconds.partition(b".")
+    found = (int(hours) * 3600 + int(minutes) * 60 + int(whole)) * _SECOND + int(fraction.ljust(6, b"0"))
+    return -found if cell.startswith(b"-") else found
+
+
 _READ: dict[Compare, Callable[[bytes], Any]] = {
     Compare.INTEGER: int,
     Compare.DECIMAL: lambda cell: Decimal(cell.decode()),
     Compare.FLOAT: float,
     Compare.BYTES: bytes,
+    Compare.TIME: _microseconds,
 }
 
 

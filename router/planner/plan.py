@@ -6,18 +6,33 @@ A plan holds no literal's value (plans with ``facts.kill`` or ``facts.explain_ro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from router.errors import MySQLError
+from router.planner.clauses import Span
 from router.planner.description import Asks, View
-from router.planner.merging import MergeSpec, OrderKey, Scatter
-from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
+from router.planner.formulas import Number
+from router.planner.merging import Cell, MergeSpec, OrderKey, Scatter
+from router.planner.routes import (
+    Between,
+    Both,
+    Condition,
+    Either,
+    OneOf,
+    Parameter,
+    Placement,
+    Reference,
+    Slot,
+    Told,
+    Values,
+)
 from router.planner.spreading import Made, Spreading
 from router.planner.tables import ShardedSchema
 from router.planner.variants import Variants
 from router.sql.facts import Reason, StatementFacts
+from router.sql.lexer import LexMode
+from router.wire.packets import ColumnDefinition
 
 
 class Role(StrEnum):
@@ -72,13 +87,63 @@ class Refused:
     token: int | None = None
 
 
+class Answers(StrEnum):
+    """What a query inside a statement is there for."""
+
+    VALUE = "value"
+    LIST = "list"
+    EXISTS = "exists"
+
+
+class Use(StrEnum):
+    """What is done with what a query gave: a column of the result, compared with a column, or part of an expression."""
+
+    SHOWN = "shown"
+    COMPARED = "compared"
+    COMPUTED = "computed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A query inside a statement that is asked before it.
+
+    It is the tokens ``query`` of the statement, with ``behind`` behind them; ``head`` and what it gives stand for
+    ``span``. ``shown``: the position of the result's column it is; from -1 on counted from the end. ``collation`` is
+    that of its text, ``compared`` the family of types (or the collation) of what it is compared with.
+    """
+
+    answers: Answers
+    span: Span
+    query: Span
+    behind: bytes
+    plan: Sharded
+    use: Use
+    shown: int | None = None
+    collation: str | None = None
+    compared: str | None = None
+    head: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The ``steps`` that come before a statement, and the plan ``then`` of the statement with what they give.
+
+    ``named`` are positions of columns whose names are as long as the text of their expressions, in which steps stand.
+    """
+
+    steps: tuple[Step, ...]
+    then: Sharded
+    named: tuple[tuple[int, Span], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Sharded:
     """About sharded tables: which shard is meant is known when the values are (``planner/binding``).
 
     ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` (a read) or
     ``spread`` (a write) says how to ask them all; without, or where that is not possible, ``refused`` is the answer.
-    ``made``: ids are put into the rows of an INSERT, even for one shard.
+    ``made``: ids are put into the rows of an INSERT, even for one shard. ``first``: it takes several steps, but
+    for one shard.
     """
 
     schema: str
@@ -89,6 +154,7 @@ class Sharded:
     scatter: Scatter | Variants | None = None
     spread: Spreading | None = None
     made: Made | None = None
+    first: First | None = None
 
     @property
     def reason(self) -> Reason:
@@ -109,10 +175,40 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A column at ``position`` (from -1 on: from the end) that has another name, or is another ``column``: ``cell`` in
+    every row."""
+
+    position: int
+    name: bytes | None
+    column: ColumnDefinition | None = None
+    cell: Cell = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """One execution of a statement that takes several steps (``planner/staging``). ``parameters`` are the numbers that
+    the parameters of ``sql`` have in the client's statement; None: the same."""
+
+    plan: Sharded
+    values: Values
+    sql: bytes
+    mode: LexMode
+    facts: StatementFacts
+    parameters: tuple[int, ...] | None = None
+
+    @property
+    def reason(self) -> Reason:
+        """As of the plan."""
+        return self.plan.reason
+
+
+@dataclass(frozen=True, slots=True)
 class Scattered:
     """One execution of a statement on several shards: what each is asked, and how the rows become one result.
 
     ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound; ``constants`` are the merge's.
+    ``shown``: what clients see otherwise than the shards show it.
     """
 
     parts: tuple[Part, ...]
@@ -120,7 +216,8 @@ class Scattered:
     limit: int | None
     offset: int
     facts: StatementFacts
-    constants: tuple[Decimal, ...] = ()
+    constants: tuple[Number, ...] = ()
+    shown: tuple[Shown, ...] = ()
 
     @property
     def reason(self) -> Reason:
@@ -181,6 +278,8 @@ class Described:
 
 
 Plan = Relay | Local | Refused | Sharded | Described
+# What a plan is for the values of one execution.
+Bound = Relay | Refused | Scattered | Spread | Staged
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -240,7 +339,23 @@ def placement_json(placement: Placement) -> list[str]:
 def _several_json(plan: Sharded) -> dict[str, Any] | str:
     if plan.spread is not None:
         return _spread_json(plan.spread)
+    if plan.first is not None:
+        return _first_json(plan.first)
     return plan.refused.error.message if plan.scatter is None else _scatter_json(plan.scatter)
+
+
+def _first_json(first: First) -> dict[str, Any]:
+    steps = [
+        {
+            "answers": step.answers.value,
+            "use": step.use.value,
+            "placement": placement_json(step.plan.placement),
+            "several": _several_json(step.plan),
+        }
+        for step in first.steps
+    ]
+    then = {"placement": placement_json(first.then.placement), "several": _several_json(first.then)}
+    return {"first": steps, "then": then}
 
 
 def _spread_json(spread: Spreading) -> dict[str, Any]:
@@ -302,6 +417,8 @@ def _text(reference: Reference | None) -> str:
             return f"{'-' * reference.negative}literal {reference.number + 1}"
         case Parameter():
             return f"{'-' * reference.negative}parameter {reference.number + 1}"
+        case Told():
+            return f"{'-' * reference.negative}result{'s' * reference.listed} of query {reference.number + 1}"
 
 
 def _facts_json(facts: StatementFacts) -> dict[str, Any]:

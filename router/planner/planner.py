@@ -8,11 +8,14 @@ from router.planner import ddl, metadata, routing, shards
 from router.planner.binding import located
 from router.planner.blocks import Unplannable
 from router.planner.catalog import Catalog, RuleEntry, UserEntry
-from router.planner.plan import Described, Local, Plan, Refused, Relay, Sharded
+from router.planner.merging import Scatter
+from router.planner.plan import Described, First, Local, Plan, Refused, Relay, Sharded
 from router.planner.routes import Placement
 from router.planner.routing import PlanContext
 from router.planner.spreading import Spreading
+from router.planner.steps import candidates
 from router.planner.tables import Shard, ShardedSchema
+from router.planner.variants import Variants
 from router.sql.analyze import analyze
 from router.sql.facts import TRANSACTIONAL, Reason, StatementFacts, StatementKind
 from router.sql.lexer import tokens_of
@@ -118,6 +121,9 @@ class Planner:
             # The plan is for others of its shape too: their literals have other lengths.
             return refused if shards.has_literals(sql, context.mode, token) else located(refused, sql, context.mode)
         if isinstance(several, Unplannable):
+            first = self._first(sql, schema, facts, context, rule)
+            if first is not None:
+                return Sharded(schema.name, placement, relays, _not_now(facts), facts, first=first)
             token = shards.token_of(several, sql, facts, context.mode)
             refused = replace(_several(placement, several, facts), token=token)
             return Sharded(schema.name, placement, relays, refused, facts, made=made)
@@ -126,6 +132,42 @@ class Planner:
                 schema, Sharded(schema.name, placement, relays, _not_now(facts), facts, None, several, made)
             )
         return Sharded(schema.name, placement, relays, _not_now(facts), facts, several)
+
+    def _first(
+        self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
+    ) -> First | None:
+        """The steps of a read in which queries can be asked beforehand; None where that does not help."""
+        if facts.kind is not StatementKind.SELECT or not facts.read:
+            return None
+
+        def planned(inner: bytes) -> Sharded:
+            about = analyze(inner, context.mode)
+            if not about.read or about.kind is not StatementKind.SELECT:
+                raise Unplannable("a subquery that is not proven to be a read")
+            plan = self._sharded(inner, about, context, rule)
+            if not isinstance(plan, Sharded):
+                raise Unplannable("a subquery that is refused")
+            if (
+                plan.scatter is None
+                and plan.first is None
+                and all(each.condition is None for each in plan.placement.routes)
+            ):
+                raise Unplannable("a subquery that takes several shards")
+            return plan
+
+        for steps in candidates(schema, sql, context.mode, planned):
+            try:
+                placement, several, _ = shards.place(schema, sql, facts, context.mode, steps)
+                relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
+            except Unplannable:
+                continue
+            scatter = several if isinstance(several, Scatter | Variants) else None
+            if scatter is None and any(route.condition is None for route in placement.routes):
+                continue
+            refused = _several(placement, several, facts) if isinstance(several, Unplannable) else _not_now(facts)
+            then = Sharded(schema.name, placement, relays, refused, facts, scatter)
+            return First(tuple(steps.steps), then, tuple(steps.named))
+        return None
 
     def _described_by_shard(
         self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None

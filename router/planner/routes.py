@@ -7,8 +7,9 @@ be told for certain concerns every shard.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import product
 from typing import Protocol
 
@@ -33,7 +34,16 @@ class Parameter:
     negative: bool = False
 
 
-Reference = Slot | Parameter
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the statement's ``number``-th query gave that is asked beforehand: a value, or ``listed`` ones."""
+
+    number: int
+    negative: bool = False
+    listed: bool = False
+
+
+Reference = Slot | Parameter | Told
 
 
 class Unplannable(Exception):
@@ -54,6 +64,34 @@ class Values(Protocol):
 
     def value(self, reference: Reference) -> Value:
         """What stands there. Raises Unplaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithGiven:
+    """The values of an execution, and what the queries inside it gave: None for what has no plain value."""
+
+    values: Values
+    given: tuple[tuple[Value, ...] | None, ...]
+
+    def value(self, reference: Reference) -> Value:
+        """What stands there. Raises Unplaced."""
+        if not isinstance(reference, Told):
+            return self.values.value(reference)
+        found = self.given[reference.number]
+        if found is None or len(found) != 1:
+            raise Unplaced
+        if not reference.negative:
+            return found[0]
+        if isinstance(found[0], int | Decimal):
+            return -found[0]
+        raise Unplaced
+
+    def listed(self, reference: Told) -> tuple[Value, ...]:
+        """All values, but for NULL, which nothing is equal to. Raises Unplaced."""
+        found = self.given[reference.number]
+        if found is None:
+            raise Unplaced
+        return tuple(each for each in found if each is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,14 +290,29 @@ def _picked(condition: Condition, table: ShardedTable, values: Values) -> frozen
 def _one_of(keys: tuple[tuple[Reference, ...], ...], table: ShardedTable, values: Values) -> frozenset[int] | None:
     types = table.key_types
     found: set[int] = set()
-    for key in keys:
+    for choices in keys:
         try:
-            found.add(_index(table, _canonical(tuple(values.value(part) for part in key), types)))
+            every = _choices(choices, values)
         except Unplaced:
             return None
-        except NoShard:
-            continue  # nor can there be a row
+        for key in every:
+            try:
+                found.add(_index(table, _canonical(key, types)))
+            except Unplaced:
+                return None
+            except NoShard:
+                continue  # nor can there be a row
     return frozenset(found)
+
+
+def _choices(key: tuple[Reference, ...], values: Values) -> Iterable[tuple[Value, ...]]:
+    """The keys that a key of references means: several, if there are lists in it. Raises Unplaced."""
+    if not any(isinstance(part, Told) and part.listed for part in key):
+        return (tuple(values.value(part) for part in key),)
+    if not isinstance(values, WithGiven):
+        raise Unplaced
+    parts = [values.listed(part) if isinstance(part, Told) and part.listed else (values.value(part),) for part in key]
+    return product(*parts)
 
 
 def _between(

@@ -30,6 +30,8 @@ def scatter(root: exp.Expr, blocks: Blocks, tokens: list[Token]) -> Scatter | Va
     slots, positional = builder.literals_that_matter()
     if not slots:
         return builder.build(NONE)
+    if isinstance(root, exp.Select):
+        builder.branch(root).check()  # whatever the literals are
     return Variants(slots, positional, builder.build)
 
 
@@ -71,13 +73,17 @@ class _Builder:
         limit, offset = (counted(root, clause, self.blocks) for clause in ("limit", "offset"))
         return replace(made, merge=replace(made.merge, limit=limit, offset=offset))
 
+    def branch(self, root: exp.Select) -> Branch:
+        """The only SELECT."""
+        return Branch(root, self.blocks, self.outermost[0], self.tokens, Span(0, len(self.tokens)))
+
     def _shaped(self, literals: Literals) -> Scatter:
         root = self.root
         if isinstance(root, exp.SetOperation):
             return union(root, self.blocks, self.tokens, literals)
         if not isinstance(root, exp.Select):
             raise Unplannable("a SELECT in parentheses over several shards", root)
-        branch = Branch(root, self.blocks, self.outermost[0], self.tokens, Span(0, len(self.tokens)))
+        branch = self.branch(root)
         branch.check()
         columns = branch.columns(literals)
         if branch.splits(columns):

@@ -5,8 +5,9 @@ Whatever is not certain is refused with the construct that stands in the way; no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlglot import exp
 
@@ -21,13 +22,13 @@ from router.planner.routing import PlanContext
 from router.planner.scatter import scatter
 from router.planner.spreading import Made, Spreading
 from router.planner.tables import ShardedSchema, ShardedTable
-from router.planner.text import Text
+from router.planner.text import Cut, Text
 from router.planner.variants import Variants
 from router.sql import tree
 from router.sql.analyze import analyze
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.sql.fingerprint import first_literal
-from router.sql.lexer import LexMode, TokenKind, tokenize, tokens_of
+from router.sql.lexer import LexMode, Token, TokenKind, tokenize, tokens_of
 
 _K = StatementKind
 _INSERTS = frozenset({_K.INSERT, _K.REPLACE})
@@ -44,11 +45,22 @@ class Placed:
     selected: Selected | None = None
 
 
+class Around(Protocol):
+    """What stands around queries that are asked before the statement."""
+
+    @property
+    def cuts(self) -> Sequence[Cut]:
+        """The queries."""
+
+    def look(self, root: exp.Expr, blocks: Blocks, tokens: list[Token]) -> None:
+        """The statement without them. Raises Unplannable."""
+
+
 def place(
-    schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode
+    schema: ShardedSchema, sql: bytes, facts: StatementFacts, mode: LexMode, around: Around | None = None
 ) -> tuple[Placement, Scatter | Variants | Spreading | Unplannable, Made | None]:
     """The placement of a statement that names tables of ``schema``, what to do when it takes several shards, and the
-    ids that its rows need.
+    ids that its rows need. ``around``: queries in it that are asked beforehand, and which is told how they stand there.
 
     Raises Unplannable.
     """
@@ -56,18 +68,20 @@ def place(
         raise Unplannable("several statements in one")
     if facts.has_versioned_comment:
         raise Unplannable("a versioned comment")
-    text = Text(sql, mode)
+    text = Text(sql, mode, () if around is None else around.cuts)
     if facts.kind in _INSERTS:
         inserted = insert(schema, text, facts)
         if inserted is not None:
             return inserted
     elif facts.kind not in _PLACED:
         raise Unplannable(f"a {facts.kind.value} statement")
-    root = tree.parse_marked(sql, text.tokens, facts.kind)
+    root = tree.parse_marked(sql, text.tokens, facts.kind, text.instead)
     if root is None:
         raise Unplannable("syntax that the router does not know")
     blocks = Blocks(schema, text.reference)
     placed = _PLACED[facts.kind](root, blocks)
+    if around is not None:
+        around.look(root, blocks, text.tokens)
     if blocks.unsharded:
         names = ", ".join(sorted({f"'{table.name}'" for table in blocks.unsharded}))
         raise Unplannable(f"tables of the shards and others ({names}) in one statement", blocks.unsharded[0])

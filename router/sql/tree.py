@@ -8,6 +8,7 @@ and JOINs without ON take time exponential in their number (18 of them: a second
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -51,9 +52,13 @@ def parse(sql: bytes, tokens: list[Token], kind: StatementKind) -> Tree | None:
         return None
 
 
-def parse_marked(sql: bytes, tokens: list[Token], kind: StatementKind) -> exp.Expr | None:
+Cuts = Mapping[int, tuple[int, bytes]]
+"""What the parser sees in place of some tokens: of a first one up to before another, this text."""
+
+
+def parse_marked(sql: bytes, tokens: list[Token], kind: StatementKind, cuts: Cuts | None = None) -> exp.Expr | None:
     """The tree itself, in which literals and parameters are marks of the tokens they were (``mark_of``)."""
-    text = rebuild(sql, tokens, kind, marked=True)
+    text = rebuild(sql, tokens, kind, marked=True, cuts=cuts)
     if text is None:
         return None
     try:
@@ -118,7 +123,9 @@ _SELECT_OPTIONS = frozenset({"SELECT", "DISTINCT", "ALL", "DISTINCTROW", "HIGH_P
 _NESTING = {"CASE": 1, "END": -1}
 
 
-def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind, *, marked: bool = False) -> str | None:
+def rebuild(
+    sql: bytes, tokens: list[Token], kind: StatementKind, *, marked: bool = False, cuts: Cuts | None = None
+) -> str | None:
     """The statement for the parser; None when it is too long or too deep for it."""
     if len(tokens) > MAX_TOKENS:
         return None
@@ -127,7 +134,13 @@ def rebuild(sql: bytes, tokens: list[Token], kind: StatementKind, *, marked: boo
     depth = deepest = pending = cases = 0
     # Modifiers follow the verb, which may stand behind common table expressions; there they do not matter.
     modifiers = kind in _MODIFIED and tokens[0].text in _VERBS
+    seen = 0
     for index, (token_kind, start, end, text) in enumerate(tokens):
+        if cuts and (index < seen or index in cuts):
+            if index in cuts:
+                seen, instead = cuts[index]
+                add(instead)
+            continue
         if token_kind is TokenKind.WORD:
             if modifiers and index <= 4:
                 if text in _MODIFIERS:

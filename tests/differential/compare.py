@@ -78,7 +78,7 @@ def ask(connection: Connection, sql: str) -> Answer:
             assert result is not None
             if cursor.description is None:
                 return Answer(affected=result.affected_rows, warnings=result.warning_count)
-            columns = tuple(_column(each) for each in result.fields)
+            columns = tuple(_column(each, sql) for each in result.fields)
             rows = tuple(plain(row, columns) for row in cursor.fetchall())
             return Answer(columns, rows, warnings=result.warning_count)
     except pymysql.MySQLError as error:
@@ -86,18 +86,20 @@ def ask(connection: Connection, sql: str) -> Answer:
         return Answer(error=int(number), message=str(words[0]) if words else "")
 
 
-def _column(shown: Any) -> Column:
+def _column(shown: Any, sql: str) -> Column:
     kind = ColumnType.BLOB if shown.type_code in _LONG_TEXTS else shown.type_code
     if kind == ColumnType.LONG and not shown.org_table:
         kind = ColumnType.LONGLONG  # what is computed is one or the other, as the server happens to run the statement
     if kind == ColumnType.STRING and not shown.org_table:
         kind = ColumnType.VAR_STRING  # as above
+    # An integer that is computed from a subquery's is as wide as that, or as its digits.
+    any_width = kind == ColumnType.LONGLONG and not shown.org_table and sql.upper().count("SELECT") > 1
     return Column(
         shown.name,
         kind,
         shown.charsetnr,
         # 22 or 23, as the server happens to run the statement.
-        0 if kind in _INEXACT or kind == ColumnType.BLOB else shown.length,
+        0 if kind in _INEXACT or kind == ColumnType.BLOB or any_width else shown.length,
         # Of text: none, or 31 or 39 for "not fixed".
         0 if kind in _TEXTS else shown.scale,
         shown.flags & _FLAGS,

@@ -127,7 +127,9 @@ def columns(draw: st.DrawFn, sources: Sequence[Source], kinds: str = "net") -> s
 @st.composite
 def predicates(draw: st.DrawFn, sources: Sequence[Source], depth: int = 2) -> str:
     """A condition on what the sources hold."""
-    kind = draw(st.sampled_from(("key", "key", "plain", "plain", "and", "or", "not", "in", "exists", "scalar")))
+    kind = draw(
+        st.sampled_from(("key", "key", "plain", "plain", "and", "or", "not", "in", "exists", "scalar", "alone"))
+    )
     if depth == 0 and kind not in ("key", "plain"):
         kind = "plain"
     if kind in ("and", "or"):
@@ -135,6 +137,8 @@ def predicates(draw: st.DrawFn, sources: Sequence[Source], depth: int = 2) -> st
         return f"({f' {kind.upper()} '.join(pair)})"
     if kind == "not":
         return f"NOT ({draw(predicates(sources, depth - 1))})"
+    if kind == "alone":
+        return draw(uncorrelated(sources))
     if kind in ("in", "exists", "scalar"):
         return draw(subqueries(sources, kind))
     keyed = [source.column(source.table.key) for source in sources if source.table.key is not None]
@@ -180,6 +184,34 @@ def subqueries(draw: st.DrawFn, sources: Sequence[Source], kind: str) -> str:
         return f"{draw(st.sampled_from(('EXISTS', 'NOT EXISTS')))} (SELECT 1 {body})"
     value = draw(st.sampled_from(("COUNT(*)", f"MAX({inner.column(inner.table.unique[-1])})")))
     return f"(SELECT {value} {body}) {draw(st.sampled_from(('>', '=', '<')))} {draw(st.sampled_from(('2', '0', '50')))}"
+
+
+@st.composite
+def uncorrelated(draw: st.DrawFn, sources: Sequence[Source]) -> str:
+    """A condition with a query inside that has nothing to do with the row around it."""
+    source = draw(st.sampled_from(sources))
+    inner = Source(draw(st.sampled_from((source.table, *_CHOICE))), f"s{draw(st.integers(0, 99))}")
+    kind = draw(st.sampled_from("nnnett"))
+    column, other = draw(columns([source], kind)), draw(columns([inner], kind))
+    held = draw(comparisons(draw(columns([inner]))))
+    if draw(st.booleans()):
+        held += f" AND {draw(comparisons(draw(columns([inner]))))}"
+    body = f"FROM {inner.table.name} {inner.alias} WHERE {held}"
+    operator = draw(st.sampled_from(("=", "<>", "<", ">=", "<=>")))
+    unique = ", ".join(inner.column(each) for each in inner.table.unique)
+    match draw(st.integers(0, 7)):
+        case 0 | 1:
+            return f"{column} {draw(st.sampled_from(('IN', 'NOT IN', '= ANY', '<> ALL')))} (SELECT {other} {body})"
+        case 2:
+            return f"{draw(st.sampled_from(('EXISTS', 'NOT EXISTS')))} (SELECT {other} {body})"
+        case 3:
+            return f"{column} {operator} (SELECT {other} {body} ORDER BY {unique} LIMIT 1)"
+        case 4:
+            return f"{column} + (SELECT COUNT(*) {body}) {operator} (SELECT MIN({other}) {body})"
+        case 5:
+            return f"COALESCE((SELECT MAX({other}) {body}), 7.25) {operator} {column}"
+        case _:
+            return f"{column} {operator} (SELECT {draw(st.sampled_from(('MIN', 'MAX', 'AVG', 'SUM')))}({other}) {body})"
 
 
 def _pair(draw: st.DrawFn, outer: Source, inner: Source) -> tuple[str, str]:

@@ -21,7 +21,7 @@ FLOORS = {
     "02_order": 121,
     "03_group": 159,
     "04_join": 81,
-    "05_subquery": 94,
+    "05_subquery": 124,
     "06_misc": 89,
     "07_writes": 122,
     "08_transactions": 71,
@@ -32,6 +32,9 @@ FLOORS = {
     "13_union": 41,
     "14_concat": 26,
     "15_functions": 40,
+    "17_steps": 158,
+    "18_spread": 22,
+    "19_distinct": 29,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from router.engine.forms import BinaryForm, TextForm
+from router.engine.forms import BinaryForm, TextForm, in_places, shown_as, unrounded
+from router.planner.plan import Shown
 from router.wire.constants import ColumnFlag, ColumnType
 from router.wire.packets import ColumnDefinition
 from router.wire.rows import encode_binary_row, encode_text_row
@@ -46,3 +47,17 @@ def test_whole_numbers_have_no_point() -> None:
 def test_hidden_columns_are_left_out() -> None:
     form = BinaryForm(COLUMNS)
     assert form.write([b"7", None]) == encode_binary_row([7, None], [0x8008, int(ColumnType.FLOAT)])
+
+
+def test_what_queries_gave_is_put_into_rows() -> None:
+    columns = [ColumnDefinition(b"a", ColumnType.LONG), ColumnDefinition(b"NULL", ColumnType.NULL)]
+    own = ColumnDefinition(b"x", ColumnType.SHORT)
+    known, cells = shown_as(columns, [Shown(-1, b"(SELECT x)", own, b"7"), Shown(0, b"b")])
+    assert [(each.name, each.type) for each in known] == [(b"b", ColumnType.LONG), (b"(SELECT x)", ColumnType.SHORT)]
+    assert in_places(TextForm(known).write, cells)([b"1", None]) == b"\x011\x017"
+    assert in_places(BinaryForm(known).write, cells)([b"1", None]) == b"\0\0\1\0\0\0\7\0"
+
+
+def test_the_binary_protocol_rounds_no_double() -> None:
+    columns = [ColumnDefinition(b"a", ColumnType.DOUBLE, decimals=4), ColumnDefinition(b"b", ColumnType.LONG)]
+    assert [each.decimals for each in unrounded(columns)] == [31, 0]

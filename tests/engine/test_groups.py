@@ -89,8 +89,8 @@ def test_the_smallest_text_is_by_its_weight() -> None:
 @pytest.mark.parametrize(
     ("spec", "kind", "words"),
     [
-        (MergeSpec(groups=(), aggregates=(Aggregate(0, Fold.SUM),)), ColumnType.DOUBLE, "summed"),
-        (MergeSpec(order=(OrderKey(0, Compare.BY_TYPE),)), ColumnType.TIME, "ordered or compared"),
+        (MergeSpec(groups=(), aggregates=(Aggregate(0, Fold.SUM),)), ColumnType.FLOAT, "summed"),
+        (MergeSpec(order=(OrderKey(0, Compare.BY_TYPE),)), ColumnType.BIT, "ordered or compared"),
         (MergeSpec(groups=(), aggregates=(Aggregate(0, Fold.AVG, total=0, count=0),)), ColumnType.FLOAT, "summed"),
     ],
 )
@@ -131,6 +131,57 @@ def test_each_value_is_counted_once(shards: list[list[tuple[int, int | None]]]) 
         ]
         for group in sorted({group for group, _ in everything})
     ]
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.one_of(st.none(), st.integers(0, 4)), st.integers(0, 4)), max_size=9),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_several_values_are_each_counted_once(shards: list[list[tuple[int, int | None, int]]]) -> None:
+    """Each shard sends, for every group and pair of values: key, COUNT(DISTINCT a), SUM(DISTINCT b), COUNT(*), a, b."""
+    spec = MergeSpec(
+        hidden=2,
+        groups=(OrderKey(0, Compare.INTEGER),),
+        pairs=(OrderKey(-2, Compare.INTEGER), OrderKey(-1, Compare.INTEGER)),
+        aggregates=(
+            Aggregate(1, Fold.SUM, distinct=True, among=(0,)),
+            Aggregate(2, Fold.SUM, distinct=True, among=(1,)),
+            Aggregate(3, Fold.SUM),
+        ),
+    )
+    every = []
+    for rows in shards:
+        distinct = sorted(set(rows), key=lambda row: (row[0], row[1] is not None, row[1] or 0, row[2]))
+        every.append(
+            [[_cell(key), b"01"[a is not None :][:1], _cell(b), _cell(rows.count((key, a, b))), _cell(a), _cell(b)]
+             for key, a, b in distinct]
+        )  # fmt: skip
+    found = merged(spec, columns(N, N, MONEY, N, N, N), every)
+    all_rows = [row for rows in shards for row in rows]
+    expected = [
+        [
+            _cell(key),
+            _cell(len({a for group, a, _ in all_rows if group == key and a is not None})),
+            _cell(sum({b for group, _, b in all_rows if group == key})),
+            _cell(sum(group == key for group, _, _ in all_rows)),
+        ]
+        for key in sorted({key for key, _, _ in all_rows})
+    ]
+    assert found == expected
+
+
+def test_too_many_values_to_remember(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.engine.groups.MAX_ONCE", 2)
+    spec = MergeSpec(
+        groups=(),
+        pairs=(OrderKey(0, Compare.INTEGER), OrderKey(1, Compare.INTEGER)),
+        aggregates=(Aggregate(0, Fold.SUM, distinct=True, among=(0,)),),
+    )
+    with pytest.raises(Unsupported, match="more than 2 values of a group"):
+        merged(spec, columns(N, N), [[[b"1", b"1"], [b"2", b"1"], [b"3", b"1"]]])
 
 
 def _cell(value: int | None) -> bytes | None:

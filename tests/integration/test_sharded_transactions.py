@@ -88,6 +88,19 @@ def test_it_may_begin_with_a_read_of_all(session: Connection, witness: Connectio
     assert amounts(witness) == {**UNTOUCHED, 5: 0}
 
 
+def test_queries_inside_a_statement_see_what_it_has_done(session: Connection, witness: Connection) -> None:
+    rich = "SELECT id FROM accounts WHERE amount = (SELECT MAX(amount) FROM accounts)"
+    rows(session, "BEGIN")
+    pay(session, 1, amount=-1000)
+    assert rows(session, rich) == [(1,)]
+    assert len(rows(witness, rich)) == len(ACCOUNTS)
+    assert rows(session, "SELECT COUNT(*) FROM accounts WHERE amount IN (SELECT amount FROM accounts)") == [
+        (len(ACCOUNTS),)
+    ]
+    rows(session, "ROLLBACK")
+    assert len(rows(session, rich)) == len(ACCOUNTS)
+
+
 def test_savepoints_are_on_all_of_them(session: Connection, witness: Connection) -> None:
     rows(session, "BEGIN")
     pay(session, 0)

@@ -154,7 +154,9 @@ def test_other_tables_live_in_the_default_group(market: Connection, server_set: 
 
 def test_what_is_refused_is_named(market: Connection) -> None:
     rows(market, "INSERT INTO customers VALUES (1, 'x', 1)")
-    assert "customers.id" in refused(market, "SELECT SUM(DISTINCT region), COUNT(DISTINCT name) FROM customers")
+    assert "customers.id" in refused(
+        market, "SELECT GROUP_CONCAT(DISTINCT region), COUNT(DISTINCT name) FROM customers"
+    )
     assert "UPDATE on several shards" in refused(market, "UPDATE customers SET name = 'y'")
     assert "'id', which decides the shard" in refused(market, "UPDATE customers SET id = 2 WHERE id = 1")
     assert "'notes'" in refused(market, "SELECT * FROM customers, notes WHERE customers.id = 1")
@@ -172,7 +174,12 @@ def test_explain_route_names_the_shard(market: Connection) -> None:
     legs = rows(market, "EXPLAIN ROUTE SELECT name, id FROM customers ORDER BY id LIMIT 5, 2")
     assert [leg[3] for leg in legs] == ["s0", "s1", "s2"]
     assert legs[0][4].endswith("LIMIT 7")
-    (row,) = rows(market, "EXPLAIN ROUTE SELECT SUM(DISTINCT region), COUNT(DISTINCT name) FROM customers")
+    legs = rows(market, "EXPLAIN ROUTE SELECT id FROM orders WHERE customer_id = 3 AND id = (SELECT MAX(n) FROM codes)")
+    assert [leg[:1] + leg[3:5] for leg in legs[2:]] == [
+        ("3", "s2", "SELECT MAX(n) FROM codes"),
+        ("4", f"s{SHARDS.index(place(3))}", "SELECT id FROM orders WHERE customer_id = 3 AND id = (query 1)"),
+    ]
+    (row,) = rows(market, "EXPLAIN ROUTE SELECT GROUP_CONCAT(DISTINCT region), COUNT(DISTINCT name) FROM customers")
     assert "DISTINCT" in row[5]
 
 
@@ -218,6 +225,10 @@ def test_prepared_statements_on_all_shards(filled: tuple[Connection, Connection]
         "SELECT id FROM customers WHERE region = ? ORDER BY id DESC LIMIT ?": [(1, 4), (2, 100), (None, 1)],
         "SELECT SUM(total), COUNT(*) FROM orders WHERE id < ? AND customer_id IN (?, ?, 7)": [(3, 1, 2), (2, 9, 4)],
         "SELECT name, id FROM customers WHERE name = ? ORDER BY name, id": [("ada",), ("émile",), ("",), (None,)],
+        "SELECT ?, id, (SELECT MAX(total) FROM orders WHERE customer_id < ?) FROM customers WHERE region IN "
+        "(SELECT id FROM orders WHERE total > ? AND customer_id < (SELECT AVG(id) + ? FROM customers)) AND id > ? "
+        "ORDER BY id": [("x", 20, 2, 3, 40), (None, 1, 59, -2, 5), (7, 30, 0, 0, 1)],
+        "SELECT (SELECT name FROM customers WHERE id = ?) AS a, (SELECT COUNT(*) FROM orders) AS b": [(5,), (None,)],
     }
     for sql, every in values.items():
         assert len(ours.prepare("it", sql)) == len(truth.prepare("it", sql)), sql
@@ -233,6 +244,10 @@ def test_prepared_statements_on_all_shards(filled: tuple[Connection, Connection]
 SCATTERED = [
     "SELECT * FROM customers",
     "SELECT * FROM customers WHERE id IN (1, 2, 3, 4, 5)",
+    "SELECT id FROM customers WHERE region = (SELECT MAX(region) FROM customers)",
+    "SELECT name, (SELECT COUNT(*) FROM orders) FROM customers WHERE id > (SELECT AVG(id) FROM customers) ORDER BY id",
+    "SELECT * FROM orders WHERE customer_id IN (SELECT region FROM customers)",
+    "SELECT id, (SELECT region FROM customers WHERE id = 11) AS n FROM customers WHERE EXISTS (SELECT 1 FROM orders)",
     "SELECT id, name FROM customers ORDER BY name, id",
     "SELECT id, name FROM customers ORDER BY name DESC, id DESC LIMIT 7",
     "SELECT id AS n FROM customers ORDER BY n LIMIT 10, 5",

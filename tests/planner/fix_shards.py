@@ -9,7 +9,7 @@ from router.config.loader import loads
 from router.planner.binding import Both, TextValues, bind
 from router.planner.catalog import Catalog
 from router.planner.keys import KeyKind, KeyType
-from router.planner.plan import Plan, Scattered, Sharded, Spread
+from router.planner.plan import Bound, Plan, Sharded
 from router.planner.planner import PlanContext, Planner
 from router.planner.routes import Values
 from router.planner.spreading import Ids
@@ -137,7 +137,7 @@ class Counting:
 
 def written(
     sql: str, transactions: str = "best_effort", values: Values | None = None, ids: Ids | None = None
-) -> Plan | Scattered | Spread:
+) -> Plan | Bound:
     """The plan of one execution of a statement in the shop."""
     text, mode = sql.encode(), LexMode()
     plan = shop_planner(transactions).plan(text, shop_context())

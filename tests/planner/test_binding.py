@@ -10,7 +10,7 @@ import pytest
 from router.planner.binding import TextValues, bind, literal_value
 from router.planner.cache import PlanCache
 from router.planner.keys import Value
-from router.planner.plan import Refused, Relay, Scattered, Sharded, Spread
+from router.planner.plan import Refused, Relay, Scattered, Sharded, Spread, Staged
 from router.planner.routes import Parameter, Slot, Unplaced
 from router.sql.lexer import LexMode
 from tests.planner.fix_shards import shop_context, shop_planner
@@ -64,7 +64,7 @@ def bound(sql: str) -> Relay | Refused:
     plan = shop_planner().plan(sql.encode(), shop_context())
     assert isinstance(plan, Sharded), plan
     found = bind(plan, TextValues(sql.encode(), PLAIN), sql.encode(), PLAIN)
-    assert not isinstance(found, Scattered | Spread)
+    assert not isinstance(found, Scattered | Spread | Staged)
     return found
 
 
@@ -89,9 +89,9 @@ def test_one_shard(sql: str, shard: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "code", "words"),
     [
-        ("SELECT STDDEV(id) FROM customers WHERE id IN (4, 5)", 1235, "customers.id"),
+        ("SELECT JSON_ARRAYAGG(id) FROM customers WHERE id IN (4, 5)", 1235, "customers.id"),
         (
-            "SELECT * FROM customers c WHERE c.id = 4 AND EXISTS (SELECT 1 FROM items i WHERE i.customer_id = 5)",
+            "SELECT 1 FROM customers c WHERE id = 4 AND EXISTS (SELECT 1 FROM items WHERE customer_id = 5 AND n = c.n)",
             1235,
             "items",
         ),
@@ -155,7 +155,7 @@ def test_the_text_of_a_shard_is_that_of_the_execution() -> None:
 @pytest.mark.parametrize(
     ("sql", "place"),
     [
-        ("SELECT STDDEV(id) FROM customers", "(line 1, column 8)"),
+        ("SELECT JSON_ARRAYAGG(id) FROM customers", "(line 1, column 8)"),
         ("SELECT id\n  FROM customers\n WHERE name = 'a'\n GROUP BY name, region", "(line 1, column 8)"),
         ("SELECT name FROM customers WHERE name = 'a'\n GROUP BY name HAVING COUNT(*) LIKE 1", "(line 2, column 23)"),
         ("SELECT name FROM customers WHERE name = 'abc' GROUP BY name HAVING COUNT(*) LIKE 1", "(line 1, column 68)"),

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from router.planner.clauses import Clauses, Span, branches_of, calls, clauses_of, parameters, render, unnamed
+from router.planner.clauses import (
+    Clauses,
+    Instead,
+    Span,
+    branches_of,
+    calls,
+    clauses_of,
+    items_of,
+    parameters,
+    render,
+    unnamed,
+)
 from router.sql.lexer import LexMode, tokens_of
 
 
@@ -137,3 +148,19 @@ def test_branches_that_are_not_plain(sql: str) -> None:
     tokens = tokens_of(sql.encode(), LexMode())
     with pytest.raises(LookupError):
         branches_of(tokens, Span(0, len(tokens)))
+
+
+def test_texts_stand_for_tokens() -> None:
+    sql = b"SELECT a, ( SELECT ? ) FROM t WHERE b = ?"
+    tokens = tokens_of(sql, LexMode())
+    given = [Instead(Span(3, 7), b"(5)")]
+    assert [tokens[3].text, tokens[6].text] == ["(", ")"]
+    template = (Span(0, 7), "/* x */", Span(7, len(tokens)))
+    assert render(template, sql, tokens, given) == b"SELECT a, (5) /* x */ FROM t WHERE b = ?"
+    assert list(parameters(template, tokens, given)) == [1]
+    assert list(parameters(template, tokens)) == [0, 1]
+
+
+def test_items_of_a_select_without_tables() -> None:
+    tokens = tokens_of(b"SELECT DISTINCT f(1, 2) AS a, (SELECT 1 FROM t) LIMIT 1", LexMode())
+    assert [tokens[span.first].text for span in items_of(tokens, Span(0, len(tokens)))] == ["F", "("]

@@ -18,6 +18,7 @@ from tests.planner.fix_shards import shop_schema
         (Compare.INTEGER, [None, b"-10", b"-9", b"0", b"2", b"10", b"18446744073709551615"]),
         (Compare.DECIMAL, [None, b"-1.50", b"-1.05", b"0.00", b"9.99", b"10.00", b"1e2"]),
         (Compare.FLOAT, [None, b"-1e300", b"-0.5", b"1e-5", b"0.1", b"1e22"]),
+        (Compare.TIME, [None, b"-838:59:59", b"-10:00:00", b"-00:00:00.5", b"00:00:00", b"09:59:59.25", b"10:00:00"]),
         (Compare.BYTES, [None, b"", b"\x00", b"2024-01-02", b"2024-01-10", b"\xff"]),
     ],
 )

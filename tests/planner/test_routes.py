@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from router.planner.keys import Value
@@ -17,7 +19,9 @@ from router.planner.routes import (
     Route,
     Rows,
     Slot,
+    Told,
     Unplaced,
+    WithGiven,
     combine,
     references,
 )
@@ -104,3 +108,22 @@ def test_keys_of_several_columns() -> None:
 def test_references() -> None:
     condition = Either((one(0, 1), Both((Between(Slot(2), None), OneOf(((Parameter(3),),))))))
     assert list(references(condition)) == [Slot(0), Slot(1), Slot(2), Parameter(3)]
+
+
+class NoValues:
+    """An execution without values."""
+
+    def value(self, reference: Reference) -> Value:
+        raise Unplaced
+
+
+def test_what_queries_gave_is_a_value() -> None:
+    values = WithGiven(NoValues(), ((5,), (1, None, 2), None, (Decimal(-1),), ("x",)))
+    assert values.value(Told(0)) == 5
+    assert values.value(Told(3, negative=True)) == 1
+    assert values.listed(Told(1, listed=True)) == (1, 2)
+    for reference in (Told(1), Told(2), Told(4, negative=True), Slot(0)):
+        with pytest.raises(Unplaced):
+            values.value(reference)
+    with pytest.raises(Unplaced):
+        values.listed(Told(2, listed=True))

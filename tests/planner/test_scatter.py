@@ -194,10 +194,9 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("SELECT id FROM customers ORDER BY note", "column 'note' of type text"),
         ("SELECT id FROM customers ORDER BY RAND()", "RAND()"),
         ("SELECT JSON_ARRAYAGG(name) FROM customers", "JSON_ARRAYAGG"),
-        ("SELECT STDDEV(id) FROM customers", "over groups of several shards"),
+        ("SELECT JSON_ARRAYAGG(id) FROM customers", "over groups of several shards"),
         ("SELECT name, COUNT(*) FROM customers GROUP BY region", "over groups of several shards"),
         ("SELECT region, COUNT(*) FROM customers GROUP BY region WITH ROLLUP", "ROLLUP"),
-        ("SELECT MIN(level) FROM customers", "of type enum"),
         ("SELECT DISTINCT * FROM customers", "DISTINCT *"),
         ("SELECT DISTINCT region FROM customers ORDER BY id", "in the order of what is not selected"),
         ("SELECT ROW_NUMBER() OVER (ORDER BY id) FROM customers", "a window over rows"),
@@ -205,9 +204,12 @@ def test_what_is_asked(sql: str, parts: dict[str, Any]) -> None:
         ("(SELECT id FROM customers)", "a SELECT in parentheses"),
         ("SELECT r.name FROM regions r LEFT JOIN customers c ON c.region = r.id", "preserved side"),
         ("SELECT c.id FROM customers c RIGHT JOIN regions r ON c.region = r.id", "preserved side"),
-        ("SELECT name FROM regions WHERE EXISTS (SELECT 1 FROM customers)", "preserved side"),
+        (
+            "SELECT r.name FROM regions r WHERE EXISTS (SELECT 1 FROM customers c WHERE c.region = r.id)",
+            "preserved side",
+        ),
         ("SELECT c.id FROM customers c JOIN orders o ON o.id = c.id", "'customers' and 'orders' joined"),
-        ("SELECT id FROM customers WHERE name = (SELECT MAX(name) FROM customers)", "joined by something else"),
+        ("SELECT id FROM customers WHERE region > ALL (SELECT region FROM customers)", "joined by something else"),
         ("SELECT * FROM (SELECT id FROM customers LIMIT 5) x", "LIMIT in a derived table"),
         ("SELECT * FROM (SELECT COUNT(*) FROM customers) x", "an aggregate in a derived table"),
         ("SELECT * FROM (SELECT region, COUNT(*) FROM customers GROUP BY region) x", "GROUP BY in a derived table"),
@@ -238,7 +240,7 @@ def test_what_is_refused(sql: str, construct: str) -> None:
     assert construct in several
 
 
-@pytest.mark.parametrize("kind", ["json", "bit", "time", "geometry", "text", "blob"])
+@pytest.mark.parametrize("kind", ["json", "bit", "geometry", "text", "blob"])
 def test_types_without_an_order_of_ours(kind: str) -> None:
     with pytest.raises(Exception, match=kind):
         weighed(column("x", kind), "`x`")
