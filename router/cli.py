@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from router.config.models import RouterConfig
+    from router.errors import Problem
 
 EX_CONFIG = 78
 
@@ -115,16 +116,82 @@ def check(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The configuration file.")] = None,
     config: ConfigOption = None,
+    online: Annotated[bool, typer.Option("--online", help="Look at the servers and the tables there, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
 ) -> None:
     """Tell everything that is wrong with a configuration file, with line and column."""
     path = file if file is not None else _config_path(context, config)
-    loaded = _load(path)
+    loaded = _load(path, as_json=as_json)
     from router.config.loader import warnings
 
-    for warning in warnings(loaded):
+    warned = warnings(loaded)
+    if online:
+        _check_online(path, loaded, warned, as_json)
+        return
+    if as_json:
+        _print_json([], warned)
+        return
+    _print_warnings(warned)
+    typer.echo(f"{path}: ok: {_summary(loaded)}")
+
+
+def _check_online(path: Path, config: RouterConfig, warned: list[Problem], as_json: bool) -> None:
+    import asyncio
+    from dataclasses import asdict
+
+    from router import log
+    from router.config.loader import located
+    from router.gateway import look_at_servers
+
+    log.setup("console", "error")
+    report = asyncio.run(look_at_servers(config))
+    problems = located(path, report.problems)
+    warned = [*warned, *located(path, report.warnings)]
+    if as_json:
+        servers = [asdict(each) for each in report.servers]
+        _print_json(problems, warned, servers=servers, tables=[asdict(each) for each in report.tables])
+    else:
+        _print_warnings(warned)
+        for problem in problems:
+            typer.echo(str(problem), err=True)
+        servers_found = [
+            [
+                each.group,
+                each.server,
+                each.role or "?",
+                f"{each.flavor} {each.version}".strip() or "no answer",
+                each.tls,
+            ]
+            for each in report.servers
+        ]
+        typer.echo(_columns([["group", "server", "role", "version", "tls"], *servers_found]))
+        if report.tables:
+            tables_found = [
+                [f"{each.schema}.{each.table}", ", ".join(each.shards), each.key, each.state] for each in report.tables
+            ]
+            typer.echo("\n" + _columns([["table", "shards", "key", "state"], *tables_found]))
+        if not problems:
+            typer.echo(f"\n{path}: ok: {_summary(config)}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _print_warnings(warned: list[Problem]) -> None:
+    for warning in warned:
         place, _, message = str(warning).partition(": ")
         typer.echo(f"{place}: warning: {message}", err=True)
-    typer.echo(f"{path}: ok: {_summary(loaded)}")
+
+
+def _print_json(problems: list[Problem], warned: list[Problem], **more: object) -> None:
+    import json
+    from dataclasses import asdict
+
+    found = [
+        {"severity": severity, **asdict(each)}
+        for severity, several in (("error", problems), ("warning", warned))
+        for each in several
+    ]
+    typer.echo(json.dumps({"ok": not problems, **more, "problems": found}, indent=2, ensure_ascii=False))
 
 
 def _summary(config: RouterConfig) -> str:
@@ -268,14 +335,17 @@ def _config_path(context: typer.Context, config: Path | None) -> Path:
     return Path(path)
 
 
-def _load(path: Path) -> RouterConfig:
+def _load(path: Path, *, as_json: bool = False) -> RouterConfig:
     from router.config.loader import load
     from router.errors import ConfigError
 
     try:
         return load(path)
     except ConfigError as error:
-        typer.echo(str(error), err=True)
+        if as_json:
+            _print_json(error.problems, [])
+        else:
+            typer.echo(str(error), err=True)
         raise typer.Exit(EX_CONFIG) from None
 
 

@@ -51,6 +51,15 @@ class Found:
     keys: Mapping[str, tuple[tuple[Any, ...], ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The tables of a schema: ``definitions`` by name in lower case, and what is wrong with one, shard by shard, by its
+    name in the configuration."""
+
+    definitions: dict[str, Definition]
+    problems: dict[str, tuple[str, ...]]
+
+
 class SchemaWatcher:
     """Calls ``changed`` with all definitions whenever they differ from those before."""
 
@@ -71,6 +80,8 @@ class SchemaWatcher:
         self._task: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._problems: dict[tuple[str, str], str] = {}
+        # (schema, table) → how many shards do not have it as the first of its shards does; tables that were looked at.
+        self.differences: dict[tuple[str, str], int] = {}
 
     async def start(self) -> None:
         """Look once, then go on in the background."""
@@ -98,14 +109,22 @@ class SchemaWatcher:
         found = dict(self._definitions)
         for name, schema in self._schemas.items():
             try:
-                found[name] = await self._load(name, schema)
+                loaded = await self.load(name)
             except BackendError as error:
                 log.warning("cannot read table definitions", schema=name, reason=str(error))
+                continue
+            found[name] = loaded.definitions
+            for table in schema.tables:
+                problems = loaded.problems.get(table, ())
+                self.differences[name, table] = len(problems)
+                self._tell(name, table, problems[0] if problems else None)
         if found != self._definitions:
             self._definitions = found
             self._changed(found)
 
-    async def _load(self, name: str, schema: Schema) -> Mapping[str, Definition]:
+    async def load(self, name: str) -> Loaded:
+        """What the shards of a schema say of its tables now. Raises BackendError."""
+        schema = self._schemas[name]
         account = self._accounts.get(name)
         if account is None:
             raise BackendError("no user of the configuration may use it")
@@ -116,21 +135,22 @@ class SchemaWatcher:
             )
         )
         names = list(schema.shards)
-        definitions = {}
+        loaded = Loaded({}, {})
         for table, config in schema.tables.items():
             key = table.lower()
             used = [number for number, each in enumerate(names) if config.shards is None or each in config.shards]
             first = answers[used[0]]
             if key not in first.columns:
-                self._tell(name, table, f"there is none on shard {names[used[0]]}")
+                lacking = [names[number] for number in used if key not in answers[number].columns]
+                loaded.problems[table] = tuple(f"there is none on shard {shard}" for shard in lacking)
                 continue
-            difference = None
-            for number in used[1:]:
-                if difference is None:
-                    difference = _difference(first, answers[number], key, names[used[0]], names[number])
-            self._tell(name, table, difference)
-            definitions[key] = await self._define(account, schema, first, key, difference)
-        return definitions
+            compared = (_difference(first, answers[each], key, names[used[0]], names[each]) for each in used[1:])
+            problems = tuple(problem for problem in compared if problem is not None)
+            if problems:
+                loaded.problems[table] = problems
+            difference = problems[0] if problems else None
+            loaded.definitions[key] = await self._define(account, schema, first, key, difference)
+        return loaded
 
     def _tell(self, schema: str, table: str, problem: str | None) -> None:
         """Say what is wrong with a table, once; and when it is right again."""
