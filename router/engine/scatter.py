@@ -27,9 +27,17 @@ from router.engine.services import Client, Services
 from router.errors import ConnectionLost, MySQLError, ProtocolError
 from router.planner.plan import Scattered
 from router.wire.codec import push_lenenc_int
-from router.wire.constants import MAX_PAYLOAD, Capability, ServerStatus
+from router.wire.constants import MAX_PAYLOAD, Capability, ColumnType, ServerStatus
 from router.wire.framing import frame
-from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, encode_ok
+from router.wire.packets import (
+    EOF_HEADER,
+    ColumnDefinition,
+    EofPacket,
+    ErrPacket,
+    OkPacket,
+    encode_column,
+    encode_ok,
+)
 
 # Rows of one shard that may wait for those of others.
 AHEAD = 2_000
@@ -68,6 +76,7 @@ class Scatter:
         self._merge: Merge | None = None
         self._plan: Scattered | None = None
         self._forms: Sequence[Form] = ()
+        self._out: Form = TextForm(())
         self._sequence = 1
         self._key: PoolKey = executor.key
         # Inside a transaction: who waits for the connection of a group, and how the statement ends.
@@ -250,8 +259,12 @@ class Scatter:
             return False
         form = TextForm if self.execution is None else BinaryForm
         self._forms = [form(each) for each in every]
+        self._out = self._forms[0]
         self.answering = True
         visible = legs[0].definitions[: len(columns) - plan.merge.hidden]
+        if plan.labelled:
+            self._out = form([_SHARD, *columns])
+            visible = [encode_column(_SHARD, self.capabilities), *legs[0].definitions]
         # Whether definitions follow is said where that has been agreed.
         follow = b"\1" if self.capabilities & Capability.OPTIONAL_RESULTSET_METADATA else b""
         head = [push_lenenc_int(len(visible)) + follow, *visible]
@@ -276,9 +289,11 @@ class Scatter:
             return
         rows, leg.rows = leg.rows, []
         read = self._forms[leg.number].read
+        name = (leg.relay.shard or "").encode()
         try:
             for payload in rows:
-                merge.add(leg.number, read(payload))
+                row = read(payload)
+                merge.add(leg.number, [name, *row, b""] if plan.labelled else row)
         except (ProtocolError, ValueError, ArithmeticError) as error:
             self.failed(MySQLError(2013, "08S01", f"router: a shard's row cannot be read: {error}"))
             return
@@ -289,7 +304,7 @@ class Scatter:
         if merge is None:
             return
         try:
-            self._write(map(self._forms[0].write, merge.take()))
+            self._write(map(self._out.write, merge.take()))
         except MySQLError as error:
             self.failed(error)
             return
@@ -381,6 +396,10 @@ class Scatter:
         """KILL QUERY."""
         if self._plan is not None:
             self._stop(ErrPacket.of(refusals.killed()).encode())
+
+
+# In front of labelled rows; the collation is utf8mb4's.
+_SHARD = ColumnDefinition(name=b"shard", type=ColumnType.VAR_STRING, collation_id=45, length=256)
 
 
 def _shown(columns: list[ColumnDefinition]) -> list[tuple[bytes, int]]:

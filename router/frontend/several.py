@@ -110,6 +110,10 @@ class Several:
             message = f"router: not supported on sharded tables: {what}"
             raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
         assert isinstance(plan, Scattered | Spread)
+        if isinstance(plan, Scattered) and plan.labelled:
+            # The columns have been told when it was prepared: those of one shard.
+            message = "router: not supported on sharded tables: EXPLAIN of several shards as a prepared statement"
+            raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
         self.run(plan, statement.execution(frames, values))
 
     # -- what the client's connection tells --------------------------------------------------------------------

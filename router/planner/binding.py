@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from router.planner.keys import Value
-from router.planner.merging import Scatter
+from router.planner.merging import Compare, MergeSpec, OrderKey, Scatter
 from router.planner.plan import Part, Refused, Relay, Scattered, Sharded, Spread
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Unplannable, Values
 from router.planner.spreading import Given, Ids, Piece, Spreading, pieces_of
@@ -96,6 +96,8 @@ def bind(
     """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``. Raises NoIds."""
     if (straight := plan.placement.straight) is not None and (found := straight.shard(values)) is not None:
         return plan.relays[found]
+    if plan.explains is not None:
+        return _explained(plan, plan.explains, values, sql, mode)
     rows, spread = plan.placement.rows, plan.spread
     try:
         made = _made(plan, values, ids)
@@ -224,6 +226,20 @@ def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode
     stands = scatter.parameters(sql, mode)
     parts = tuple(Part(plan.relays[number], text, stands) for number in scatter.shards(values))
     return Scattered(parts, merge, limit, offset, plan.facts, constants)
+
+
+# Each row is put behind the shard's name and before a constant, in whose order they are: shard by shard.
+_BY_SHARD = MergeSpec(hidden=1, order=(OrderKey(-1, Compare.BYTES),))
+
+
+def _explained(plan: Sharded, first: int, values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Scattered:
+    """EXPLAIN of the statement that begins at token ``first``: no literals stand before it."""
+    start = tokens_of(sql, mode)[first].start
+    bound = bind(replace(plan, explains=None), values, sql[start:], mode)
+    if isinstance(bound, Relay | Refused):
+        return bound
+    parts = tuple(replace(part, sql=sql[:start] + part.sql) for part in bound.parts)
+    return Scattered(parts, _BY_SHARD, None, 0, plan.facts, labelled=True)
 
 
 def _number(reference: Reference, values: Values) -> Decimal:

@@ -184,12 +184,15 @@ def _is_database(tokens: Sequence[Token], index: int, facts: StatementFacts) -> 
     return facts.kind is StatementKind.SHOW and len(before) == 2 and before[1] == index - 1
 
 
-def explained(sql: bytes, mode: LexMode) -> bytes | None:
-    """The statement that an EXPLAIN is about; None for a table's description. Raises Unplannable."""
+def explained(sql: bytes, mode: LexMode) -> tuple[bytes, int] | None:
+    """The statement that an EXPLAIN is about, and the number of its first token; None for a table's description.
+
+    Raises Unplannable.
+    """
     tokens = tokens_of(sql, mode)
     found = classify_tokens(tokens)
     if found.inner is None:
         return None
-    if any(token.kind in _LITERALS for token in tokens[: found.inner]):
+    if any(token.kind in _LITERALS or token.text == "INTO" for token in tokens[: found.inner]):
         raise Unplannable("EXPLAIN of this form")
-    return sql[tokens[found.inner].start :]
+    return sql[tokens[found.inner].start :], found.inner

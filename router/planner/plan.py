@@ -78,7 +78,8 @@ class Sharded:
 
     ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` (a read) or
     ``spread`` (a write) says how to ask them all; without, or where that is not possible, ``refused`` is the answer.
-    ``made``: ids are put into the rows of an INSERT, even for one shard.
+    ``made``: ids are put into the rows of an INSERT, even for one shard. ``explains``: it is EXPLAIN, in so many
+    tokens, of the statement that all this is about; each shard explains what it would be asked.
     """
 
     schema: str
@@ -89,6 +90,7 @@ class Sharded:
     scatter: Scatter | Variants | None = None
     spread: Spreading | None = None
     made: Made | None = None
+    explains: int | None = None
 
     @property
     def reason(self) -> Reason:
@@ -113,6 +115,7 @@ class Scattered:
     """One execution of a statement on several shards: what each is asked, and how the rows become one result.
 
     ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound; ``constants`` are the merge's.
+    ``labelled``: rows come out shard by shard, behind a column with the shard's name.
     """
 
     parts: tuple[Part, ...]
@@ -121,6 +124,7 @@ class Scattered:
     offset: int
     facts: StatementFacts
     constants: tuple[Decimal, ...] = ()
+    labelled: bool = False
 
     @property
     def reason(self) -> Reason:
@@ -209,6 +213,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         case Sharded():
             head = {
                 "plan": "sharded",
+                "explains": True if plan.explains is not None else None,
                 "schema": plan.schema,
                 "role": plan.relays[0].role.value,
                 "reason": plan.reason.value,

@@ -104,8 +104,8 @@ class Planner:
                 raise Unplannable(f"tables of databases '{schema.name}' and '{schemas[1].name}' in one statement")
             if facts.hints.shard is not None:
                 return self._on_shard(_named(schema, facts.hints.shard), schema, facts, context, rule)
-            if facts.kind is StatementKind.EXPLAIN and (inner := metadata.explained(sql, context.mode)) is not None:
-                return self._explained(inner, schema, facts, context, rule)
+            if facts.kind is StatementKind.EXPLAIN and (found := metadata.explained(sql, context.mode)) is not None:
+                return self._explained(found, schema, facts, context, rule)
             if facts.kind in (StatementKind.SHOW, StatementKind.EXPLAIN) and facts.harmless:
                 return self._described_by_shard(sql, schema, facts, context, rule)
             if facts.kind is StatementKind.DDL:
@@ -138,24 +138,32 @@ class Planner:
         return Described(self._on_shard(shard, schema, facts, context, rule, renamed=True), asks)
 
     def _explained(
-        self, inner: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
-    ) -> Sharded:
-        """EXPLAIN of the statement ``inner``, whose literals are all there are: the plan of the shard it is for."""
+        self,
+        found: tuple[bytes, int],
+        schema: ShardedSchema,
+        facts: StatementFacts,
+        context: PlanContext,
+        rule: RuleEntry | None,
+    ) -> Sharded | Refused:
+        """EXPLAIN of a statement, whose literals are all there are: the plan of each shard it is for."""
         if not facts.harmless:
             raise Unplannable("EXPLAIN of this statement")
+        inner, first = found
+        asked = analyze(inner, context.mode)
         try:
-            placement, _, made = shards.place(schema, inner, analyze(inner, context.mode), context.mode)
+            placement, several, made = shards.place(schema, inner, asked, context.mode)
         except Unplannable as error:
             raise Unplannable(error.construct) from None  # where it stands is known of ``inner`` only
         if made is not None:
             raise Unplannable("EXPLAIN of an INSERT that is to get ids from the router")
         relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
-        refused = _refused(
-            "EXPLAIN of a statement that takes several shards: EXPLAIN ROUTE shows what each is asked, and"
-            " /*+ router(shard=…) */ which shard is to explain it",
-            facts,
-        )
-        return Sharded(schema.name, placement, relays, refused, facts)
+        plan = Sharded(schema.name, placement, relays, _not_now(facts), facts, explains=first)
+        if isinstance(several, Unplannable):
+            return replace(plan, refused=_several(placement, several, facts))
+        if not isinstance(several, Spreading):
+            return replace(plan, scatter=several)
+        written = _written(schema, replace(plan, facts=asked, spread=several))
+        return replace(written, facts=facts)
 
     def _ddl(
         self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
