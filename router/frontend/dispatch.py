@@ -249,7 +249,7 @@ class Dispatcher:
             self._ended(error, close)
             return
         self.executor.look.wrote_elsewhere(ok.affected_rows, warned=ok.warnings > 0)
-        self._client.write(frame(encode_ok(replace(ok, status=self.status), self.capabilities), 1))
+        self._client.answer(encode_ok(replace(ok, status=self.status), self.capabilities))
         self._client.finished()
 
     def _refuse(self, error: MySQLError) -> None:
@@ -545,6 +545,8 @@ class Dispatcher:
 
     def file_data(self, data: bytes, complete: bool) -> None:
         """LOCAL INFILE bytes."""
+        if self._several.file_data(data, complete):
+            return
         connection = self.executor.connection
         if connection is not None and not connection.closed:
             if complete:

@@ -46,7 +46,7 @@ class Several:
         self._services = services
         self._refuse = refuse
         self._scatter = Scatter(client, executor, services, capabilities, scattered)
-        self._writing = Writing(executor, services, written)
+        self._writing = Writing(executor, services, written, client)
 
     def bound(self, plan: Sharded, sql: bytes) -> Bound:
         """The plan for the values of this statement. Raises NoIds."""
@@ -115,6 +115,13 @@ class Several:
             message = "router: not supported on sharded tables: EXPLAIN of several shards as a prepared statement"
             raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
         self.run(plan, statement.execution(frames, values))
+
+    def file_data(self, data: bytes, complete: bool) -> bool:
+        """Packets of a file for several shards; False if it is for one."""
+        loading = self._writing.loading
+        if loading is not None:
+            loading.data(data, complete)
+        return loading is not None
 
     # -- what the client's connection tells --------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from router.planner.keys import Value
+from router.planner.loading import Load, Loads, read, text_for_shards
 from router.planner.merging import Compare, MergeSpec, OrderKey, Scatter
 from router.planner.plan import Part, Refused, Relay, Scattered, Sharded, Spread
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Unplannable, Values
@@ -98,6 +99,8 @@ def bind(
         return plan.relays[found]
     if plan.explains is not None:
         return _explained(plan, plan.explains, values, sql, mode)
+    if plan.loads is not None:
+        return _loaded(plan, plan.loads, sql, mode)
     rows, spread = plan.placement.rows, plan.spread
     try:
         made = _made(plan, values, ids)
@@ -226,6 +229,19 @@ def _scattered(plan: Sharded, scatter: Scatter, values: Values, sql: bytes, mode
     stands = scatter.parameters(sql, mode)
     parts = tuple(Part(plan.relays[number], text, stands) for number in scatter.shards(values))
     return Scattered(parts, merge, limit, offset, plan.facts, constants)
+
+
+def _loaded(plan: Sharded, loads: Loads, sql: bytes, mode: LexMode) -> Refused | Spread:
+    """Lines of the client's file for the shards of their keys."""
+    try:
+        statement = read(sql, mode)
+    except Unplannable as error:
+        return _unsupported(plan, error.construct)
+    text = text_for_shards(statement, sql, mode)
+    shards = loads.table.shards
+    parts = tuple(Part(plan.relays[number], text) for number in shards)
+    load = Load(loads, statement.format, statement.charset, {number: part for part, number in enumerate(shards)})
+    return Spread(parts, plan.facts, copies=loads.table.broadcast, clock=True, load=load)
 
 
 # Each row is put behind the shard's name and before a constant, in whose order they are: shard by shard.

@@ -12,6 +12,7 @@ from typing import Any
 
 from router.errors import MySQLError
 from router.planner.description import Asks, View
+from router.planner.loading import Load, Loads
 from router.planner.merging import MergeSpec, OrderKey, Scatter
 from router.planner.routes import Between, Both, Condition, Either, OneOf, Parameter, Placement, Reference, Slot
 from router.planner.spreading import Made, Spreading
@@ -79,7 +80,8 @@ class Sharded:
     ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` (a read) or
     ``spread`` (a write) says how to ask them all; without, or where that is not possible, ``refused`` is the answer.
     ``made``: ids are put into the rows of an INSERT, even for one shard. ``explains``: it is EXPLAIN, in so many
-    tokens, of the statement that all this is about; each shard explains what it would be asked.
+    tokens, of the statement that all this is about; each shard explains what it would be asked. ``loads``: the lines of
+    a file of the client's.
     """
 
     schema: str
@@ -91,6 +93,7 @@ class Sharded:
     spread: Spreading | None = None
     made: Made | None = None
     explains: int | None = None
+    loads: Loads | None = None
 
     @property
     def reason(self) -> Reason:
@@ -140,7 +143,8 @@ class Spread:
     they are added up. ``clock``: all shards must see the same time. ``last`` is the number of the part with the last
     row of an INSERT: the id in its answer is the statement's, as a server's is that of the last row it wrote. But if
     the router has made ids, ``first_id`` is the statement's, and what LAST_INSERT_ID() is from then on. There may be
-    one part only, whose text is not the client's. ``ddl``: the shards' tables rather than their rows.
+    one part only, whose text is not the client's. ``ddl``: the shards' tables rather than their rows. ``load``: the
+    parts get lines of the client's file.
     """
 
     parts: tuple[Part, ...]
@@ -150,6 +154,7 @@ class Spread:
     last: int = 0
     first_id: int | None = None
     ddl: bool = False
+    load: Load | None = None
 
     @property
     def reason(self) -> Reason:
@@ -243,6 +248,8 @@ def placement_json(placement: Placement) -> list[str]:
 
 
 def _several_json(plan: Sharded) -> dict[str, Any] | str:
+    if plan.loads is not None:
+        return {"loads": "every copy" if plan.loads.table.broadcast else "each line"}
     if plan.spread is not None:
         return _spread_json(plan.spread)
     return plan.refused.error.message if plan.scatter is None else _scatter_json(plan.scatter)

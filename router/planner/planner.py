@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from router.planner import ddl, metadata, routing, shards
+from router.planner import ddl, loading, metadata, routing, shards
 from router.planner.binding import located
 from router.planner.blocks import Unplannable
 from router.planner.catalog import Catalog, RuleEntry, UserEntry
@@ -110,6 +110,8 @@ class Planner:
                 return self._described_by_shard(sql, schema, facts, context, rule)
             if facts.kind is StatementKind.DDL:
                 return self._ddl(sql, schema, facts, context, rule)
+            if facts.kind is StatementKind.LOAD_DATA:
+                return self._load(sql, schema, facts, context, rule)
             placement, several, made = shards.place(schema, sql, facts, context.mode)
             relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         except Unplannable as error:
@@ -177,6 +179,21 @@ class Planner:
         relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         refused = _refused("DDL of sharded tables cannot be run inside a transaction; COMMIT first", facts)
         return Sharded(schema.name, Placement(()), relays, refused, facts, None, spreading)
+
+    def _load(
+        self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
+    ) -> Sharded | Refused | None:
+        """LOAD DATA: each line of the file is for a shard, which nobody knows before it comes."""
+        if facts.multi or facts.has_versioned_comment:
+            raise Unplannable("LOAD DATA of this form")
+        found = loading.loads(schema, sql, context.mode)
+        if found is None:
+            return None
+        if not schema.spans:
+            setting = f"`transactions: {schema.transactions}` of schema '{schema.name}'"
+            return _refused(f"LOAD DATA on several shards: not with {setting}; set `transactions: best_effort`", facts)
+        relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
+        return Sharded(schema.name, Placement(()), relays, _not_now(facts), facts, loads=found)
 
     def _on_shard(
         self,
