@@ -22,6 +22,7 @@ from router.backend.connector import BackendUser
 from router.cluster.checking import Login, OnlineCheck, Report
 from router.cluster.describing import Descriptions
 from router.cluster.ids import IdSource
+from router.cluster.lookups import Lookups
 from router.cluster.monitor import HealthMonitor
 from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Topology
@@ -65,6 +66,7 @@ class Gateway:
             self.catalog.group_of,
             admission,
             self.ids,
+            Lookups(self.topology, _reader(config)),
             self._tables_changed,
         )
         shared = Shared(

@@ -13,7 +13,7 @@ import structlog
 from router.backend.connector import BackendUser
 from router.cluster.topology import Topology
 from router.config.models import RouterConfig
-from router.config.sharding import Schema
+from router.config.sharding import Lookup, Schema
 from router.errors import BackendError
 from router.planner.catalog import Definitions
 from router.planner.keys import KeyKind, KeyType
@@ -150,6 +150,10 @@ class SchemaWatcher:
                 loaded.problems[table] = problems
             difference = problems[0] if problems else None
             loaded.definitions[key] = await self._define(account, schema, first, key, difference)
+        if schema.group is not None and (lookups := {each.table for each in _lookups(schema)}):
+            own = await self._ask(account, schema.group, name, sorted(lookups))
+            for key in own.columns:
+                loaded.definitions[key] = await self._define(account, schema, own, key, None)
         return loaded
 
     def _tell(self, schema: str, table: str, problem: str | None) -> None:
@@ -301,6 +305,10 @@ def _spelled(default: str | None) -> str | None:
     if _TIMES.fullmatch(default):
         return default.lower().removesuffix("()")
     return default[1:-1].replace("''", "'") if default.startswith("'") else default
+
+
+def _lookups(schema: Schema) -> list[Lookup]:
+    return [table.lookup for table in schema.tables.values() if table.lookup is not None]
 
 
 def _by_table(rows: Iterable[tuple[Any, ...]]) -> dict[str, tuple[tuple[Any, ...], ...]]:

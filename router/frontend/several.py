@@ -11,9 +11,11 @@ from router.engine.scatter import Scatter
 from router.engine.services import Client, Services
 from router.engine.statements import Statement
 from router.engine.writing import Answered, Writing
-from router.errors import MySQLError, ProtocolError
+from router.errors import BackendError, MySQLError, ProtocolError
 from router.planner.binding import Both, TextValues, bind
+from router.planner.lookup import NeedsKeys
 from router.planner.plan import Refused, Relay, Scattered, Sharded, Spread
+from router.planner.spreading import NoIds
 from router.wire.charset import python_codec
 from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -24,6 +26,22 @@ _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
 _STATEMENT = 5
 
 Bound = Relay | Refused | Scattered | Spread
+
+
+async def fetched(services: Services, missing: NoIds | NeedsKeys) -> MySQLError | None:
+    """Wait for what a statement needs; what went wrong, if it cannot be had."""
+    if isinstance(missing, NoIds):
+        if services.ids is not None and await services.ids.fetch(missing.table, missing.count):
+            return None
+        return MySQLError(1105, "HY000", f"router: no ids for table {missing.table} can be had now")
+    try:
+        if services.keys is None:
+            raise BackendError("nobody can be asked")
+        await services.keys.fetch(missing)
+    except BackendError as error:
+        table = missing.function.table.name
+        return MySQLError(1105, "HY000", f"router: shards cannot be looked up in table {table}: {error}")
+    return None
 
 
 class Several:

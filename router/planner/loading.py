@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from router.planner.keys import KeyKind, KeyType, Value
+from router.planner.lookup import Lookup
 from router.planner.routes import Misplaced, Reference, Rows, Slot, Unplaced, Unplannable
 from router.planner.tables import Definition, ShardedSchema, ShardedTable
 from router.sql.infile import CHARSETS, Format, Line, LineError, Lines
@@ -293,6 +294,8 @@ def loads(schema: ShardedSchema, sql: bytes, mode: LexMode) -> Loads | None:
         if columns.count(name) != 1:
             raise Unplannable(f"LOAD DATA without a field for '{name}', which decides the shard")
     given = _given(table, definition, columns)
+    if isinstance(table.function, Lookup):
+        raise Unplannable(f"LOAD DATA into '{table.name}', whose keys are looked up")
     if table.broadcast:
         for name, column in definition.columns.items():
             if column.unsteady:
