@@ -16,6 +16,7 @@ from router.config.models import RouterConfig
 from router.config.sharding import Lookup, Schema
 from router.errors import BackendError
 from router.planner.catalog import Definitions
+from router.planner.created import Created
 from router.planner.keys import KeyKind, KeyType
 from router.planner.tables import Column, Definition
 from router.tasks import spawn
@@ -207,6 +208,20 @@ class SchemaWatcher:
             return None
         first: dict[str, int] = {}
         return {code: first.setdefault(weight, code) for code, weight in zip(_PRINTABLE, weights, strict=True)}
+
+
+def defined(created: Iterable[Created]) -> dict[str, Definition]:
+    """Definitions of tables by name in lower case, as CREATE TABLE says: no server has told how its collations compare
+    ASCII; those for any case are taken to fold letters and nothing else."""
+    letters = {code: ord(chr(code).upper()) for code in _PRINTABLE}
+    found = {}
+    for table in created:
+        folds = {row[4]: letters if row[4].endswith("_ci") else {} for row in table.columns if row[4] is not None}
+        columns = {str(row[0]).lower(): column_of(row, folds) for row in table.columns}
+        keys = [key for key in table.unique if all(name in columns for name in key)]
+        certain = [frozenset(key) for key in keys if not any(columns[name].nullable for name in key)]
+        found[table.name.lower()] = Definition(columns, tuple(certain), None, len(keys) > 1)
+    return found
 
 
 def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> Column:
