@@ -274,13 +274,11 @@ class ClientConnection:
 
     def fail(self, error: MySQLError, *, close: bool = False) -> None:
         """Answer the command in progress with an ERR packet."""
-        packet = frame(ErrPacket.of(error).encode(), (self._last_sequence + 1) & 0xFF)
+        self.answer(ErrPacket.of(error).encode())
         if close:
-            self.write(packet)
             self.end()
-            return
-        self.write(packet)
-        self.finished()
+        else:
+            self.finished()
 
     def finished(self) -> None:
         """The command in progress is done; go on with what has arrived since."""

@@ -28,6 +28,7 @@ VIEWS = frozenset(
         "TABLE_CONSTRAINTS",
         "REFERENTIAL_CONSTRAINTS",
         "CHECK_CONSTRAINTS",
+        "SCHEMATA",
     }
 )
 _NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED})
@@ -152,6 +153,45 @@ def asks_of_show(sql: bytes, mode: LexMode, default: str | None) -> tuple[str, A
     condition = _condition(heading, pattern, at, len(tokens))
     # In the order of their names' bytes, as servers show tables.
     return schema, ("SELECT * FROM", *source, "AS t", *condition, "ORDER BY CAST(", heading, "AS BINARY)")
+
+
+def asks_of_databases(sql: bytes, mode: LexMode) -> Asks | None:
+    """How to ask SHOW DATABASES; None for others."""
+    tokens = tokens_of(sql, mode)
+    words = [token.text if token.kind is TokenKind.WORD else "" for token in tokens]
+    if words[1:2] not in (["DATABASES"], ["SCHEMAS"]) or any(token.kind is TokenKind.PARAM for token in tokens):
+        return None
+    like = len(tokens) == 4 and words[2] == "LIKE" and tokens[3].kind is TokenKind.STRING
+    if len(tokens) > 2 and not like and not (len(tokens) > 3 and words[2] == "WHERE"):
+        return None
+    pattern = 3 if like else None
+    heading = Heading("Database", pattern)
+    source: Asks = ("(SELECT SCHEMA_NAME AS", heading, "FROM", View("SCHEMATA"), "AS t)")
+    condition = _condition(heading, pattern, 2, len(tokens))
+    # In MariaDB information_schema comes first.
+    first = "(`Database` = 'information_schema') DESC," if pattern is None else ""
+    return (
+        "SELECT * FROM",
+        *source,
+        "AS t",
+        *condition,
+        "ORDER BY",
+        Only("mariadb", first),
+        "CAST(",
+        heading,
+        "AS BINARY)",
+    )
+
+
+def asks_where_it_is(sql: bytes, mode: LexMode) -> bool:
+    """Whether a statement calls DATABASE() or SCHEMA()."""
+    tokens = tokens_of(sql, mode)
+    return any(
+        token.kind is TokenKind.WORD
+        and token.text in ("DATABASE", "SCHEMA")
+        and [each.text for each in tokens[index + 1 : index + 3]] == ["(", ")"]
+        for index, token in enumerate(tokens)
+    )
 
 
 def _condition(heading: Heading, pattern: int | None, at: int, end: int) -> Asks:

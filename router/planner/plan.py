@@ -166,12 +166,14 @@ class Spread:
 class Described:
     """About what tables there are: it goes where ``relay`` says, but as the text that ``asks`` makes of it.
 
-    In that the views of information_schema tell of the tables of ``schemas`` that live on shards, too.
+    In that the views of information_schema tell of the tables of ``schemas`` that live on shards, too; SCHEMATA shows
+    the databases ``shown``, and not what they are called on shards.
     """
 
     relay: Relay
     asks: Asks
     schemas: tuple[ShardedSchema, ...] = ()
+    shown: tuple[ShardedSchema, ...] = ()
 
     @property
     def facts(self) -> StatementFacts:

@@ -81,15 +81,23 @@ class Planner:
             for name, schema in self.catalog.sharded.items()
             if self.catalog.group_of(name) == plan.group and (user.schemas is None or name in user.schemas)
         )
+        shown = tuple(
+            each for each in self.catalog.sharded.values() if user.schemas is None or each.name in user.schemas
+        )
         if facts.kind is StatementKind.SHOW:
-            shown = metadata.asks_of_show(sql, context.mode, context.schema)
-            about = () if shown is None else tuple(schema for schema in here if schema.name == shown[0])
-            return None if shown is None or not about else Described(plan, shown[1], about)
+            if (databases := metadata.asks_of_databases(sql, context.mode)) is not None:
+                return Described(plan, databases, (), shown) if shown else None
+            found = metadata.asks_of_show(sql, context.mode, context.schema)
+            about = () if found is None else tuple(schema for schema in here if schema.name == found[0])
+            return None if found is None or not about else Described(plan, found[1], about)
         try:
             asks = metadata.asks_of_select(sql, context.mode, facts)
         except Unplannable as error:
             return _refused(f"not supported on sharded tables: {error.construct}", facts)
-        return None if asks is None or not here else Described(plan, asks, here)
+        if asks is None:
+            return None
+        described = Described(plan, asks, here, shown)
+        return described if here or "SCHEMATA" in described.views else None
 
     # -- sharded tables ----------------------------------------------------------------------------------------
 
@@ -110,6 +118,8 @@ class Planner:
                 return self._described_by_shard(sql, schema, facts, context, rule)
             if facts.kind is StatementKind.DDL:
                 return self._ddl(sql, schema, facts, context, rule)
+            if any(each.database != schema.name for each in schema.shards) and context.schema == schema.name:
+                _check_where(sql, context)
             if facts.kind is StatementKind.LOAD_DATA:
                 return self._load(sql, schema, facts, context, rule)
             placement, several, made = shards.place(schema, sql, facts, context.mode)
@@ -213,6 +223,11 @@ class Planner:
         plan = routing.apply_hints(plan)
         database = shard.database if context.schema == schema.name else None
         return replace(plan, shard=shard.name, database=database, spans=schema.spans)
+
+
+def _check_where(sql: bytes, context: PlanContext) -> None:
+    if metadata.asks_where_it_is(sql, context.mode):
+        raise Unplannable("DATABASE() beside tables whose database has another name on their shard")
 
 
 def _named(schema: ShardedSchema, name: str) -> Shard:

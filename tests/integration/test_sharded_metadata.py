@@ -275,6 +275,29 @@ def test_explain_of_several_shards(mall: tuple[RunningRouter, Connection], serve
         assert len(twin.execute("f", 7)) > 3
 
 
+@both
+def test_databases_have_one_name(mall: tuple[RunningRouter, Connection]) -> None:
+    router, truth = mall
+    hidden = {"mall_a", "mall_b", "mall_c"}
+    with router.connect(database="mall") as ours:
+        for sql in (
+            "SHOW DATABASES",
+            "SHOW SCHEMAS LIKE 'mall%'",
+            "SHOW DATABASES LIKE 'MALL'",
+            "SHOW DATABASES WHERE `Database` LIKE 'm%'",
+            "SELECT * FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME",
+            "SELECT COUNT(*) FROM information_schema.schemata s WHERE s.schema_name = 'mall'",
+        ):
+            with ours.cursor() as cursor, truth.cursor() as direct_cursor:
+                cursor.execute(sql)
+                direct_cursor.execute(sql)
+                wanted = [row for row in direct_cursor.fetchall() if hidden.isdisjoint(row)]
+                assert list(cursor.fetchall()) == wanted, sql
+                assert [each[0] for each in cursor.description] == [each[0] for each in direct_cursor.description]
+        assert "DATABASE() beside tables" in refused(ours, "SELECT DATABASE(), id FROM customers WHERE id = 1")
+        assert rows(ours, "SELECT DATABASE()") == [("mall",)]
+
+
 def test_shards_of_both_flavors(
     mariadb_set: ReplicaSet,
     mysql_set: ReplicaSet,

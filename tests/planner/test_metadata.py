@@ -112,7 +112,7 @@ def test_tables_are_described_by_their_first_shard(sql: str, text: str | None) -
         "SHOW OPEN TABLES",
         "SHOW TABLES LIKE ?",
         "SHOW TABLES; SELECT 1",
-        "SHOW DATABASES",
+        "SHOW DATABASES LIKE ?",
         "SELECT * FROM information_schema.routines",
         "SELECT tables.x FROM tables",
         "/*+ router(group=main) */ SHOW TABLES",
@@ -223,3 +223,27 @@ def test_as_json() -> None:
     plan = shop_planner().plan(b"SELECT * FROM information_schema.TABLES", shop_context())
     found = plan_json(plan)
     assert (found["plan"], found["schemas"], found["views"]) == ("described", ["shop"], ["TABLES"])
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("SHOW DATABASES", ("SCHEMATA",)),
+        ("SHOW SCHEMAS LIKE 'a%'", ("SCHEMATA",)),
+        ("SHOW DATABASES WHERE `Database` = 'shop'", ("SCHEMATA",)),
+        ("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA", ("SCHEMATA",)),
+    ],
+)
+def test_databases(sql: str, names: tuple[str, ...]) -> None:
+    plan = shop_planner().plan(sql.encode(), shop_context())
+    assert isinstance(plan, Described)
+    assert plan.views == names
+    assert [schema.name for schema in plan.shown] == ["shop"]
+
+
+def test_the_name_of_a_database_is_not_that_of_a_shard() -> None:
+    for call in ("DATABASE()", "schema ( )"):
+        plan = shop_planner().plan(f"SELECT {call} FROM customers WHERE id = 1".encode(), shop_context())
+        assert isinstance(plan, Refused)
+        assert "DATABASE() beside tables" in plan.error.message
+    assert isinstance(shop_planner().plan(b"SELECT DATABASE()", shop_context()), Relay)
