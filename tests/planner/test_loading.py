@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from router.planner.binding import TextValues, bind
@@ -97,6 +99,16 @@ def test_lines_without_a_place(line: bytes) -> None:
     with pytest.raises(LineError) as error:
         placed(found.load, b"a\t5\n" + line + b"\n")
     assert error.value.number == 2
+
+
+@pytest.mark.parametrize("line", [b"0\t3", b"\\N\t3", b"x\t3", b"\t3"])
+def test_no_shard_counts_for_itself(line: bytes) -> None:
+    load = spread(HEAD + "customers (name, id)").load
+    assert load is not None
+    load = replace(load, loads=replace(load.loads, given=((0, "name"),)))
+    assert placed(load, b"7\t3\n") == [[0]]
+    with pytest.raises(LineError, match="'name', which each shard would count for itself"):
+        placed(load, line)
 
 
 def test_copies() -> None:
