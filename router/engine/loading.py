@@ -20,7 +20,7 @@ from router.engine.questions import plain_text, single_row
 from router.engine.share import Share
 from router.engine.totals import added
 from router.errors import BackendError, ConnectionLost, MySQLError
-from router.planner.loading import Load
+from router.planner.loading import Load, Placer
 from router.planner.plan import Part
 from router.planner.routes import Unplannable
 from router.sql.infile import Line, LineError, Lines
@@ -257,6 +257,7 @@ class Loading:
         self._asked = False
         self._unready = 0
         self._lines: Lines | None = None
+        self._placer: Placer | None = None
         self._waiting = 0
         self._paused = False
         self._collected: list[list[bytes]] = [[] for _ in parts]
@@ -299,6 +300,7 @@ class Loading:
         """Have the client send the file."""
         try:
             self._lines = self._load.lines(self.charset or "", _LONGEST)
+            self._placer = self._load.placer(self._lines, self.charset or "")
         except Unplannable as error:
             self._refuse(error.construct)
         if self._bad or self._client is None:
@@ -317,14 +319,14 @@ class Loading:
 
     def data(self, framed: bytes, complete: bool) -> None:
         """Packets of the client's file, or parts of them; ``complete``: the last."""
-        lines = self._lines
+        lines, placer = self._lines, self._placer
         content = self._unframed(framed)
-        if not self._bad and lines is not None:
+        if not self._bad and lines is not None and placer is not None:
             try:
                 for line in lines.feed(content):
-                    self._sort(line, lines)
+                    self._sort(line, placer)
                 for line in lines.end() if complete else ():
-                    self._sort(line, lines)
+                    self._sort(line, placer)
             except LineError as error:
                 self._bad = True
                 message = f"router: line {error.number} of the file cannot be loaded: {error.reason}; nothing of it is"
@@ -332,8 +334,8 @@ class Loading:
         if complete:
             self._conclude()
 
-    def _sort(self, line: Line, lines: Lines) -> None:
-        for part in self._load.parts_of(line, lines, self.charset or ""):
+    def _sort(self, line: Line, placer: Placer) -> None:
+        for part in placer.parts(line):
             self._collected[part].append(line.raw)
             self._sizes[part] += len(line.raw)
             if self._sizes[part] >= PIECE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # Character sets that are read here: utf8mb4 and its parts, and those of one byte.
 CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii", "binary"})
@@ -30,8 +31,7 @@ class Format:
     skip: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """Line ``number`` of the file (from 1) as it stands there, and its fields, each with whether it was enclosed."""
 
     number: int

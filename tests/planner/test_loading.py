@@ -29,7 +29,8 @@ def spread(sql: str) -> Spread:
 
 def placed(load: Load, content: bytes, charset: str = "utf8mb4") -> list[list[int]]:
     lines = load.lines(charset, 1000)
-    return [list(load.parts_of(line, lines, charset)) for line in [*lines.feed(content), *lines.end()]]
+    placer = load.placer(lines, charset)
+    return [list(placer.parts(line)) for line in [*lines.feed(content), *lines.end()]]
 
 
 @pytest.mark.parametrize(
