@@ -7,6 +7,7 @@ sysexits.h). Everything heavy is imported by the command that needs it, so that 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -15,6 +16,8 @@ import typer
 
 if TYPE_CHECKING:
     from router.config.models import RouterConfig
+    from router.errors import Problem
+    from router.planner.catalog import Catalog
 
 EX_CONFIG = 78
 
@@ -115,16 +118,82 @@ def check(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The configuration file.")] = None,
     config: ConfigOption = None,
+    online: Annotated[bool, typer.Option("--online", help="Look at the servers and the tables there, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
 ) -> None:
     """Tell everything that is wrong with a configuration file, with line and column."""
     path = file if file is not None else _config_path(context, config)
-    loaded = _load(path)
+    loaded = _load(path, as_json=as_json)
     from router.config.loader import warnings
 
-    for warning in warnings(loaded):
+    warned = warnings(loaded)
+    if online:
+        _check_online(path, loaded, warned, as_json)
+        return
+    if as_json:
+        _print_json([], warned)
+        return
+    _print_warnings(warned)
+    typer.echo(f"{path}: ok: {_summary(loaded)}")
+
+
+def _check_online(path: Path, config: RouterConfig, warned: list[Problem], as_json: bool) -> None:
+    import asyncio
+    from dataclasses import asdict
+
+    from router import log
+    from router.config.loader import located
+    from router.gateway import look_at_servers
+
+    log.setup("console", "error")
+    report = asyncio.run(look_at_servers(config))
+    problems = located(path, report.problems)
+    warned = [*warned, *located(path, report.warnings)]
+    if as_json:
+        servers = [asdict(each) for each in report.servers]
+        _print_json(problems, warned, servers=servers, tables=[asdict(each) for each in report.tables])
+    else:
+        _print_warnings(warned)
+        for problem in problems:
+            typer.echo(str(problem), err=True)
+        servers_found = [
+            [
+                each.group,
+                each.server,
+                each.role or "?",
+                f"{each.flavor} {each.version}".strip() or "no answer",
+                each.tls,
+            ]
+            for each in report.servers
+        ]
+        typer.echo(_columns([["group", "server", "role", "version", "tls"], *servers_found]))
+        if report.tables:
+            tables_found = [
+                [f"{each.schema}.{each.table}", ", ".join(each.shards), each.key, each.state] for each in report.tables
+            ]
+            typer.echo("\n" + _columns([["table", "shards", "key", "state"], *tables_found]))
+        if not problems:
+            typer.echo(f"\n{path}: ok: {_summary(config)}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _print_warnings(warned: list[Problem]) -> None:
+    for warning in warned:
         place, _, message = str(warning).partition(": ")
         typer.echo(f"{place}: warning: {message}", err=True)
-    typer.echo(f"{path}: ok: {_summary(loaded)}")
+
+
+def _print_json(problems: list[Problem], warned: list[Problem], **more: object) -> None:
+    import json
+    from dataclasses import asdict
+
+    found = [
+        {"severity": severity, **asdict(each)}
+        for severity, several in (("error", problems), ("warning", warned))
+        for each in several
+    ]
+    typer.echo(json.dumps({"ok": not problems, **more, "problems": found}, indent=2, ensure_ascii=False))
 
 
 def _summary(config: RouterConfig) -> str:
@@ -150,6 +219,9 @@ def explain(
     schema: Annotated[str | None, typer.Option(help="Default database; default: that of the user.")] = None,
     client: Annotated[str | None, typer.Option(help="Address the client comes from, for rules.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    tables: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CREATE TABLE statements of the sharded tables.")
+    ] = None,
 ) -> None:
     """Tell where a statement would go and why, without any server."""
     loaded = _load(_config_path(context, config))
@@ -160,26 +232,68 @@ def explain(
     if schema is None:
         schema = loaded.users[user].default_schema
     text = sys.stdin.read() if sql == "-" else sql
-    typer.echo(_explained(loaded, text, user, schema, client, as_json))
+    catalog = _catalog(loaded, tables)
+    typer.echo(_explained(catalog, text, user, schema, client, as_json))
+    unknown = sorted(
+        {f"{each.name}.{table.name}" for each in catalog.sharded.values() for table in each.tables.values()}
+        - {
+            f"{each.name}.{table.name}"
+            for each in catalog.sharded.values()
+            for table in each.tables.values()
+            if table.definition is not None
+        }
+    )
+    if unknown:
+        message = f"router: the columns of {', '.join(unknown)} are not known here, nor the types of their keys"
+        typer.echo(f"{message}; --tables FILE gives them, as CREATE TABLE statements", err=True)
 
 
-def _explained(config: RouterConfig, sql: str, user: str, schema: str | None, client: str | None, as_json: bool) -> str:
+def _catalog(config: RouterConfig, tables: Path | None) -> Catalog:
+    """The configuration, with the tables that a file creates in every sharded schema."""
+    from router.planner.catalog import Catalog
+
+    if tables is None:
+        return Catalog.build(config, generation=0)
+    from router.cluster.schema import defined
+    from router.planner.created import Unreadable, tables_of
+
+    try:
+        found = defined(tables_of(tables.read_text(encoding="utf-8-sig")))
+    except (OSError, UnicodeDecodeError, Unreadable) as error:
+        _fail(f"{tables}: {error.strerror if isinstance(error, OSError) else error}")
+    return Catalog.build(config, 0, {name: found for name, schema in config.schemas.items() if schema.shards})
+
+
+def _explained(catalog: Catalog, sql: str, user: str, schema: str | None, client: str | None, as_json: bool) -> str:
     import json
 
-    from router.planner.catalog import Catalog
-    from router.planner.explain import COLUMNS, explain_rows
-    from router.planner.plan import Local, plan_json
+    from router.planner.binding import TextValues, bind
+    from router.planner.explain import COLUMNS, explain_json, explain_rows
+    from router.planner.lookup import NeedsKeys
+    from router.planner.plan import Bound, Local, Plan, Refused, Sharded, plan_json
     from router.planner.planner import PlanContext, Planner
     from router.sql.lexer import LexMode
 
-    planner = Planner(Catalog.build(config, generation=0))
-    context = PlanContext(user=user, schema=schema, mode=LexMode(), client=client)
-    plan = planner.plan(sql.encode(), context)
+    planner, mode = Planner(catalog), LexMode()
+    context = PlanContext(user=user, schema=schema, mode=mode, client=client)
+    text = sql.encode()
+    plan = planner.plan(text, context)
     if isinstance(plan, Local) and plan.sql:  # somebody pasted EXPLAIN ROUTE along with the statement
-        plan = planner.plan(plan.sql, context)
+        text = plan.sql
+        plan = planner.plan(text, context)
+    target: Plan | Bound = plan
+    if isinstance(plan, Sharded):
+        # What a table of keys, or ids, would say, nobody knows here: then it is told what decides.
+        with suppress(NeedsKeys):
+            target = bind(plan, TextValues(text, mode, "utf-8"), text, mode)
+        target = plan if plan.made is not None and isinstance(target, Refused) else target
     if as_json:
-        return json.dumps(plan_json(plan), indent=2, ensure_ascii=False)
-    rows = [["" if value is None else str(value) for value in row] for row in explain_rows(plan, None)]
+        return (
+            json.dumps(plan_json(plan), indent=2, ensure_ascii=False)
+            if target is plan
+            else explain_json(plan, explain_rows(target, None))
+        )
+    rows = [["" if value is None else str(value) for value in row] for row in explain_rows(target, None)]
     return _columns([list(COLUMNS), *rows])
 
 
@@ -268,14 +382,17 @@ def _config_path(context: typer.Context, config: Path | None) -> Path:
     return Path(path)
 
 
-def _load(path: Path) -> RouterConfig:
+def _load(path: Path, *, as_json: bool = False) -> RouterConfig:
     from router.config.loader import load
     from router.errors import ConfigError
 
     try:
         return load(path)
     except ConfigError as error:
-        typer.echo(str(error), err=True)
+        if as_json:
+            _print_json(error.problems, [])
+        else:
+            typer.echo(str(error), err=True)
         raise typer.Exit(EX_CONFIG) from None
 
 

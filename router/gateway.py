@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from router.admin.http import AdminHttp
 from router.backend.connector import BackendUser
+from router.cluster.checking import Login, OnlineCheck, Report
 from router.cluster.describing import Descriptions
 from router.cluster.ids import IdSource
+from router.cluster.lookups import Lookups
 from router.cluster.monitor import HealthMonitor
 from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Topology
@@ -64,6 +66,7 @@ class Gateway:
             self.catalog.group_of,
             admission,
             self.ids,
+            Lookups(self.topology, _reader(config)),
             self._tables_changed,
         )
         shared = Shared(
@@ -203,6 +206,7 @@ class Gateway:
             plan_cache_misses=self.plans.misses,
             plan_cache_size=len(self.plans),
             servers=tuple(servers),
+            differences=dict(self.schemas.differences),
         )
 
 
@@ -263,6 +267,41 @@ def _reader(config: RouterConfig) -> dict[str, BackendUser]:
                 accounts[schema] = backend_user(name, user)
                 break
     return accounts
+
+
+async def look_at_servers(config: RouterConfig) -> Report:
+    """What ``router check --online`` tells: whether the servers are as the configuration says."""
+    users = [
+        Login(
+            ("users", name),
+            backend_user(name, user),
+            frozenset(config.groups if user.schemas is None else _groups_of(config, user.schemas)),
+            frozenset(config.schemas if user.schemas is None else user.schemas),
+        )
+        for name, user in config.users.items()
+    ]
+    first = next(iter(config.users))
+    monitors = {
+        group: Login(
+            ("users", first) if config.groups[group].monitor.user is None else ("groups", group, "monitor"),
+            account,
+            frozenset({group}),
+            frozenset(),
+        )
+        for group, account in _monitor_accounts(config).items()
+    }
+    return await OnlineCheck(config, monitors, _reader(config), users).run()
+
+
+def _groups_of(config: RouterConfig, schemas: Iterable[str]) -> set[str]:
+    """The groups that a user of these schemas comes to."""
+    groups = set()
+    for name in schemas:
+        schema = config.schemas.get(name)
+        own = None if schema is None else schema.group
+        groups.add(own or next(iter(config.groups)))
+        groups |= set() if schema is None else {shard.group for shard in schema.shards.values()}
+    return groups
 
 
 def _version() -> str:

@@ -95,6 +95,8 @@ class ProcessGauges:
     plan_cache_misses: int
     plan_cache_size: int
     servers: tuple[ServerGauges, ...]
+    # (schema, table) of the configuration → shards whose definition of it differs.
+    differences: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class RouterCollector(Collector):
@@ -111,6 +113,7 @@ class RouterCollector(Collector):
         yield from self._clients(gauges)
         yield from self._queries()
         yield from _cache(gauges)
+        yield _differences(gauges)
         yield from _servers(gauges.servers)
 
     def _clients(self, gauges: ProcessGauges) -> Iterator[Metric]:
@@ -151,6 +154,17 @@ def _cache(gauges: ProcessGauges) -> Iterator[Metric]:
     yield CounterMetricFamily("router_plan_cache_hits", "Statements planned from the cache.", gauges.plan_cache_hits)
     yield CounterMetricFamily("router_plan_cache_misses", "Statements planned anew.", gauges.plan_cache_misses)
     yield GaugeMetricFamily("router_plan_cache_entries", "Plans in the cache.", gauges.plan_cache_size)
+
+
+def _differences(gauges: ProcessGauges) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "router_schema_differences",
+        "Shards that do not have a sharded table as its first shard has it.",
+        labels=["schema", "table"],
+    )
+    for (schema, table), count in sorted(gauges.differences.items()):
+        family.add_metric([schema, table], count)
+    return family
 
 
 def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:

@@ -225,3 +225,49 @@ def test_explain_follows_rules_user_and_client(tmp_path: Path) -> None:
     result = router("explain", *config, "--user", "eve", statement)
     assert result.returncode == 2
     assert "there is no user 'eve'" in result.stderr
+
+
+SHARDED = """
+groups: {main: {servers: ["h:1"]}, g0: {servers: ["h:2"]}, g1: {servers: ["h:3"]}}
+users: {app: {password: x, default_schema: shop}}
+schemas:
+  shop:
+    group: main
+    shards: {s0: {group: g0}, s1: {group: g1}}
+    tables:
+      users: {shard_by: mail, lookup: {table: mails, from: mail, to: shard}}
+      orders: {shard_by: customer_id, function: mod}
+"""
+
+
+def test_explain_of_sharded_tables(tmp_path: Path) -> None:
+    config, tables = tmp_path / "routes.yaml", tmp_path / "tables.sql"
+    config.write_text(SHARDED)
+    text = "CREATE TABLE {0} (mail VARCHAR(60) PRIMARY KEY, shard VARCHAR(20));"
+    tables.write_text(
+        "CREATE TABLE orders (id BIGINT PRIMARY KEY, customer_id INT);" + text.format("mails") + text.format("users")
+    )
+
+    def explain(sql: str, *options: str) -> tuple[str, str]:
+        result = CliRunner().invoke(cli.app, ["explain", "--config", str(config), *options, sql])
+        assert result.exit_code == 0, result.output
+        return result.stdout, result.stderr
+
+    sql = "SELECT * FROM orders WHERE customer_id = 7"
+    said, warned = explain(sql)
+    assert "not known" in said
+    assert "the columns of shop.orders, shop.users are not known here" in warned
+    given = ("--tables", str(tables))
+    said, warned = explain(sql, *given)
+    assert said.splitlines()[1].split()[:4] == ["1", "group", "g1", "replica"]
+    assert warned == ""
+    said, _ = explain("SELECT AVG(id) FROM orders", *given)
+    assert [line.split()[2] for line in said.splitlines()[1:]] == ["g0", "g1"]
+    assert "SUM( id )" in said
+    said, _ = explain("SELECT * FROM users WHERE mail = 'a'", *given)
+    assert "users: one of literal 1" in said
+    said, _ = explain(sql, *given, "--json")
+    assert [step["shard"] for step in json.loads(said)["steps"]] == ["s1"]
+    tables.write_text("CREATE TABLE t LIKE u")
+    result = CliRunner().invoke(cli.app, ["explain", "--config", str(config), *given, sql])
+    assert (result.exit_code, "lists no columns" in result.stderr or "not understood" in result.stderr) == (1, True)

@@ -48,6 +48,7 @@ def process(*servers: ServerGauges) -> ProcessGauges:
         plan_cache_misses=10,
         plan_cache_size=9,
         servers=servers,
+        differences={("shop", "orders"): 2, ("shop", "regions"): 0},
     )
 
 
@@ -111,6 +112,7 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_sessions_pinned", "gauge"),
         ("router_errors", "counter"),
         ("router_bytes", "counter"),
+        ("router_schema_differences", "gauge"),
     ],
 )
 def test_families(name: str, kind: str) -> None:
@@ -125,6 +127,8 @@ def test_families(name: str, kind: str) -> None:
 def test_values() -> None:
     assert value(FULL, "router_build_info", version="1.2.3") == 1
     assert value(FULL, "router_client_connections") == 42
+    assert value(FULL, "router_schema_differences", schema="shop", table="orders") == 2
+    assert value(FULL, "router_schema_differences", schema="shop", table="regions") == 0
     assert value(FULL, "router_client_connections_total", result="accepted") == 7
     assert value(FULL, "router_auth_failures_total", reason="wrong password") == 3
     assert value(FULL, "router_route_decisions_total", reason="read") == 100
@@ -162,7 +166,9 @@ def test_names_follow_the_practices() -> None:
         for sample in family.samples:
             if family.type == "counter":
                 assert sample.name.endswith("_total")
-            assert not set(sample.labels) & {"user", "client", "schema", "table", "sql", "digest"}
+            found = set(sample.labels) & {"user", "client", "schema", "table", "sql", "digest"}
+            # These come from the configuration, not from clients.
+            assert found <= ({"schema", "table"} if sample.name == "router_schema_differences" else set())
 
 
 def test_a_process_without_traffic() -> None:

@@ -54,20 +54,33 @@ class Descriptions:
         self._kept.clear()
 
     async def of(
-        self, user: BackendUser, group: str, schemas: Sequence[ShardedSchema], views: Sequence[str]
+        self,
+        user: BackendUser,
+        group: str,
+        schemas: Sequence[ShardedSchema],
+        views: Sequence[str],
+        shown: Sequence[ShardedSchema] = (),
     ) -> Described:
-        """What ``user`` may see of the sharded tables of ``schemas`` in ``views``, for a server of ``group``.
+        """What ``user`` may see of the sharded tables of ``schemas`` in ``views``, for a server of ``group``; SCHEMATA
+        tells of those ``shown``.
 
         Raises BackendError.
         """
         now = asyncio.get_running_loop().time()
-        key = (user, group, tuple(schema.name for schema in schemas), tuple(views))
+        key = (user, group, (*_names(schemas), "", *_names(shown)), tuple(views))
         self._kept = {each: kept for each, kept in self._kept.items() if kept[0] > now}
         if key in self._kept:
             return self._kept[key][1]
         own = self._primary(group)
         columns = await self._view_columns(user, own)
-        found = await asyncio.gather(*(self._listing(user, schemas, view, columns.get(view, {})) for view in views))
+        found = await asyncio.gather(
+            *(
+                self._databases(user, shown, group, columns.get(view, {}))
+                if view == "SCHEMATA"
+                else self._listing(user, schemas, view, columns.get(view, {}))
+                for view in views
+            )
+        )
         described = Described(_flavor(own), dict(zip(views, found, strict=True)))
         self._kept[key] = (now + KEPT, described)
         return described
@@ -100,6 +113,32 @@ class Descriptions:
             without.append(f"NOT ({_condition(view, columns, schema.name, list(schema.tables))})")
         unsigned = frozenset(name for name, is_unsigned in columns.items() if is_unsigned)
         return Listing(tuple(columns), unsigned, tuple(rows), " AND ".join(without))
+
+    async def _databases(
+        self, user: BackendUser, schemas: Sequence[ShardedSchema], group: str, columns: Mapping[str, bool]
+    ) -> Listing:
+        """Sharded databases, where they are not on the server that is asked; and not what they are called on shards."""
+        names = {schema.name for schema in schemas}
+        hidden = {shard.database for schema in schemas for shard in schema.shards if shard.group == group} - names
+        rows: list[tuple[Any, ...]] = []
+        condition = "SCHEMA_NAME = {}"
+        for schema in schemas:
+            own = any(shard.group == group and shard.database == schema.name for shard in schema.shards)
+            if schema.group == group or own:
+                continue
+            shard = schema.shards[0]
+            server = self._primary(shard.group)
+            there = (await self._view_columns(user, server)).get("SCHEMATA", {})
+            items = ", ".join(f"`{name}`" if name in there else "NULL" for name in columns)
+            query = f"SELECT {items} FROM information_schema.SCHEMATA WHERE "  # noqa: S608 - names of servers
+            (found,) = await server.connector.ask(user, query + condition.format(literal(shard.database)))
+            places = list(columns)
+            rows += [
+                tuple(schema.name if name == "SCHEMA_NAME" else value for name, value in zip(places, row, strict=True))
+                for row in found
+            ]
+        listed = ", ".join(map(literal, sorted(hidden))) or "''"
+        return Listing(tuple(columns), frozenset(), tuple(rows), f"SCHEMA_NAME NOT IN ({listed})")
 
     async def _rows(self, user: BackendUser, schema: ShardedSchema, view: str, columns: list[str]) -> list[Row]:
         """The rows of a schema's sharded tables in a view, under the schema's name."""
@@ -136,6 +175,10 @@ class Descriptions:
             }
             for row in rows
         ]
+
+
+def _names(schemas: Sequence[ShardedSchema]) -> list[str]:
+    return [schema.name for schema in schemas]
 
 
 def _flavor(server: Server) -> str:

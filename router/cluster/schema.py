@@ -13,9 +13,10 @@ import structlog
 from router.backend.connector import BackendUser
 from router.cluster.topology import Topology
 from router.config.models import RouterConfig
-from router.config.sharding import Schema
+from router.config.sharding import Lookup, Schema
 from router.errors import BackendError
 from router.planner.catalog import Definitions
+from router.planner.created import Created
 from router.planner.keys import KeyKind, KeyType
 from router.planner.tables import Column, Definition
 from router.tasks import spawn
@@ -51,6 +52,15 @@ class Found:
     keys: Mapping[str, tuple[tuple[Any, ...], ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The tables of a schema: ``definitions`` by name in lower case, and what is wrong with one, shard by shard, by its
+    name in the configuration."""
+
+    definitions: dict[str, Definition]
+    problems: dict[str, tuple[str, ...]]
+
+
 class SchemaWatcher:
     """Calls ``changed`` with all definitions whenever they differ from those before."""
 
@@ -71,6 +81,8 @@ class SchemaWatcher:
         self._task: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._problems: dict[tuple[str, str], str] = {}
+        # (schema, table) → how many shards do not have it as the first of its shards does; tables that were looked at.
+        self.differences: dict[tuple[str, str], int] = {}
 
     async def start(self) -> None:
         """Look once, then go on in the background."""
@@ -98,14 +110,22 @@ class SchemaWatcher:
         found = dict(self._definitions)
         for name, schema in self._schemas.items():
             try:
-                found[name] = await self._load(name, schema)
+                loaded = await self.load(name)
             except BackendError as error:
                 log.warning("cannot read table definitions", schema=name, reason=str(error))
+                continue
+            found[name] = loaded.definitions
+            for table in schema.tables:
+                problems = loaded.problems.get(table, ())
+                self.differences[name, table] = len(problems)
+                self._tell(name, table, problems[0] if problems else None)
         if found != self._definitions:
             self._definitions = found
             self._changed(found)
 
-    async def _load(self, name: str, schema: Schema) -> Mapping[str, Definition]:
+    async def load(self, name: str) -> Loaded:
+        """What the shards of a schema say of its tables now. Raises BackendError."""
+        schema = self._schemas[name]
         account = self._accounts.get(name)
         if account is None:
             raise BackendError("no user of the configuration may use it")
@@ -116,21 +136,26 @@ class SchemaWatcher:
             )
         )
         names = list(schema.shards)
-        definitions = {}
+        loaded = Loaded({}, {})
         for table, config in schema.tables.items():
             key = table.lower()
             used = [number for number, each in enumerate(names) if config.shards is None or each in config.shards]
             first = answers[used[0]]
             if key not in first.columns:
-                self._tell(name, table, f"there is none on shard {names[used[0]]}")
+                lacking = [names[number] for number in used if key not in answers[number].columns]
+                loaded.problems[table] = tuple(f"there is none on shard {shard}" for shard in lacking)
                 continue
-            difference = None
-            for number in used[1:]:
-                if difference is None:
-                    difference = _difference(first, answers[number], key, names[used[0]], names[number])
-            self._tell(name, table, difference)
-            definitions[key] = await self._define(account, schema, first, key, difference)
-        return definitions
+            compared = (_difference(first, answers[each], key, names[used[0]], names[each]) for each in used[1:])
+            problems = tuple(problem for problem in compared if problem is not None)
+            if problems:
+                loaded.problems[table] = problems
+            difference = problems[0] if problems else None
+            loaded.definitions[key] = await self._define(account, schema, first, key, difference)
+        if schema.group is not None and (lookups := {each.table for each in _lookups(schema)}):
+            own = await self._ask(account, schema.group, name, sorted(lookups))
+            for key in own.columns:
+                loaded.definitions[key] = await self._define(account, schema, own, key, None)
+        return loaded
 
     def _tell(self, schema: str, table: str, problem: str | None) -> None:
         """Say what is wrong with a table, once; and when it is right again."""
@@ -183,6 +208,20 @@ class SchemaWatcher:
             return None
         first: dict[str, int] = {}
         return {code: first.setdefault(weight, code) for code, weight in zip(_PRINTABLE, weights, strict=True)}
+
+
+def defined(created: Iterable[Created]) -> dict[str, Definition]:
+    """Definitions of tables by name in lower case, as CREATE TABLE says: no server has told how its collations compare
+    ASCII; those for any case are taken to fold letters and nothing else."""
+    letters = {code: ord(chr(code).upper()) for code in _PRINTABLE}
+    found = {}
+    for table in created:
+        folds = {row[4]: letters if row[4].endswith("_ci") else {} for row in table.columns if row[4] is not None}
+        columns = {str(row[0]).lower(): column_of(row, folds) for row in table.columns}
+        keys = [key for key in table.unique if all(name in columns for name in key)]
+        certain = [frozenset(key) for key in keys if not any(columns[name].nullable for name in key)]
+        found[table.name.lower()] = Definition(columns, tuple(certain), None, len(keys) > 1)
+    return found
 
 
 def column_of(row: tuple[Any, ...], folds: Mapping[str, Mapping[int, int] | None]) -> Column:
@@ -281,6 +320,10 @@ def _spelled(default: str | None) -> str | None:
     if _TIMES.fullmatch(default):
         return default.lower().removesuffix("()")
     return default[1:-1].replace("''", "'") if default.startswith("'") else default
+
+
+def _lookups(schema: Schema) -> list[Lookup]:
+    return [table.lookup for table in schema.tables.values() if table.lookup is not None]
 
 
 def _by_table(rows: Iterable[tuple[Any, ...]]) -> dict[str, tuple[tuple[Any, ...], ...]]:

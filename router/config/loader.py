@@ -75,6 +75,12 @@ def loads(text: str, filename: str = "routes.yaml", environ: Mapping[str, str] =
     return config
 
 
+def located(path: Path, findings: Iterable[Finding]) -> list[Problem]:
+    """Findings about a file that has been loaded, with their places in it, in file order."""
+    source = Source(path.read_bytes().decode("utf-8-sig"), str(path))
+    return _sorted(source.problem(finding) for finding in findings)
+
+
 def warnings(config: RouterConfig) -> list[Problem]:
     """Keys the file sets that this version does not act on yet, in file order."""
     return list(config._warnings)

@@ -47,6 +47,7 @@ def check_schema_shards(loc: Loc, schema: Schema) -> Iterator[Finding]:
         yield from _co_location(here, name, table, schema)
         yield from _ranges(here, table)
         yield from _values(here, table)
+        yield from _lookup(here, table, schema)
     yield from _ids(loc, schema)
 
 
@@ -131,6 +132,15 @@ def _values(loc: Loc, table: Table) -> Iterator[Finding]:
             first = owner.setdefault(value, shard)
             if first != shard:
                 yield Finding((*loc, "values", shard, index), f"is already given to '{first}'")
+
+
+def _lookup(loc: Loc, table: Table, schema: Schema) -> Iterator[Finding]:
+    if table.lookup is None:
+        return
+    if schema.group is None:
+        yield Finding((*loc, "lookup"), "needs the schema's group, which holds the table", at_key=True)
+    if table.lookup.table.lower() in {name.lower() for name in schema.tables}:
+        yield Finding((*loc, "lookup", "table"), f"'{table.lookup.table}' is spread over the shards itself")
 
 
 def _ids(loc: Loc, schema: Schema) -> Iterator[Finding]:

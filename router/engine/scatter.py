@@ -28,7 +28,7 @@ from router.errors import ConnectionLost, MySQLError, ProtocolError
 from router.planner.merging import Cell
 from router.planner.plan import Scattered
 from router.wire.codec import push_lenenc_int
-from router.wire.constants import MAX_PAYLOAD, Capability, ServerStatus
+from router.wire.constants import MAX_PAYLOAD, Capability, ColumnType, ServerStatus
 from router.wire.framing import frame
 from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, encode_column, encode_ok
 
@@ -258,7 +258,10 @@ class Scatter:
         count = len(columns) - plan.merge.hidden
         visible = legs[0].definitions[:count]
         self._written = self._forms[0].write
-        if plan.shown:
+        if plan.labelled:
+            self._written = form([_SHARD, *columns]).write
+            visible = [encode_column(_SHARD, self.capabilities), *legs[0].definitions]
+        elif plan.shown:
             # What queries gave that were asked beforehand is put into the rows here.
             known, cells = shown_as(columns[:count], plan.shown)
             visible = [encode_column(each, self.capabilities) for each in known]
@@ -287,9 +290,11 @@ class Scatter:
             return
         rows, leg.rows = leg.rows, []
         read = self._forms[leg.number].read
+        name = (leg.relay.shard or "").encode()
         try:
             for payload in rows:
-                merge.add(leg.number, read(payload))
+                row = read(payload)
+                merge.add(leg.number, [name, *row, b""] if plan.labelled else row)
         except (ProtocolError, ValueError, ArithmeticError) as error:
             self.failed(MySQLError(2013, "08S01", f"router: a shard's row cannot be read: {error}"))
             return
@@ -406,6 +411,10 @@ class Scatter:
             self._kills += killer.end_statement(leg.connection, leg.server, killed)
         self._stop(ErrPacket.of(refusals.killed()).encode())
         killed()
+
+
+# In front of labelled rows; the collation is utf8mb4's.
+_SHARD = ColumnDefinition(name=b"shard", type=ColumnType.VAR_STRING, collation_id=45, length=256)
 
 
 def _shown(columns: list[ColumnDefinition]) -> list[tuple[bytes, int]]:

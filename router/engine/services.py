@@ -10,6 +10,7 @@ from router.cluster.topology import Server, Topology
 from router.engine.admission import Admission
 from router.errors import MySQLError
 from router.metrics import Counters
+from router.planner.lookup import NeedsKeys
 from router.session.state import SessionState
 from router.wire.packets import decode_session_changes
 from router.wire.scanner import ResponseScanner
@@ -23,6 +24,13 @@ class Ids(Protocol):
 
     async def fetch(self, table: str, count: int) -> bool:
         """Wait until there are so many, as there were not; False if they cannot be had now."""
+
+
+class Keys(Protocol):
+    """Where the shards of keys are looked up."""
+
+    async def fetch(self, wanted: NeedsKeys) -> None:
+        """Have the function learn them. Raises BackendError."""
 
 
 class Client(Protocol):
@@ -55,9 +63,10 @@ class Services:
     """What all sessions share below the frontend.
 
     ``suspect`` tells the monitor that a server failed a session. ``group_of`` gives the group where a schema lives.
-    ``admission`` lets statements on several shards in. ``ids`` makes ids for new rows. ``tables_changed`` has sharded
-    tables looked at again, and calls back when that is done. ``set_names`` remembers what a literal SET NAMES does on a
-    server: (server version and default collation, text) → the three charset variables.
+    ``admission`` lets statements on several shards in. ``ids`` makes ids for new rows, ``keys`` looks keys up.
+    ``tables_changed`` has sharded tables looked at again, and calls back when that is done. ``set_names`` remembers
+    what a literal SET NAMES does on a server: (server version and default collation, text) → the three charset
+    variables.
     """
 
     topology: Topology
@@ -66,6 +75,7 @@ class Services:
     group_of: Callable[[str | None], str]
     admission: Admission
     ids: Ids | None = None
+    keys: Keys | None = None
     tables_changed: Callable[[Callable[[], None]], None] = lambda done: done()
     set_names: dict[tuple[str, bytes] | None, tuple[str, str, str]] = field(default_factory=dict)
 

@@ -27,6 +27,15 @@ def total(answers: Sequence[OkPacket], kind: StatementKind, sql: bytes, *, last:
     )
 
 
+def added(answers: Sequence[OkPacket]) -> OkPacket:
+    """One answer out of those of parts that are alike."""
+    return OkPacket(
+        affected_rows=sum(each.affected_rows for each in answers),
+        warnings=min(sum(each.warnings for each in answers), 0xFFFF),
+        info=_added([each.info for each in answers]) if answers else b"",
+    )
+
+
 def _one_row(answer: OkPacket, *, ignores: bool) -> bytes:
     """What a server would say of one row among several (for one alone it says nothing)."""
     copies = 1 - answer.affected_rows if ignores else answer.affected_rows - 1

@@ -10,23 +10,20 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 
-from router.backend.connection import BackendConnection, Capture, PoolKey
-from router.cluster.topology import Server
+from router.backend.connection import PoolKey
 from router.engine import refusals
-from router.engine.branches import Branch
-from router.engine.execution import Execution, send
+from router.engine.execution import Execution
 from router.engine.executor import Executor
 from router.engine.kill import Killer
-from router.engine.leasing import Leasing
-from router.engine.services import Services
+from router.engine.loading import Loading
+from router.engine.services import Client, Services
+from router.engine.share import Share
 from router.engine.totals import total
-from router.errors import BackendError, ConnectionLost, MySQLError
-from router.planner.plan import Part, Spread
-from router.wire.constants import Capability, Command, ServerStatus
-from router.wire.packets import OkPacket, decode_ok
-from router.wire.scanner import QUERY
+from router.errors import MySQLError
+from router.planner.plan import Spread
+from router.wire.constants import ServerStatus
+from router.wire.packets import OkPacket
 
 _SAVEPOINT = "SAVEPOINT `router: statement`"
 _BACK = "ROLLBACK TO SAVEPOINT `router: statement`"
@@ -34,148 +31,15 @@ _BACK = "ROLLBACK TO SAVEPOINT `router: statement`"
 Answered = Callable[[OkPacket | None, MySQLError | None, bool], None]
 
 
-class Share:
-    """One shard's part."""
-
-    __slots__ = (
-        "_writing",
-        "answer",
-        "connection",
-        "error",
-        "first",
-        "leasing",
-        "part",
-        "server",
-        "started",
-        "waits",
-        "was_in",
-    )
-
-    def __init__(self, writing: Writing, part: Part, services: Services) -> None:
-        self._writing = writing
-        self.part = part
-        self.leasing = Leasing(services, writing.executor.user, self._granted, self._not_granted)
-        self.connection: BackendConnection | None = None
-        self.server: Server | None = None
-        self.answer: OkPacket | None = None
-        self.error: MySQLError | None = None
-        self.first = True  # of this statement on its connection
-        self.was_in = False
-        self.waits = False  # for a connection
-        self.started = 0.0
-
-    def start(self, branch: Branch | None, key: PoolKey) -> None:
-        """Run on a connection of the transaction; None: there is none yet."""
-        relay = self.part.relay
-        if branch is None:
-            self.waits = True
-            self.leasing.lease(relay, (key[0], key[1], relay.database is not None or key[2]), primary=True)
-            return
-        if branch[0].closed:
-            self.server = branch[1]
-            branch[1].pool.discard(branch[0])
-            self._lost(ConnectionLost("it ended between two statements"))
-            return
-        self._open(*branch, [])
-
-    def _granted(self, connection: BackendConnection, server: Server) -> None:
-        self.waits = False
-        self._open(connection, server, self._writing.session.begun or [])
-
-    def _not_granted(self, error: BackendError) -> None:
-        self.waits = False
-        self.error = refusals.not_sent(error)
-        self._writing.ended(self)
-
-    def _open(self, connection: BackendConnection, server: Server, opening: list[bytes]) -> None:
-        """What comes before the statement; it waits for the verdict, as it must not run in the wrong place."""
-        self.connection, self.server = connection, server
-        self.started = perf_counter()
-        self.was_in = bool(opening) or bool(connection.scanner.status & ServerStatus.IN_TRANS)
-        session, relay = self._writing.session, self.part.relay
-        commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
-        commands.extend(map(connection.query, opening))
-        commands.extend(map(connection.query, self._writing.before(first=self.first)))
-        if commands:
-            connection.send(Capture(self._opened, self._lost), b"".join(commands), QUERY, len(commands) - 1)
-        else:
-            self._opened(b"", None)
-
-    def _opened(self, payload: bytes, error: bytes | None) -> None:
-        connection = self.connection
-        if connection is None:
-            return
-        if error is not None:
-            self._answered(payload, error)
-        elif self._writing.killed:
-            self.error = refusals.killed()
-            self._done(b"", None)
-        else:
-            answer = Capture(self._answered, self._lost)
-            send(connection, self.part, self._writing.execution, answer, [], self._refused, self._lost)
-
-    def _refused(self, error: bytes) -> None:
-        """It cannot be prepared."""
-        self._answered(b"", error)
-
-    def _answered(self, payload: bytes, error: bytes | None) -> None:
-        connection, server = self.connection, self.server
-        if connection is None or server is None:
-            return
-        server.commands[Command.QUERY] += 1
-        server.durations.observe(perf_counter() - self.started)
-        if error is not None:
-            self._writing.services.server_refused(error)
-            self.error = refusals.from_server(error)
-        elif connection.scanner.has_rows:
-            self.error = refusals.not_spanning("a statement that writes and returns rows")
-        else:
-            tracking = Capability.SESSION_TRACK if connection.scanner.tracking else Capability(0)
-            self._writing.services.committed(self._writing.session, server.group, connection.scanner)
-            self.answer = decode_ok(payload[4:], Capability.PROTOCOL_41 | tracking)
-        if connection.closed:
-            self._lost(ConnectionLost(self.error.message if self.error else "its state was refused"))
-        elif self._writing.sets_clock:
-            connection.send(Capture(self._done, self._lost), connection.query("SET timestamp = DEFAULT"))
-        else:
-            self._done(b"", None)
-
-    def _done(self, payload: bytes, error: bytes | None) -> None:
-        connection, server = self.connection, self.server
-        if connection is None or server is None:
-            return
-        if error is not None:
-            connection.close()
-            self._lost(ConnectionLost("its clock was not set right again"))
-            return
-        self.connection = None
-        self._writing.executor.branches.park(connection, server)
-        self._writing.ended(self)
-
-    def _lost(self, error: ConnectionLost) -> None:
-        connection, server = self.connection, self.server
-        self.connection = None
-        if connection is not None and server is not None:
-            server.pool.discard(connection)
-            self._writing.services.suspect(server)
-        self.error = self._writing.lost(refusals.where_lost(server, error))
-        self._writing.ended(self)
-
-    def cancel(self) -> None:
-        """The client is gone, or nothing has been sent yet."""
-        self.waits = False
-        self.leasing.cancel()
-        connection, server = self.connection, self.server
-        self.connection = None
-        if connection is not None and server is not None:
-            connection.close()
-            server.pool.discard(connection)
-
-
 class Writing:
     """One session's writes on several shards, one at a time. ``answered`` tells the client."""
 
-    def __init__(self, executor: Executor, services: Services, answered: Answered) -> None:
+    def __init__(
+        self, executor: Executor, services: Services, answered: Answered, client: Client | None = None
+    ) -> None:
+        """``client`` is asked for files."""
+        self.client = client
+        self.loading: Loading | None = None
         self.session = executor.session
         self.executor = executor
         self.services = services
@@ -201,7 +65,7 @@ class Writing:
         self._plan, self._key = plan, key
         self._own = not session.transaction and session.autocommit
         # Nothing to begin or commit: one shard does it by itself, or it commits by itself.
-        self._bare = plan.ddl or (self._own and len(plan.parts) == 1)
+        self._bare = plan.ddl or (self._own and len(plan.parts) == 1 and plan.load is None)
         self._rolled_back = self.killed = False
         self._now = f"SET timestamp = {time.time():.6f}" if plan.clock else None
         self._needs = Counter({part.relay.group for part in plan.parts} if self._own else ())
@@ -214,11 +78,19 @@ class Writing:
             session.open_later(b"BEGIN")
         session.opening = None
         self.executor.spare()
-        self._shares = [Share(self, part, self.services) for part in plan.parts]
+        if plan.load is not None:
+            self.loading = Loading(self, plan.load, plan.parts)
+            self._shares = list(self.loading.shares)
+        else:
+            self._shares = [Share(self, part, self.services) for part in plan.parts]
         self._left = len(self._shares)
         self._queued = {}
         # Copies are locked in one order by everybody: the first shard first.
-        self._start(self._shares[:1] if plan.copies else self._shares)
+        self._start(self._shares[:1] if self._in_order(plan) else self._shares)
+
+    @staticmethod
+    def _in_order(plan: Spread) -> bool:
+        return plan.copies and plan.load is None
 
     def _start(self, shares: list[Share]) -> None:
         """Ask all groups at once; shards of one group share its connection, one after the other."""
@@ -258,13 +130,13 @@ class Writing:
             self._left -= len(waiting)
             for each in waiting if self.killed else ():
                 each.error = refusals.killed()
-            if plan.copies and share is self._shares[0]:
+            if self._in_order(plan) and share is self._shares[0]:
                 self._left = 0
         elif waiting:  # DDL goes on: the report says what has been done where
             self._queued[group] = waiting[1:]
             waiting[0].first = False
             waiting[0].start(self.executor.branches.take(group), self._key)
-        if not failed and plan.copies and share is self._shares[0]:
+        if not failed and self._in_order(plan) and share is self._shares[0]:
             self._start(self._shares[1:])
         else:
             self._try_conclude(plan)
@@ -366,6 +238,7 @@ class Writing:
     def _answer(self, ok: OkPacket | None, error: MySQLError | None, close: bool = False) -> None:
         plan, self._plan = self._plan, None
         self._shares = []
+        self.loading = None
         self.services.admission.leave(self._needs)
         if plan is not None:
             if ok is not None and plan.first_id is not None:

@@ -258,6 +258,7 @@ class ClientConnection:
             if pos + 4 > len(buffer):
                 break
             length = buffer[pos] | buffer[pos + 1] << 8 | buffer[pos + 2] << 16
+            self._last_sequence = buffer[pos + 3]
             pos += 4
             if length == 0 and not self._file_continues:
                 return pos, True
@@ -267,15 +268,17 @@ class ClientConnection:
 
     # -- the executor's client ---------------------------------------------------------------------------------
 
+    def answer(self, payload: bytes) -> None:
+        """Answer the command in progress, or the end of a file, with one packet."""
+        self.write(frame(payload, (self._last_sequence + 1) & 0xFF))
+
     def fail(self, error: MySQLError, *, close: bool = False) -> None:
         """Answer the command in progress with an ERR packet."""
-        packet = frame(ErrPacket.of(error).encode(), (self._last_sequence + 1) & 0xFF)
+        self.answer(ErrPacket.of(error).encode())
         if close:
-            self.write(packet)
             self.end()
-            return
-        self.write(packet)
-        self.finished()
+        else:
+            self.finished()
 
     def finished(self) -> None:
         """The command in progress is done; go on with what has arrived since."""

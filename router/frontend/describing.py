@@ -41,7 +41,7 @@ class Describing:
         async def describe() -> None:
             group = plan.relay.group
             try:
-                found = await self._descriptions.of(executor.user, group, plan.schemas, plan.views)
+                found = await self._descriptions.of(executor.user, group, plan.schemas, plan.views, plan.shown)
                 text = text_of(plan.asks, sql, mode, found.listings, found.flavor)
             except (BackendError, LookupError, TypeError, ValueError) as error:
                 # Whatever a server has answered, the client must not wait for ever.
@@ -52,7 +52,7 @@ class Describing:
             if self._alive():
                 run(text)
 
-        if plan.schemas:
+        if plan.views:
             spawn(describe(), "describe tables")
         else:
             run(text_of(plan.asks, sql, mode, {}, ""))

@@ -29,9 +29,10 @@ from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.frontend.describing import Describing
 from router.frontend.local import JSON_COLUMNS, STATE_COLUMNS, result, state_rows
-from router.frontend.several import Several
+from router.frontend.several import Several, fetched
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import COLUMNS, explain_json, explain_rows
+from router.planner.lookup import NeedsKeys
 from router.planner.plan import Bound, Described, Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread, Staged
 from router.planner.spreading import NoIds
 from router.session.registry import SessionRegistry
@@ -152,8 +153,8 @@ class Dispatcher:
             if not isinstance(plan, Relay) and isinstance(plan, Sharded):
                 try:
                     plan = self._several.bound(plan, sql)
-                except NoIds as missing:
-                    self._fetch_ids(missing, frames, payload)
+                except (NoIds, NeedsKeys) as missing:
+                    self._provide(missing, lambda: self.command(frames, payload))
                     return
             if isinstance(plan, Relay) and not plan.special:
                 self.executor.run(plan, frames)
@@ -165,8 +166,8 @@ class Dispatcher:
         if code == Command.STMT_EXECUTE:
             try:
                 self._execute(frames, payload)
-            except NoIds as missing:
-                self._fetch_ids(missing, frames, payload)
+            except (NoIds, NeedsKeys) as missing:
+                self._provide(missing, lambda: self.command(frames, payload))
             return
         run = _COMMANDS.get(code)
         if run is None:
@@ -182,20 +183,17 @@ class Dispatcher:
         log.exception("a statement cannot be planned", connection_id=self.connection_id)
         self._refuse(MySQLError(1105, "HY000", "router: this statement cannot be planned; the router's log says why"))
 
-    def _fetch_ids(self, missing: NoIds, frames: bytes, payload: bytes | None) -> None:
-        """Rows need ids that are not at hand: run the command again when they are."""
+    def _provide(self, missing: NoIds | NeedsKeys, again: Callable[[], None]) -> None:
+        """Rows need ids that are not at hand, or keys their shards: do it again when they are there."""
 
         async def fetch() -> None:
-            ids = self._shared.services.ids
-            there = ids is not None and await ids.fetch(missing.table, missing.count)
-            if not self._alive():
-                return
-            if there:
-                self.command(frames, payload)
-            else:
-                self._refuse(MySQLError(1105, "HY000", f"router: no ids for table {missing.table} can be had now"))
+            error = await fetched(self._shared.services, missing)
+            if self._alive():
+                again() if error is None else self._refuse(error)
+            if isinstance(missing, NeedsKeys):
+                missing.function.bound()
 
-        spawn(fetch(), "fetch ids")
+        spawn(fetch(), "fetch ids or keys")
 
     def _alive(self) -> bool:
         return self._shared.sessions.get(self.connection_id) is self
@@ -249,7 +247,7 @@ class Dispatcher:
             self._ended(error, close)
             return
         self.executor.look.wrote_elsewhere(ok.affected_rows, warned=ok.warnings > 0)
-        self._client.write(frame(encode_ok(replace(ok, status=self.status), self.capabilities), 1))
+        self._client.answer(encode_ok(replace(ok, status=self.status), self.capabilities))
         self._client.finished()
 
     def _refuse(self, error: MySQLError) -> None:
@@ -265,6 +263,9 @@ class Dispatcher:
                 target = self._several.bound(planned, plan.sql)
             except NoIds:
                 target = planned.refused
+            except NeedsKeys as missing:
+                self._provide(missing, lambda: self._explain(plan))
+                return
         server = self._server_of(target)
         name = None if server is None else server.name
         rows = explain_rows(target, name, plan.sql.decode("utf-8", "replace"))
@@ -544,6 +545,8 @@ class Dispatcher:
 
     def file_data(self, data: bytes, complete: bool) -> None:
         """LOCAL INFILE bytes."""
+        if self._several.file_data(data, complete):
+            return
         connection = self.executor.connection
         if connection is not None and not connection.closed:
             if complete:

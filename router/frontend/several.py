@@ -12,9 +12,11 @@ from router.engine.services import Client, Services
 from router.engine.stages import Outcome, Stages
 from router.engine.statements import Statement
 from router.engine.writing import Answered, Writing
-from router.errors import MySQLError, ProtocolError
+from router.errors import BackendError, MySQLError, ProtocolError
 from router.planner.binding import Both, TextValues, bind
+from router.planner.lookup import NeedsKeys
 from router.planner.plan import Bound, Refused, Relay, Scattered, Sharded, Spread, Staged
+from router.planner.spreading import NoIds
 from router.wire.charset import python_codec
 from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -24,6 +26,22 @@ from router.wire.framing import frame
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
 # Where the text of a framed COM_STMT_PREPARE begins.
 _STATEMENT = 5
+
+
+async def fetched(services: Services, missing: NoIds | NeedsKeys) -> MySQLError | None:
+    """Wait for what a statement needs; what went wrong, if it cannot be had."""
+    if isinstance(missing, NoIds):
+        if services.ids is not None and await services.ids.fetch(missing.table, missing.count):
+            return None
+        return MySQLError(1105, "HY000", f"router: no ids for table {missing.table} can be had now")
+    try:
+        if services.keys is None:
+            raise BackendError("nobody can be asked")
+        await services.keys.fetch(missing)
+    except BackendError as error:
+        table = missing.function.table.name
+        return MySQLError(1105, "HY000", f"router: shards cannot be looked up in table {table}: {error}")
+    return None
 
 
 class Several:
@@ -59,7 +77,7 @@ class Several:
         self._services = services
         self._refuse = refuse
         self._scatter = Scatter(client, executor, services, capabilities, scattered)
-        self._writing = Writing(executor, services, written)
+        self._writing = Writing(executor, services, written, client)
 
     def bound(self, plan: Sharded, sql: bytes) -> Bound:
         """The plan for the values of this statement. Raises NoIds."""
@@ -137,7 +155,18 @@ class Several:
             message = f"router: not supported on sharded tables: {what}"
             raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
         assert isinstance(plan, Scattered | Spread | Staged)
+        if isinstance(plan, Scattered) and plan.labelled:
+            # The columns have been told when it was prepared: those of one shard.
+            message = "router: not supported on sharded tables: EXPLAIN of several shards as a prepared statement"
+            raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
         self.run(plan, statement.execution(frames, values))
+
+    def file_data(self, data: bytes, complete: bool) -> bool:
+        """Packets of a file for several shards; False if it is for one."""
+        loading = self._writing.loading
+        if loading is not None:
+            loading.data(data, complete)
+        return loading is not None
 
     # -- what the client's connection tells --------------------------------------------------------------------
 

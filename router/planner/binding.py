@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from router.planner.clauses import Instead, Span, parameters, render
 from router.planner.keys import Value
-from router.planner.merging import MergeSpec, Scatter
+from router.planner.loading import Load, Loads, read, text_for_shards
+from router.planner.merging import Compare, MergeSpec, OrderKey, Scatter
 from router.planner.plan import Bound, Part, Refused, Relay, Scattered, Sharded, Spread, Staged
 from router.planner.routes import Misplaced, Reference, Slot, Unplaced, Unplannable, Values
 from router.planner.spreading import Given, Ids, Piece, Spreading, pieces_of
@@ -96,6 +97,10 @@ def bind(plan: Sharded, values: Values, sql: bytes, mode: LexMode, ids: Ids | No
     """The plan of this execution; ``sql`` is the statement's text, to be lexed in ``mode``. Raises NoIds."""
     if (straight := plan.placement.straight) is not None and (found := straight.shard(values)) is not None:
         return plan.relays[found]
+    if plan.explains is not None:
+        return _explained(plan, plan.explains, values, sql, mode)
+    if plan.loads is not None:
+        return _loaded(plan, plan.loads, sql, mode)
     rows, spread = plan.placement.rows, plan.spread
     try:
         made = _made(plan, values, ids)
@@ -247,6 +252,37 @@ def _scattered(
     stands = scatter.parameters(sql, mode, given)
     parts = tuple(Part(plan.relays[number], text, stands) for number in scatter.shards(values))
     return Scattered(parts, merge, limit, offset, plan.facts, constants)
+
+
+def _loaded(plan: Sharded, loads: Loads, sql: bytes, mode: LexMode) -> Refused | Spread:
+    """Lines of the client's file for the shards of their keys."""
+    try:
+        statement = read(sql, mode)
+    except Unplannable as error:
+        return _unsupported(plan, error.construct)
+    text = text_for_shards(statement, sql, mode)
+    shards = loads.table.shards
+    parts = tuple(Part(plan.relays[number], text) for number in shards)
+    load = Load(loads, statement.format, statement.charset, {number: part for part, number in enumerate(shards)})
+    return Spread(parts, plan.facts, copies=loads.table.broadcast, clock=True, load=load)
+
+
+# Each row is put behind the shard's name and before a constant, in whose order they are: shard by shard.
+_BY_SHARD = MergeSpec(hidden=1, order=(OrderKey(-1, Compare.BYTES),))
+
+
+def _explained(plan: Sharded, first: int, values: Values, sql: bytes, mode: LexMode) -> Relay | Refused | Scattered:
+    """EXPLAIN of the statement that begins at token ``first``: no literals stand before it."""
+    start = tokens_of(sql, mode)[first].start
+    bound = bind(replace(plan, explains=None), values, sql[start:], mode)
+    if isinstance(bound, Relay | Refused):
+        return bound
+    if isinstance(bound, Staged):
+        return _unsupported(
+            plan, "EXPLAIN of a statement with subqueries that are asked first; EXPLAIN ROUTE shows them"
+        )
+    parts = tuple(replace(part, sql=sql[:start] + part.sql) for part in bound.parts)
+    return Scattered(parts, _BY_SHARD, None, 0, plan.facts, labelled=True)
 
 
 def _number(reference: Reference, values: Values) -> Decimal | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from router.config.shard_checks import function_of
 from router.config.sharding import Function, Schema, Table
+from router.config.sharding import Lookup as LookupConfig
 from router.planner.keys import Canonical, Key, KeyKind, KeyType, Value, canonical
+from router.planner.lookup import Lookup, LookupTable
 from router.planner.sharding import (
     ConsistentHash,
     Custom,
@@ -47,7 +49,7 @@ def sharded_schema(name: str, schema: Schema, definitions: Mapping[str, Definiti
     generators = _generators(schema)
     tables = {
         table.lower(): replace(
-            _table(table, config, schema, numbers, definitions.get(table.lower())),
+            _table(table, config, schema, numbers, definitions.get(table.lower()), _Own(name, schema, definitions)),
             generator=generators.get(table.lower()),
         )
         for table, config in schema.tables.items()
@@ -64,8 +66,38 @@ def _generators(schema: Schema) -> dict[str, Generator]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What else a schema has: tables of its own group."""
+
+    name: str
+    schema: Schema
+    definitions: Mapping[str, Definition]
+
+    def lookup(self, config: LookupConfig, names: list[str], of: KeyType, default: int | None) -> Lookup:
+        """The function that a table of the own group is."""
+        table = self.definitions.get(config.table.lower())
+        if table is None or self.schema.group is None:
+            raise _Unusable(f"there is no table '{config.table}' in database '{self.name}' of the schema's group")
+        for column in (config.from_, config.to):
+            if column.lower() not in table.columns:
+                raise _Unusable(f"table '{config.table}' has no column '{column}'")
+        key = table.columns[config.from_.lower()].key
+        if key is None or not key.meets(of):
+            raise _Unusable(f"column '{config.from_}' of table '{config.table}' does not compare as the key does")
+        if frozenset({config.from_.lower()}) not in table.unique:
+            raise _Unusable(f"column '{config.from_}' of table '{config.table}' is no unique key, or may be NULL")
+        place = LookupTable(self.schema.group, self.name, config.table, config.from_, config.to)
+        return Lookup(place, names, default)
+
+
 def _table(
-    name: str, config: Table, schema: Schema, numbers: Mapping[str, int], definition: Definition | None
+    name: str,
+    config: Table,
+    schema: Schema,
+    numbers: Mapping[str, int],
+    definition: Definition | None,
+    beside: _Own,
 ) -> ShardedTable:
     if config.broadcast:
         return ShardedTable(name, tuple(numbers.values()), broadcast=True, definition=definition)
@@ -82,7 +114,7 @@ def _table(
     try:
         if definition.difference is not None:
             raise _Unusable(definition.difference)
-        function = _function(kind, root, names, _key_types(columns, definition))
+        function = _function(kind, root, names, _key_types(columns, definition), beside)
     except _Unusable as error:
         return ShardedTable(name, shards, columns=columns, family=root_name, definition=definition, problem=str(error))
     return ShardedTable(name, shards, False, columns, function, root_name, definition)
@@ -100,7 +132,9 @@ def _key_types(columns: tuple[str, ...], definition: Definition) -> tuple[KeyTyp
     return tuple(types)
 
 
-def _function(kind: Function, table: Table, names: list[str], types: tuple[KeyType, ...]) -> ShardingFunction:
+def _function(
+    kind: Function, table: Table, names: list[str], types: tuple[KeyType, ...], beside: _Own
+) -> ShardingFunction:
     count = len(names)
     default = None if table.default is None else names.index(table.default)
     allowed = _KINDS.get(kind)
@@ -118,7 +152,8 @@ def _function(kind: Function, table: Table, names: list[str], types: tuple[KeyTy
     if kind in make:
         return make[kind]()
     if kind == "lookup":
-        raise _Unusable("function lookup is not available in this version")
+        assert table.lookup is not None
+        return beside.lookup(table.lookup, names, types[0], default)
     return Period(count, kind, _start(table.start), default)
 
 

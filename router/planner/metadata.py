@@ -28,6 +28,7 @@ VIEWS = frozenset(
         "TABLE_CONSTRAINTS",
         "REFERENTIAL_CONSTRAINTS",
         "CHECK_CONSTRAINTS",
+        "SCHEMATA",
     }
 )
 _NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED})
@@ -154,6 +155,45 @@ def asks_of_show(sql: bytes, mode: LexMode, default: str | None) -> tuple[str, A
     return schema, ("SELECT * FROM", *source, "AS t", *condition, "ORDER BY CAST(", heading, "AS BINARY)")
 
 
+def asks_of_databases(sql: bytes, mode: LexMode) -> Asks | None:
+    """How to ask SHOW DATABASES; None for others."""
+    tokens = tokens_of(sql, mode)
+    words = [token.text if token.kind is TokenKind.WORD else "" for token in tokens]
+    if words[1:2] not in (["DATABASES"], ["SCHEMAS"]) or any(token.kind is TokenKind.PARAM for token in tokens):
+        return None
+    like = len(tokens) == 4 and words[2] == "LIKE" and tokens[3].kind is TokenKind.STRING
+    if len(tokens) > 2 and not like and not (len(tokens) > 3 and words[2] == "WHERE"):
+        return None
+    pattern = 3 if like else None
+    heading = Heading("Database", pattern)
+    source: Asks = ("(SELECT SCHEMA_NAME AS", heading, "FROM", View("SCHEMATA"), "AS t)")
+    condition = _condition(heading, pattern, 2, len(tokens))
+    # In MariaDB information_schema comes first.
+    first = "(`Database` = 'information_schema') DESC," if pattern is None else ""
+    return (
+        "SELECT * FROM",
+        *source,
+        "AS t",
+        *condition,
+        "ORDER BY",
+        Only("mariadb", first),
+        "CAST(",
+        heading,
+        "AS BINARY)",
+    )
+
+
+def asks_where_it_is(sql: bytes, mode: LexMode) -> bool:
+    """Whether a statement calls DATABASE() or SCHEMA()."""
+    tokens = tokens_of(sql, mode)
+    return any(
+        token.kind is TokenKind.WORD
+        and token.text in ("DATABASE", "SCHEMA")
+        and [each.text for each in tokens[index + 1 : index + 3]] == ["(", ")"]
+        for index, token in enumerate(tokens)
+    )
+
+
 def _condition(heading: Heading, pattern: int | None, at: int, end: int) -> Asks:
     if pattern is not None:
         # MariaDB's views compare names without case, its SHOW as those of files.
@@ -184,12 +224,15 @@ def _is_database(tokens: Sequence[Token], index: int, facts: StatementFacts) -> 
     return facts.kind is StatementKind.SHOW and len(before) == 2 and before[1] == index - 1
 
 
-def explained(sql: bytes, mode: LexMode) -> bytes | None:
-    """The statement that an EXPLAIN is about; None for a table's description. Raises Unplannable."""
+def explained(sql: bytes, mode: LexMode) -> tuple[bytes, int] | None:
+    """The statement that an EXPLAIN is about, and the number of its first token; None for a table's description.
+
+    Raises Unplannable.
+    """
     tokens = tokens_of(sql, mode)
     found = classify_tokens(tokens)
     if found.inner is None:
         return None
-    if any(token.kind in _LITERALS for token in tokens[: found.inner]):
+    if any(token.kind in _LITERALS or token.text == "INTO" for token in tokens[: found.inner]):
         raise Unplannable("EXPLAIN of this form")
-    return sql[tokens[found.inner].start :]
+    return sql[tokens[found.inner].start :], found.inner

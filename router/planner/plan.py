@@ -13,6 +13,7 @@ from router.errors import MySQLError
 from router.planner.clauses import Span
 from router.planner.description import Asks, View
 from router.planner.formulas import Number
+from router.planner.loading import Load, Loads
 from router.planner.merging import Cell, MergeSpec, OrderKey, Scatter
 from router.planner.routes import (
     Between,
@@ -143,7 +144,8 @@ class Sharded:
     ``relays`` are the plans for each shard, in the schema's order. When it takes several, ``scatter`` (a read) or
     ``spread`` (a write) says how to ask them all; without, or where that is not possible, ``refused`` is the answer.
     ``made``: ids are put into the rows of an INSERT, even for one shard. ``first``: it takes several steps, but
-    for one shard.
+    for one shard. ``explains``: it is EXPLAIN, in so many tokens, of the statement that all this is about; each shard
+    explains what it would be asked. ``loads``: the lines of a file of the client's.
     """
 
     schema: str
@@ -155,6 +157,8 @@ class Sharded:
     spread: Spreading | None = None
     made: Made | None = None
     first: First | None = None
+    explains: int | None = None
+    loads: Loads | None = None
 
     @property
     def reason(self) -> Reason:
@@ -208,7 +212,8 @@ class Scattered:
     """One execution of a statement on several shards: what each is asked, and how the rows become one result.
 
     ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound; ``constants`` are the merge's.
-    ``shown``: what clients see otherwise than the shards show it.
+    ``shown``: what clients see otherwise than the shards show it. ``labelled``: rows come out shard by shard, behind a
+    column with the shard's name.
     """
 
     parts: tuple[Part, ...]
@@ -218,6 +223,7 @@ class Scattered:
     facts: StatementFacts
     constants: tuple[Number, ...] = ()
     shown: tuple[Shown, ...] = ()
+    labelled: bool = False
 
     @property
     def reason(self) -> Reason:
@@ -233,7 +239,8 @@ class Spread:
     they are added up. ``clock``: all shards must see the same time. ``last`` is the number of the part with the last
     row of an INSERT: the id in its answer is the statement's, as a server's is that of the last row it wrote. But if
     the router has made ids, ``first_id`` is the statement's, and what LAST_INSERT_ID() is from then on. There may be
-    one part only, whose text is not the client's. ``ddl``: the shards' tables rather than their rows.
+    one part only, whose text is not the client's. ``ddl``: the shards' tables rather than their rows. ``load``: the
+    parts get lines of the client's file.
     """
 
     parts: tuple[Part, ...]
@@ -243,6 +250,7 @@ class Spread:
     last: int = 0
     first_id: int | None = None
     ddl: bool = False
+    load: Load | None = None
 
     @property
     def reason(self) -> Reason:
@@ -254,12 +262,14 @@ class Spread:
 class Described:
     """About what tables there are: it goes where ``relay`` says, but as the text that ``asks`` makes of it.
 
-    In that the views of information_schema tell of the tables of ``schemas`` that live on shards, too.
+    In that the views of information_schema tell of the tables of ``schemas`` that live on shards, too; SCHEMATA shows
+    the databases ``shown``, and not what they are called on shards.
     """
 
     relay: Relay
     asks: Asks
     schemas: tuple[ShardedSchema, ...] = ()
+    shown: tuple[ShardedSchema, ...] = ()
 
     @property
     def facts(self) -> StatementFacts:
@@ -308,6 +318,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         case Sharded():
             head = {
                 "plan": "sharded",
+                "explains": True if plan.explains is not None else None,
                 "schema": plan.schema,
                 "role": plan.relays[0].role.value,
                 "reason": plan.reason.value,
@@ -337,6 +348,8 @@ def placement_json(placement: Placement) -> list[str]:
 
 
 def _several_json(plan: Sharded) -> dict[str, Any] | str:
+    if plan.loads is not None:
+        return {"loads": "every copy" if plan.loads.table.broadcast else "each line"}
     if plan.spread is not None:
         return _spread_json(plan.spread)
     if plan.first is not None:

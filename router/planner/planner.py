@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from router.planner import ddl, metadata, routing, shards
+from router.planner import ddl, loading, metadata, routing, shards
 from router.planner.binding import located
 from router.planner.blocks import Unplannable
 from router.planner.catalog import Catalog, RuleEntry, UserEntry
@@ -84,15 +84,23 @@ class Planner:
             for name, schema in self.catalog.sharded.items()
             if self.catalog.group_of(name) == plan.group and (user.schemas is None or name in user.schemas)
         )
+        shown = tuple(
+            each for each in self.catalog.sharded.values() if user.schemas is None or each.name in user.schemas
+        )
         if facts.kind is StatementKind.SHOW:
-            shown = metadata.asks_of_show(sql, context.mode, context.schema)
-            about = () if shown is None else tuple(schema for schema in here if schema.name == shown[0])
-            return None if shown is None or not about else Described(plan, shown[1], about)
+            if (databases := metadata.asks_of_databases(sql, context.mode)) is not None:
+                return Described(plan, databases, (), shown) if shown else None
+            found = metadata.asks_of_show(sql, context.mode, context.schema)
+            about = () if found is None else tuple(schema for schema in here if schema.name == found[0])
+            return None if found is None or not about else Described(plan, found[1], about)
         try:
             asks = metadata.asks_of_select(sql, context.mode, facts)
         except Unplannable as error:
             return _refused(f"not supported on sharded tables: {error.construct}", facts)
-        return None if asks is None or not here else Described(plan, asks, here)
+        if asks is None:
+            return None
+        described = Described(plan, asks, here, shown)
+        return described if here or "SCHEMATA" in described.views else None
 
     # -- sharded tables ----------------------------------------------------------------------------------------
 
@@ -107,12 +115,16 @@ class Planner:
                 raise Unplannable(f"tables of databases '{schema.name}' and '{schemas[1].name}' in one statement")
             if facts.hints.shard is not None:
                 return self._on_shard(_named(schema, facts.hints.shard), schema, facts, context, rule)
-            if facts.kind is StatementKind.EXPLAIN and (inner := metadata.explained(sql, context.mode)) is not None:
-                return self._explained(inner, schema, facts, context, rule)
+            if facts.kind is StatementKind.EXPLAIN and (found := metadata.explained(sql, context.mode)) is not None:
+                return self._explained(found, schema, facts, context, rule)
             if facts.kind in (StatementKind.SHOW, StatementKind.EXPLAIN) and facts.harmless:
                 return self._described_by_shard(sql, schema, facts, context, rule)
             if facts.kind is StatementKind.DDL:
                 return self._ddl(sql, schema, facts, context, rule)
+            if any(each.database != schema.name for each in schema.shards) and context.schema == schema.name:
+                _check_where(sql, context)
+            if facts.kind is StatementKind.LOAD_DATA:
+                return self._load(sql, schema, facts, context, rule)
             placement, several, made = shards.place(schema, sql, facts, context.mode)
             relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         except Unplannable as error:
@@ -180,24 +192,33 @@ class Planner:
         return Described(self._on_shard(shard, schema, facts, context, rule, renamed=True), asks)
 
     def _explained(
-        self, inner: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
-    ) -> Sharded:
-        """EXPLAIN of the statement ``inner``, whose literals are all there are: the plan of the shard it is for."""
+        self,
+        found: tuple[bytes, int],
+        schema: ShardedSchema,
+        facts: StatementFacts,
+        context: PlanContext,
+        rule: RuleEntry | None,
+    ) -> Sharded | Refused:
+        """EXPLAIN of a statement, whose literals are all there are: the plan of each shard it is for."""
         if not facts.harmless:
             raise Unplannable("EXPLAIN of this statement")
+        inner, first = found
+        asked = analyze(inner, context.mode)
         try:
-            placement, _, made = shards.place(schema, inner, analyze(inner, context.mode), context.mode)
+            placement, several, made = shards.place(schema, inner, asked, context.mode)
         except Unplannable as error:
             raise Unplannable(error.construct) from None  # where it stands is known of ``inner`` only
         if made is not None:
             raise Unplannable("EXPLAIN of an INSERT that is to get ids from the router")
+        placement = replace(placement, straight=None)  # it is about the inner text alone
         relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
-        refused = _refused(
-            "EXPLAIN of a statement that takes several shards: EXPLAIN ROUTE shows what each is asked, and"
-            " /*+ router(shard=…) */ which shard is to explain it",
-            facts,
-        )
-        return Sharded(schema.name, placement, relays, refused, facts)
+        plan = Sharded(schema.name, placement, relays, _not_now(facts), facts, explains=first)
+        if isinstance(several, Unplannable):
+            return replace(plan, refused=_several(placement, several, facts))
+        if not isinstance(several, Spreading):
+            return replace(plan, scatter=several)
+        written = _written(schema, replace(plan, facts=asked, spread=several))
+        return replace(written, facts=facts)
 
     def _ddl(
         self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
@@ -211,6 +232,21 @@ class Planner:
         relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
         refused = _refused("DDL of sharded tables cannot be run inside a transaction; COMMIT first", facts)
         return Sharded(schema.name, Placement(()), relays, refused, facts, None, spreading)
+
+    def _load(
+        self, sql: bytes, schema: ShardedSchema, facts: StatementFacts, context: PlanContext, rule: RuleEntry | None
+    ) -> Sharded | Refused | None:
+        """LOAD DATA: each line of the file is for a shard, which nobody knows before it comes."""
+        if facts.multi or facts.has_versioned_comment:
+            raise Unplannable("LOAD DATA of this form")
+        found = loading.loads(schema, sql, context.mode)
+        if found is None:
+            return None
+        if not schema.spans:
+            setting = f"`transactions: {schema.transactions}` of schema '{schema.name}'"
+            return _refused(f"LOAD DATA on several shards: not with {setting}; set `transactions: best_effort`", facts)
+        relays = tuple(self._on_shard(each, schema, facts, context, rule) for each in schema.shards)
+        return Sharded(schema.name, Placement(()), relays, _not_now(facts), facts, loads=found)
 
     def _on_shard(
         self,
@@ -230,6 +266,11 @@ class Planner:
         plan = routing.apply_hints(plan)
         database = shard.database if context.schema == schema.name else None
         return replace(plan, shard=shard.name, database=database, spans=schema.spans)
+
+
+def _check_where(sql: bytes, context: PlanContext) -> None:
+    if metadata.asks_where_it_is(sql, context.mode):
+        raise Unplannable("DATABASE() beside tables whose database has another name on their shard")
 
 
 def _named(schema: ShardedSchema, name: str) -> Shard:

@@ -7,13 +7,14 @@ be told for certain concerns every shard.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
 from typing import Protocol
 
 from router.planner.keys import Canonical, Key, KeyKind, KeyType, Value, canonical, storable
+from router.planner.lookup import Lookup, NeedsKeys
 from router.planner.sharding import NoShard, ShardingFunction
 from router.planner.tables import ShardedTable
 
@@ -161,10 +162,12 @@ class Rows:
         table = self.table
         types = table.key_types
         found: list[int] = []
+        lacking: list[NeedsKeys] = []
         for number, row in enumerate(self.keys):
             key: list[Value] = []
             try:
                 key = [_worth(part, values) for part in row] if not ids else self._with_id(number, row, values, ids)
+                _check_ends(table, key)
                 place = _canonical(tuple(key), types)
                 if not all(storable(part, of) for part, of in zip(place, types, strict=True)):
                     raise Unplaced
@@ -173,8 +176,11 @@ class Rows:
                 raise Misplaced(
                     table, key, "its place is not certain, as the column may store it differently"
                 ) from None
+            except NeedsKeys as needed:
+                lacking.append(needed)
             except NoShard:
-                raise Misplaced(table, key, "no shard is meant for it, and the table has no default") from None
+                raise Misplaced(table, key, _why_none(table)) from None
+        _look_up(lacking)
         return found
 
     def _with_id(
@@ -182,6 +188,27 @@ class Rows:
     ) -> list[Value]:
         made = self.made if number in ids else None
         return [ids[number] if place == made else _worth(part, values) for place, part in enumerate(row)]
+
+
+def _check_ends(table: ShardedTable, key: Sequence[Value]) -> None:
+    """What ends in spaces may have an entry of its own among keys that are looked up. Raises Unplaced."""
+    if isinstance(table.function, Lookup) and any(
+        isinstance(value, str | bytes) and value[-1:] in (" ", b" ", "\0", b"\0") for value in key
+    ):
+        raise Unplaced
+
+
+def _why_none(table: ShardedTable) -> str:
+    if isinstance(table.function, Lookup):
+        there = table.function.table
+        return f"table '{there.name}' has no '{there.key}' for it; insert one there first, and commit it"
+    return "no shard is meant for it, and the table has no default"
+
+
+def _look_up(lacking: list[NeedsKeys]) -> None:
+    """All keys of a statement are asked for at once."""
+    if lacking:
+        raise NeedsKeys(lacking[0].function, (key for each in lacking for key in each.keys))
 
 
 def _worth(part: Reference | None, values: Values) -> Value:
@@ -249,6 +276,8 @@ def straight(routes: tuple[Route, ...], first: int | None = None) -> Straight | 
     """The shortest way, if the routes are as simple as that; ``first``: where the first literal stands."""
     if len(routes) != 1 or not isinstance(routes[0].condition, OneOf) or routes[0].table.function is None:
         return None
+    if isinstance(routes[0].table.function, Lookup):
+        return None
     table, keys = routes[0].table, routes[0].condition.keys
     if len(keys) != 1 or len(keys[0]) != 1:
         return None
@@ -290,6 +319,7 @@ def _picked(condition: Condition, table: ShardedTable, values: Values) -> frozen
 def _one_of(keys: tuple[tuple[Reference, ...], ...], table: ShardedTable, values: Values) -> frozenset[int] | None:
     types = table.key_types
     found: set[int] = set()
+    lacking: list[NeedsKeys] = []
     for choices in keys:
         try:
             every = _choices(choices, values)
@@ -297,11 +327,15 @@ def _one_of(keys: tuple[tuple[Reference, ...], ...], table: ShardedTable, values
             return None
         for key in every:
             try:
+                _check_ends(table, key)
                 found.add(_index(table, _canonical(key, types)))
             except Unplaced:
                 return None
+            except NeedsKeys as needed:
+                lacking.append(needed)
             except NoShard:
                 continue  # nor can there be a row
+    _look_up(lacking)
     return frozenset(found)
 
 

@@ -19,6 +19,7 @@ from tests.fakes import PROFILE
 
 USER = BackendUser("app", "x")
 VIEWS = [("TABLES", name, kind) for name, kind in (("TABLE_SCHEMA", "varchar(64)"), ("TABLE_NAME", "varchar(64)"))]
+VIEWS += [("SCHEMATA", "SCHEMA_NAME", "varchar(64)"), ("SCHEMATA", "SQL_PATH", "varchar(512)")]
 VIEWS += [("TABLES", "TABLE_ROWS", "bigint unsigned"), ("CHECK_CONSTRAINTS", "CONSTRAINT_NAME", "varchar(64)")]
 SHOP = ShardedSchema(
     "shop",
@@ -65,6 +66,17 @@ def test_rows_of_all_shards_under_the_logical_name() -> None:
     assert listing.without == "NOT (TABLE_SCHEMA = 'shop' AND LOWER(TABLE_NAME) IN ('t', 'late', 'r'))"
     assert first.asked[-1].endswith("WHERE TABLE_SCHEMA = 'shop' AND LOWER(TABLE_NAME) IN ('t', 'r')")
     assert second.asked[-1].endswith("WHERE TABLE_SCHEMA = 'shop_1' AND LOWER(TABLE_NAME) IN ('t', 'late')")
+
+
+def test_databases() -> None:
+    descriptions, _, second = servers()
+    away = ShardedSchema("away", None, (Shard("s0", "g1", "away_1"), Shard("s1", "g0", "away_0")), {})
+    second.rows = [("away_1", None)]
+    found = asyncio.run(descriptions.of(USER, "g0", [SHOP], ["SCHEMATA"], [SHOP, away]))
+    listing = found.listings["SCHEMATA"]
+    assert listing.rows == (("away", None),), "the other is there already"
+    assert listing.without == "SCHEMA_NAME NOT IN ('away_0')"
+    assert second.asked[-1].endswith("FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'away_1'")
 
 
 def test_definitions_are_told_by_the_first_shard_of_a_table() -> None:

@@ -202,6 +202,16 @@ async def test_differences_between_shards(change: Any, words: str) -> None:
     change(shards.columns["h:2"])
     await shards.watcher.refresh()
     assert shards.seen[0]["shop"]["t"].difference == words
+    assert shards.watcher.differences == {("shop", "t"): 1, ("shop", "r"): 0}
+
+
+async def test_tables_that_the_first_shard_lacks() -> None:
+    shards = Shards()
+    shards.columns["h:1"].pop(0)
+    await shards.watcher.refresh()
+    assert "t" not in shards.seen[0]["shop"]
+    assert shards.watcher.differences["shop", "t"] == 1
+    assert (await shards.watcher.load("shop")).problems == {"t": ("there is none on shard s0",)}
 
 
 async def test_what_cannot_be_reached_changes_nothing() -> None:

@@ -15,7 +15,7 @@ SHARDS = {"s0": {"group": "a"}, "s1": {"group": "b"}}
 
 
 def messages(tables: dict[str, Any], shards: dict[str, Any] = SHARDS, ids: dict[str, Any] | None = None) -> list[str]:
-    schema = Schema.model_validate({"shards": shards, "tables": tables, "ids": ids or {}})
+    schema = Schema.model_validate({"group": "a", "shards": shards, "tables": tables, "ids": ids or {}})
     findings = check_schema_shards(("schemas", "shop"), schema)
     return [f"{'.'.join(map(str, finding.loc[2:]))}: {finding.message}" for finding in findings]
 
@@ -32,8 +32,8 @@ def messages(tables: dict[str, Any], shards: dict[str, Any] = SHARDS, ids: dict[
         {"shard_by": "id", "function": "prefix", "length": 2},
         {"shard_by": "at", "function": "month", "start": "2014-05"},
         {"shard_by": "at", "function": "day"},
-        {"shard_by": "id", "lookup": {"table": "t", "from": "a", "to": "b"}},
-        {"shard_by": "id", "function": "lookup", "lookup": {"table": "t", "from": "a", "to": "b"}},
+        {"shard_by": "id", "lookup": {"table": "l", "from": "a", "to": "b"}},
+        {"shard_by": "id", "function": "lookup", "lookup": {"table": "l", "from": "a", "to": "b"}},
         {"shard_by": "id", "python": "a.b:c"},
         {"broadcast": True},
     ],
@@ -41,6 +41,14 @@ def messages(tables: dict[str, Any], shards: dict[str, Any] = SHARDS, ids: dict[
 def test_right_tables(table: dict[str, Any]) -> None:
     assert messages({"t": table}) == []
     assert messages({"t": {"shard_by": "id", "function": "hash"}, "u": {"shard_by": "t_id", "with": "t"}}) == []
+
+
+def test_tables_of_keys() -> None:
+    table = {"shard_by": "id", "lookup": {"table": "T", "from": "a", "to": "b"}}
+    assert messages({"t": table}) == ["tables.t.lookup.table: 'T' is spread over the shards itself"]
+    schema = Schema.model_validate({"shards": SHARDS, "tables": {"u": table}})
+    (finding,) = check_schema_shards(("schemas", "shop"), schema)
+    assert finding.message == "needs the schema's group, which holds the table"
 
 
 @pytest.mark.parametrize(
@@ -173,5 +181,5 @@ schemas:
 
 def test_functions_named_by_their_field() -> None:
     assert function_of(Table.model_validate({"python": "a:b"})) == "python"
-    assert function_of(Table.model_validate({"lookup": {"table": "t", "from": "a", "to": "b"}})) == "lookup"
+    assert function_of(Table.model_validate({"lookup": {"table": "l", "from": "a", "to": "b"}})) == "lookup"
     assert function_of(Table()) is None

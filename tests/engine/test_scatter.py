@@ -64,6 +64,27 @@ async def test_rows_of_both_in_one_answer() -> None:
 
 
 @virtually
+async def test_rows_behind_the_names_of_their_shards() -> None:
+    desk = Desk()
+    parts = tuple(
+        Part(Relay(group, Role.PRIMARY, Reason.READ, READ, shard=shard), b"EXPLAIN SELECT n")
+        for group, shard in (("main", "b"), ("other", "a"))
+    )
+    merge = MergeSpec(hidden=1, order=(OrderKey(-1, Compare.BYTES),))
+    desk.scatter.run(Scattered(parts, merge, None, 0, READ, labelled=True), desk.bench.executor.key)
+    await quiet()
+    one, other = desk.connection("db1"), desk.connection("other")
+    other.data_received(table(9, 2))
+    one.data_received(table(4))
+    answer = desk.client.data
+    cells = [b"\x01b\x014", b"\x01a\x019", b"\x01a\x012"]
+    places = [answer.index(cell) for cell in cells]
+    assert places == sorted(places), "in the order of the shards, whoever is first"
+    assert answer[4] == 2
+    assert b"\x05shard" in answer
+
+
+@virtually
 async def test_an_answer_in_small_pieces() -> None:
     desk = Desk()
     await desk.ask()

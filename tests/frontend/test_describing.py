@@ -29,7 +29,14 @@ class Shards(Descriptions):
         self.ready = asyncio.Event()
         self.asked: list[tuple[str, str, list[str], list[str]]] = []
 
-    async def of(self, user: BackendUser, group: str, schemas: Sequence[ShardedSchema], views: Sequence[str]) -> Told:
+    async def of(
+        self,
+        user: BackendUser,
+        group: str,
+        schemas: Sequence[ShardedSchema],
+        views: Sequence[str],
+        shown: Sequence[ShardedSchema] = (),
+    ) -> Told:
         self.asked.append((user.name, group, [schema.name for schema in schemas], list(views)))
         await self.ready.wait()
         if self.told is None:

@@ -67,11 +67,11 @@ def rows(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def refused(connection: Connection, sql: str) -> str:
+def refused(connection: Connection, sql: str, code: int = 1235) -> str:
     """The router's words for a statement it does not run."""
     with pytest.raises(pymysql.MySQLError) as caught:
         rows(connection, sql)
-    assert caught.value.args[0] == 1235
+    assert caught.value.args[0] == code
     return str(caught.value.args[1])
 
 

@@ -232,12 +232,70 @@ def test_explain_shows_the_plan_of_the_shard(mall: tuple[RunningRouter, Connecti
         assert "customers" in explained[0][0]
         assert rows(ours, "EXPLAIN DELETE FROM customers WHERE id = 7")
         assert rows(ours, "SELECT id FROM customers WHERE id = 7") == [(7,)]
-        assert "EXPLAIN ROUTE" in refused(ours, "EXPLAIN SELECT * FROM customers")
         assert rows(ours, "EXPLAIN /*+ router(shard=s1) */ SELECT * FROM customers")
         ((text,),) = rows(ours, "EXPLAIN ROUTE FORMAT=JSON SELECT * FROM customers WHERE id = 7")
         found = json.loads(text)
         assert found["plan"]["placement"] == ["customers: one of literal 1"]
         assert found["steps"][0]["shard"] in ("s0", "s1", "s2")
+
+
+@both
+def test_explain_of_several_shards(mall: tuple[RunningRouter, Connection], server_set: ReplicaSet) -> None:
+    router, truth = mall
+    with router.connect(database="mall") as ours, ours.cursor() as cursor:
+        rows(ours, "INSERT INTO customers (id) VALUES (7)")
+        for sql in (
+            "EXPLAIN SELECT * FROM customers",
+            "EXPLAIN SELECT c.id FROM customers c JOIN orders o ON o.customer_id = c.id ORDER BY c.id LIMIT 3",
+            "EXPLAIN FORMAT=JSON SELECT AVG(id) FROM customers",
+        ):
+            cursor.execute(sql)
+            found = [list(row) for row in cursor.fetchall()]
+            names = [column[0] for column in cursor.description]
+            with truth.cursor() as direct_cursor:
+                direct_cursor.execute(sql)
+                alone = direct_cursor.fetchall()
+                assert names == ["shard", *(column[0] for column in direct_cursor.description)]
+            shards = [row[0] for row in found]
+            assert shards == sorted(shards)
+            assert set(shards) == {"s0", "s1", "s2"}
+            assert len(found) == 3 * len(alone)
+            assert "JOIN" in sql or all("customers" in str(row) for row in found)
+        if server_set.primary.flavor == "mysql":
+            ran = rows(ours, "EXPLAIN ANALYZE SELECT COUNT(*) FROM customers")
+            assert [row[0] for row in ran] == ["s0", "s1", "s2"]
+            assert all("actual time" in row[1] for row in ran)
+        else:
+            assert {row[0] for row in rows(ours, "ANALYZE SELECT COUNT(*) FROM customers")} == {"s0", "s1", "s2"}
+        assert "`transactions: single`" in refused(ours, "EXPLAIN DELETE FROM customers")
+        twin = Session(ours)
+        twin.prepare("e", "EXPLAIN SELECT * FROM customers WHERE id > ?")
+        assert "EXPLAIN of several shards as a prepared statement" in str(twin.execute("e", 3))
+        twin.prepare("f", "EXPLAIN SELECT * FROM customers WHERE id = ?")
+        assert len(twin.execute("f", 7)) > 3
+
+
+@both
+def test_databases_have_one_name(mall: tuple[RunningRouter, Connection]) -> None:
+    router, truth = mall
+    hidden = {"mall_a", "mall_b", "mall_c"}
+    with router.connect(database="mall") as ours:
+        for sql in (
+            "SHOW DATABASES",
+            "SHOW SCHEMAS LIKE 'mall%'",
+            "SHOW DATABASES LIKE 'MALL'",
+            "SHOW DATABASES WHERE `Database` LIKE 'm%'",
+            "SELECT * FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME",
+            "SELECT COUNT(*) FROM information_schema.schemata s WHERE s.schema_name = 'mall'",
+        ):
+            with ours.cursor() as cursor, truth.cursor() as direct_cursor:
+                cursor.execute(sql)
+                direct_cursor.execute(sql)
+                wanted = [row for row in direct_cursor.fetchall() if hidden.isdisjoint(row)]
+                assert list(cursor.fetchall()) == wanted, sql
+                assert [each[0] for each in cursor.description] == [each[0] for each in direct_cursor.description]
+        assert "DATABASE() beside tables" in refused(ours, "SELECT DATABASE(), id FROM customers WHERE id = 1")
+        assert rows(ours, "SELECT DATABASE()") == [("mall",)]
 
 
 def test_shards_of_both_flavors(

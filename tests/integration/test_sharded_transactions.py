@@ -157,6 +157,9 @@ def test_a_lost_connection_rolls_all_of_it_back(
     thread = dict(rows(session, "SHOW SESSION STATE"))["server_connection"]
     pay(session, 0, 2)
     mysql_set.primary.execute("KILL %s", (int(thread),))
+    there = f"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE id = {int(thread)}"
+    wait_until(lambda: mysql_set.primary.value(there) == 0, 20, "the end of the connection")
+    rows(witness, "SELECT 1")  # by then the router has heard of it
     statement = {"read of one": "SELECT amount FROM accounts WHERE id = 1", "read of all": "SELECT * FROM accounts"}
     with pytest.raises(pymysql.MySQLError) as caught:
         rows(session, statement.get(then, then))

@@ -60,7 +60,7 @@ def test_before_the_servers_have_told() -> None:
         (INT, {"function": "month"}, "month does not take a key of type integer"),
         (INT, {"function": "list", "values": {"s0": ["x"]}}, "'x' does not fit"),
         (FOLDED, {"function": "range", "ranges": {"s0": ["a", "b"]}}, "_bin"),
-        (INT, {"lookup": {"table": "l", "from": "a", "to": "b"}}, "lookup is not available"),
+        (INT, {"lookup": {"table": "l", "from": "a", "to": "b"}}, "there is no table 'l'"),
         (INT, {"python": "no.such:thing"}, "cannot be imported"),
         (INT, {"python": "os.path:sep"}, "is no function"),
         (DAY, {"function": "month", "start": "May"}, "is no date"),

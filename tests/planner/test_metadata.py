@@ -112,7 +112,7 @@ def test_tables_are_described_by_their_first_shard(sql: str, text: str | None) -
         "SHOW OPEN TABLES",
         "SHOW TABLES LIKE ?",
         "SHOW TABLES; SELECT 1",
-        "SHOW DATABASES",
+        "SHOW DATABASES LIKE ?",
         "SELECT * FROM information_schema.routines",
         "SELECT tables.x FROM tables",
         "/*+ router(group=main) */ SHOW TABLES",
@@ -129,24 +129,76 @@ def test_others_are_left_alone(sql: str) -> None:
         ("EXPLAIN FORMAT=JSON SELECT * FROM customers WHERE name = 'x' AND id = 5", "s2"),
         ("DESCRIBE UPDATE customers SET name = 'y' WHERE id = 3", "s0"),
         ("EXPLAIN DELETE FROM customers WHERE id = 3", "s0"),
-        ("EXPLAIN SELECT * FROM customers", None),
         ("EXPLAIN /*+ router(shard=s1) */ SELECT * FROM customers", "s1"),
     ],
 )
-def test_the_shard_that_would_run_it_explains_it(sql: str, shard: str | None) -> None:
+def test_the_shard_that_would_run_it_explains_it(sql: str, shard: str) -> None:
     plan = shop_planner().plan(sql.encode(), shop_context())
     bound = bind(plan, TextValues(sql.encode(), MODE), sql.encode(), MODE) if isinstance(plan, Sharded) else plan
-    assert not isinstance(bound, Scattered)
-    if shard is None:
-        assert isinstance(bound, Refused)
-        assert "EXPLAIN ROUTE" in bound.error.message
-    else:
-        assert isinstance(bound, Relay)
-        assert bound.shard == shard
-        assert bound.facts.kind is StatementKind.EXPLAIN
+    assert isinstance(bound, Relay)
+    assert bound.shard == shard
+    assert bound.facts.kind is StatementKind.EXPLAIN
 
 
-@pytest.mark.parametrize("sql", ["EXPLAIN FORMAT='json' SELECT * FROM customers WHERE id = 4", "EXPLAIN SELECT * FROM"])
+@pytest.mark.parametrize(
+    ("sql", "parts"),
+    [
+        ("EXPLAIN SELECT * FROM customers WHERE id IN (3, 4)", {"s0": None, "s1": None}),
+        (
+            "EXPLAIN SELECT AVG(id) FROM customers",
+            dict.fromkeys(("s0", "s1", "s2"), "EXPLAIN SELECT AVG(id) , COUNT( id ) , SUM( id ) FROM customers"),
+        ),
+        (
+            "EXPLAIN FORMAT=TREE SELECT id FROM customers LIMIT 3, 2",
+            dict.fromkeys(("s0", "s1", "s2"), "EXPLAIN FORMAT=TREE SELECT id FROM customers LIMIT 5"),
+        ),
+        ("EXPLAIN DELETE FROM customers WHERE id IN (4, 5)", {"s1": None, "s2": None}),
+        (
+            "EXPLAIN INSERT INTO customers (id) VALUES (3), (4), (6)",
+            {
+                "s0": "EXPLAIN INSERT INTO customers (id) VALUES (3), (6)",
+                "s1": "EXPLAIN INSERT INTO customers (id) VALUES (4)",
+            },
+        ),
+    ],
+)
+def test_each_shard_explains_what_it_would_be_asked(sql: str, parts: dict[str, str | None]) -> None:
+    planner = shop_planner(transactions="best_effort")
+    plan = planner.plan(sql.encode(), shop_context())
+    assert isinstance(plan, Sharded)
+    bound = bind(plan, TextValues(sql.encode(), MODE), sql.encode(), MODE)
+    assert isinstance(bound, Scattered)
+    assert bound.labelled
+    assert bound.facts.kind is StatementKind.EXPLAIN
+    assert {part.relay.shard: part.sql.decode() for part in bound.parts} == {
+        shard: sql if text is None else text for shard, text in parts.items()
+    }
+    assert plan_json(plan)["explains"] is True
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("EXPLAIN SELECT * FROM customers GROUP BY name WITH ROLLUP", "ROLLUP"),
+        ("EXPLAIN DELETE FROM customers", "DELETE on several shards: not with `transactions: single`"),
+    ],
+)
+def test_what_cannot_be_asked_is_not_explained(sql: str, words: str) -> None:
+    plan = shop_planner(transactions="single").plan(sql.encode(), shop_context())
+    assert isinstance(plan, Sharded)
+    bound = bind(plan, TextValues(sql.encode(), MODE), sql.encode(), MODE)
+    assert isinstance(bound, Refused)
+    assert words in bound.error.message
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "EXPLAIN FORMAT='json' SELECT * FROM customers WHERE id = 4",
+        "EXPLAIN SELECT * FROM",
+        "EXPLAIN FORMAT=JSON INTO @plan SELECT * FROM customers",
+    ],
+)
 def test_explain_that_is_not_certain(sql: str) -> None:
     assert not isinstance(shop_planner().plan(sql.encode(), shop_context()), Sharded)
 
@@ -171,3 +223,27 @@ def test_as_json() -> None:
     plan = shop_planner().plan(b"SELECT * FROM information_schema.TABLES", shop_context())
     found = plan_json(plan)
     assert (found["plan"], found["schemas"], found["views"]) == ("described", ["shop"], ["TABLES"])
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("SHOW DATABASES", ("SCHEMATA",)),
+        ("SHOW SCHEMAS LIKE 'a%'", ("SCHEMATA",)),
+        ("SHOW DATABASES WHERE `Database` = 'shop'", ("SCHEMATA",)),
+        ("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA", ("SCHEMATA",)),
+    ],
+)
+def test_databases(sql: str, names: tuple[str, ...]) -> None:
+    plan = shop_planner().plan(sql.encode(), shop_context())
+    assert isinstance(plan, Described)
+    assert plan.views == names
+    assert [schema.name for schema in plan.shown] == ["shop"]
+
+
+def test_the_name_of_a_database_is_not_that_of_a_shard() -> None:
+    for call in ("DATABASE()", "schema ( )"):
+        plan = shop_planner().plan(f"SELECT {call} FROM customers WHERE id = 1".encode(), shop_context())
+        assert isinstance(plan, Refused)
+        assert "DATABASE() beside tables" in plan.error.message
+    assert isinstance(shop_planner().plan(b"SELECT DATABASE()", shop_context()), Relay)
