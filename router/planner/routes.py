@@ -254,7 +254,7 @@ class Straight:
         if self.head is None or (found := _DIGITS.match(sql, self.head)) is None:
             return None
         try:
-            return self.table.shards[self.function.shard((int(found[0]),))]
+            return self.table.shards[self.function.shard_of_integer(int(found[0]))]
         except NoShard:
             return None
 
@@ -262,7 +262,9 @@ class Straight:
         """The number of the only shard, as ``Route.shards`` would have it; None: ask that."""
         try:
             value = values.value(self.reference)
-            key = value if type(value) is int and self.type.kind is KeyKind.INTEGER else canonical(value, self.type)
+            if type(value) is int and self.type.kind is KeyKind.INTEGER:
+                return self.table.shards[self.function.shard_of_integer(value)]
+            key = canonical(value, self.type)
             return None if key is None else self.table.shards[self.function.shard((key,))]
         except (Unplaced, NoShard):
             return None

@@ -6,12 +6,12 @@ cannot tell, which means all.
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from hashlib import md5
 from typing import Any
 
 from router.planner.keys import Canonical, Key, encoded
@@ -39,6 +39,10 @@ class ShardingFunction(ABC):
     def shard(self, key: Key) -> int:
         """The shard of a row with this key. Raises NoShard."""
 
+    def shard_of_integer(self, number: int) -> int:
+        """As ``shard``, of a key that is one integer. Raises NoShard."""
+        return self.shard((number,))
+
     def between(self, low: Bound, high: Bound) -> frozenset[int] | None:
         """The shards that may hold keys from ``low`` to ``high``, both included; None as a bound is an open end."""
         return None
@@ -51,16 +55,19 @@ class ShardingFunction(ABC):
 
 def _hash64(data: bytes) -> int:
     """The first 64 bits of MD5: what ``CONV(LEFT(MD5(key), 16), 16, 10)`` is in SQL."""
-    return int.from_bytes(hashlib.md5(data, usedforsecurity=False).digest()[:8], "big")
+    return int.from_bytes(md5(data, usedforsecurity=False).digest()[:8], "big")
 
 
 class Hash(ShardingFunction):
     """64-bit hash over 1,024 slots, spread evenly over the shards."""
 
     def shard(self, key: Key) -> int:
-        first = key[0]
-        data = b"%d" % first if type(first) is int and len(key) == 1 else encoded(key)
-        return _hash64(data) % SLOTS * self.count // SLOTS
+        return _hash64(encoded(key)) % SLOTS * self.count // SLOTS
+
+    def shard_of_integer(self, number: int) -> int:
+        # Of 64 bits, the last 16 say which of 2^10 slots it is.
+        digest = md5(b"%d" % number, usedforsecurity=False).digest()
+        return (digest[6] << 8 | digest[7]) % SLOTS * self.count // SLOTS
 
 
 class Mod(ShardingFunction):

@@ -33,8 +33,14 @@ def test_hash_is_what_sql_can_compute() -> None:
     """CONV(LEFT(MD5(key), 16), 16, 10) % 1024 * shards DIV 1024."""
     for key in (0, 1, -7, 123456789):
         slot = int(hashlib.md5(str(key).encode()).hexdigest()[:16], 16) % 1024
-        assert Hash(4).shard((key,)) == slot * 4 // 1024
+        assert Hash(4).shard((key,)) == Hash(4).shard_of_integer(key) == slot * 4 // 1024
     assert [Hash(4).shard((key,)) for key in range(8)] == [1, 3, 3, 2, 3, 3, 3, 2]
+
+
+@given(st.integers(), st.integers(1, 40))
+def test_integers_are_keys_like_others(number: int, count: int) -> None:
+    for function in (Hash(count), Mod(count), ConsistentHash([str(each) for each in range(count)])):
+        assert function.shard_of_integer(number) == function.shard((number,))
 
 
 def test_hash_and_ring_spread_evenly() -> None:
