@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import md5
 from typing import Any
 
@@ -18,6 +19,8 @@ from router.planner.keys import Canonical, Key, encoded
 
 # `hash`: keys go to slots, slots to shards; a later move of slots moves no other key.
 SLOTS = 1024
+# Integer keys of a table whose shards are remembered: rows that are asked for often cost no hash.
+REMEMBERED = 8192
 # `consistent_hash`: places of each shard on the ring.
 PLACES = 128
 
@@ -59,12 +62,19 @@ def _hash64(data: bytes) -> int:
 
 
 class Hash(ShardingFunction):
-    """64-bit hash over 1,024 slots, spread evenly over the shards."""
+    """64-bit hash over 1,024 slots, spread evenly over the shards. The shards of the last keys are remembered."""
+
+    def __init__(self, count: int, default: int | None = None) -> None:
+        super().__init__(count, default)
+        self._remembered = lru_cache(REMEMBERED)(self._of_integer)
 
     def shard(self, key: Key) -> int:
         return _hash64(encoded(key)) % SLOTS * self.count // SLOTS
 
     def shard_of_integer(self, number: int) -> int:
+        return self._remembered(number)
+
+    def _of_integer(self, number: int) -> int:
         # Of 64 bits, the last 16 say which of 2^10 slots it is.
         digest = md5(b"%d" % number, usedforsecurity=False).digest()
         return (digest[6] << 8 | digest[7]) % SLOTS * self.count // SLOTS
