@@ -29,6 +29,7 @@ from router.planner.merging import Cell
 from router.planner.plan import Scattered
 from router.wire.codec import push_lenenc_int
 from router.wire.constants import MAX_PAYLOAD, Capability, ColumnType, ServerStatus
+from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
 from router.wire.packets import EOF_HEADER, ColumnDefinition, EofPacket, ErrPacket, OkPacket, encode_column, encode_ok
 
@@ -205,8 +206,8 @@ class Scatter:
             self._drained()
             return
         if error is not None:
-            self.services.server_refused(error)
-            self._stop(error)
+            code = self.services.server_refused(error)
+            self._stop(_of_a_constant(error) if self._plan.told and code == ErrorCode.WRONG_VALUE else error)
             return
         if self._queued[leg.relay.group]:
             following = self._queued[leg.relay.group].pop(0)
@@ -415,6 +416,13 @@ class Scatter:
 
 # In front of labelled rows; the collation is utf8mb4's.
 _SHARD = ColumnDefinition(name=b"shard", type=ColumnType.VAR_STRING, collation_id=45, length=256)
+
+
+def _of_a_constant(error: bytes) -> bytes:
+    """MySQL converts constants before it looks at rows, and refuses what it would only have warned of in a query."""
+    text = error[9:].decode("utf-8", "replace")
+    message = f"router: not supported on sharded tables: a subquery whose value stands in an expression ({text})"
+    return ErrPacket.of(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)).encode()
 
 
 def _shown(columns: list[ColumnDefinition]) -> list[tuple[bytes, int]]:

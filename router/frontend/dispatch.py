@@ -28,7 +28,7 @@ from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.frontend.describing import Describing
-from router.frontend.local import JSON_COLUMNS, STATE_COLUMNS, result, state_rows
+from router.frontend.local import JSON_COLUMNS, about_session, learn_gtids, result
 from router.frontend.several import Several, fetched
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import COLUMNS, explain_json, explain_rows
@@ -216,11 +216,12 @@ class Dispatcher:
                 if plan.rule is not None:
                     self._shared.services.counters.rule_hits[plan.rule] += 1
                 self._refuse(plan.error)
+            case Local() if plan.told is not None:
+                self._ended(learn_gtids(self.session, plan.told, self._shared.services.topology.groups))
+            case Local() if plan.sql:
+                self._explain(plan)
             case Local():
-                if plan.facts.kind is StatementKind.SESSION_STATE:
-                    self._answer_rows(STATE_COLUMNS, state_rows(self))
-                else:
-                    self._explain(plan)
+                self._answer_rows(*about_session(self, plan))
 
     def _ended(self, error: MySQLError | None, close: bool = False) -> None:
         """A statement has been dealt with that no single server answers."""

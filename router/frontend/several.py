@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from router.engine.execution import Execution
 from router.engine.executor import Executor
@@ -118,7 +119,7 @@ class Several:
     def _staged(self, outcome: Outcome, execution: Execution | None) -> None:
         """All queries inside a statement have been asked, or one could not be."""
         if isinstance(outcome, Scattered):
-            self._scatter.run(outcome, self._executor.key, execution)
+            self._scatter.run(replace(outcome, told=True), self._executor.key, execution)
         elif isinstance(outcome, Refused):
             self._refuse(outcome.error)
         else:

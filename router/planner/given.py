@@ -71,11 +71,11 @@ def instead(step: Step, result: Result) -> Instead:
 
 
 def _list(step: Step, result: Result) -> bytes:
+    written = _spelling(step, result)  # what cannot be compared cannot be compared with nothing either
     if not result.rows:
         return _NONE
     if len(result.rows) > MOST_VALUES:
         raise Unplannable(f"a subquery of more than {MOST_VALUES:,} values over several shards")
-    written = _spelling(step, result)
     text = b",".join([b"NULL" if cell is None else written(cell) for cell in dict.fromkeys(result.cells)])
     if len(text) > MOST_BYTES:
         raise Unplannable(f"a subquery of more than {MOST_BYTES:,} bytes over several shards")

@@ -67,11 +67,13 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Answered by the router: EXPLAIN ROUTE of the statement ``sql``, or SHOW SESSION STATE."""
+    """Answered by the router: EXPLAIN ROUTE of the statement ``sql``, SHOW SESSION STATE, or ``@@router_gtid``, which
+    is asked for or ``told``."""
 
     sql: bytes
     facts: StatementFacts
     reason: Reason = Reason.LOCAL
+    told: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,7 @@ class Scattered:
 
     ``limit`` and ``offset`` are numbers of rows, ``limit`` None without a bound; ``constants`` are the merge's.
     ``shown``: what clients see otherwise than the shards show it. ``labelled``: rows come out shard by shard, behind a
-    column with the shard's name.
+    column with the shard's name. ``told``: values stand in it where the client's statement has queries.
     """
 
     parts: tuple[Part, ...]
@@ -224,6 +226,7 @@ class Scattered:
     constants: tuple[Number, ...] = ()
     shown: tuple[Shown, ...] = ()
     labelled: bool = False
+    told: bool = False
 
     @property
     def reason(self) -> Reason:

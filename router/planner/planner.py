@@ -16,6 +16,7 @@ from router.planner.spreading import Spreading
 from router.planner.steps import candidates
 from router.planner.tables import Shard, ShardedSchema
 from router.planner.variants import Variants
+from router.sql import own
 from router.sql.analyze import analyze
 from router.sql.facts import TRANSACTIONAL, Reason, StatementFacts, StatementKind
 from router.sql.lexer import tokens_of
@@ -38,8 +39,10 @@ class Planner:
         facts = analyze(sql, context.mode)
         if facts.kind is StatementKind.EXPLAIN_ROUTE and facts.explain_route is not None:
             return Local(facts.explain_route, facts)
-        if facts.kind is StatementKind.SESSION_STATE:
+        if facts.kind is StatementKind.SESSION_STATE or own.asks_gtid(sql):
             return Local(b"", facts)
+        if (told := own.told_gtid(sql)) is not None:
+            return Local(b"", facts, told=told)
         user = catalog.users.get(context.user)
         if user is None:
             return routing.unknown_user(context, facts)

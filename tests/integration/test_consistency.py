@@ -190,3 +190,21 @@ def test_a_transaction_over_shards_is_seen_by_its_session(
                 rows(connection, "UPDATE accounts SET amount = 2")
                 assert amounts(connection) == dict.fromkeys(range(9), 2)
                 assert rows(connection, "SELECT SUM(amount) FROM accounts") == [(18,)]
+
+
+def test_who_reconnects_brings_along_what_he_has_seen(stock: ReplicaSet, start_router: Start, tmp_path: Path) -> None:
+    router = start(start_router, stock, tmp_path)
+    with frozen(stock):
+        with router.connect(database="stock", autocommit=True) as connection:
+            assert rows(connection, "SELECT @@router_gtid") == [("",)]
+            rows(connection, "UPDATE t SET n = 5 WHERE id = 1")
+            ((token,),) = rows(connection, "SELECT @@router_gtid")
+            assert dict(rows(connection, "SHOW SESSION STATE"))["written"] == token
+        with router.connect(database="stock", autocommit=True) as another:
+            assert read(another) == 0
+            rows(another, f"SET @@router_gtid = '{token}'")
+            assert read(another) == 5
+            assert rows(another, "SELECT @@router_gtid") == [(token,)]
+            for wrong in ("nobody=0-1-1", "main=nonsense", "main"):
+                with pytest.raises(pymysql.err.OperationalError, match="1231"):
+                    rows(another, f"SET @@router_gtid = '{wrong}'")

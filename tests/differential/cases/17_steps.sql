@@ -200,3 +200,6 @@ SELECT id FROM customers x WHERE points = (SELECT MAX(x.points) FROM customers) 
 SELECT (SELECT MAX(total) FROM orders) AS m, region_id, COUNT(*) FROM customers WHERE id = 7 GROUP BY m, region_id WITH ROLLUP;
 SELECT (SELECT MAX(total) FROM orders) AS m, id, COUNT(*) FROM customers GROUP BY id HAVING m > 5 ORDER BY id LIMIT 5;
 SELECT id FROM customers WHERE points = (SELECT @x);
+SELECT a.customer_id FROM items a WHERE a.product IN (SELECT s0.status FROM orders s0 WHERE s0.total = 1) ORDER BY a.customer_id, a.order_id, a.line;
+-- MySQL converts a constant before it looks at rows, and would refuse it
+SELECT a.id FROM customers a WHERE COALESCE((SELECT MAX(s0.created) FROM orders s0 WHERE s0.total < 0), 7.25) = a.born ORDER BY a.id;
