@@ -9,14 +9,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import pytest
 from pymysql.connections import Connection
 
 from router.planner.sharding import Mod
 from router.sandbox import ReplicaSet
-from tests.fix_router import RunningRouter, direct, settings_for
+from tests.fix_router import RunningRouter, direct
 from tests.integration.bank import ACCOUNTS, bank, fill, rows
+from tests.integration.spread import outcome, spread
 
 SHARDS = ["port_0", "port_1", "port_2"]
 TRUTH = "port_all"
@@ -67,52 +67,24 @@ class Port:
         ]
 
 
-def outcome(connection: Connection, sql: str) -> tuple[Any, ...]:
-    """Affected rows, info and warnings; or the error."""
-    with connection.cursor() as cursor:
-        try:
-            affected = cursor.execute(sql)
-        except pymysql.MySQLError as error:
-            return ("error", *error.args)
-        result = cursor._result
-        assert result is not None
-        return affected, result.message, result.warning_count
-
-
 @pytest.fixture
 def port(
     server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter]
 ) -> Iterator[Port]:
     """Three shards on one server, and all rows in another database there."""
-    primary = server_set.primary
-    primary.execute("SET GLOBAL local_infile = 1")
-    for database in ("port", *SHARDS, TRUTH):
-        primary.execute(f"DROP DATABASE IF EXISTS {database}")
-        primary.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
-        for table, columns in TABLES.items():
-            primary.execute(f"CREATE TABLE {database}.{table} ({columns})")
-    server_set.wait_for_replicas()
-    settings = settings_for(server_set, tmp_path, reads={"from": "primary"})
-    settings["schemas"] = {
-        "port": {
-            "group": "main",
-            "shards": {f"s{number}": {"group": "main", "database": name} for number, name in enumerate(SHARDS)},
-            "transactions": "best_effort",
-            "tables": {
-                "ships": {"shard_by": "id", "function": "mod"},
-                "calls": {"shard_by": "name", "function": "hash"},
-                "counts": {"shard_by": "ship", "function": "mod"},
-                "flags": {"broadcast": True},
-            },
-        }
+    server_set.primary.execute("SET GLOBAL local_infile = 1")
+    tables: dict[str, dict[str, Any]] = {
+        "ships": {"shard_by": "id", "function": "mod"},
+        "calls": {"shard_by": "name", "function": "hash"},
+        "counts": {"shard_by": "ship", "function": "mod"},
+        "flags": {"broadcast": True},
     }
     with (
+        spread(server_set, tmp_path, "port", SHARDS, TRUTH, TABLES, tables) as settings,
         start_router(settings).connect(database="port", local_infile=True) as ours,
-        direct(primary, server_set, database=TRUTH, autocommit=True, local_infile=True) as truth,
+        direct(server_set.primary, server_set, database=TRUTH, autocommit=True, local_infile=True) as truth,
     ):
         yield Port(ours, truth, tmp_path / "file.txt")
-    for database in ("port", *SHARDS, TRUTH):
-        primary.execute(f"DROP DATABASE {database}")
 
 
 SHIPS = "LOAD DATA LOCAL INFILE '{}' INTO TABLE ships"

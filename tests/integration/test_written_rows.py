@@ -14,13 +14,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import pytest
 from pymysql.connections import Connection
 
 from router.planner.sharding import Hash
 from router.sandbox import ReplicaSet
-from tests.fix_router import RunningRouter, direct, settings_for
+from tests.fix_router import RunningRouter, direct
+from tests.integration.spread import outcome, spread
 
 SHARDS = [f"parts_{number}" for number in range(4)]
 TRUTH = "parts_all"
@@ -75,51 +75,23 @@ class Both:
             return [tuple(str(value) for value in row) for row in cursor.fetchall()]
 
 
-def outcome(connection: Connection, sql: str) -> tuple[Any, ...]:
-    """Affected rows, info and warnings; or the error."""
-    with connection.cursor() as cursor:
-        try:
-            affected = cursor.execute(sql)
-        except pymysql.MySQLError as error:
-            return "error", error.args[0]
-        result = cursor._result
-        assert result is not None
-        return affected, result.message, result.warning_count
-
-
 @pytest.fixture
 def both(
     server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter]
 ) -> Iterator[Both]:
     """Four shards on one server, and all rows in a fifth database there."""
-    primary = server_set.primary
-    for database in ("parts", *SHARDS, TRUTH):
-        primary.execute(f"DROP DATABASE IF EXISTS {database}")
-        primary.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
-        for table, columns in TABLES.items():
-            primary.execute(f"CREATE TABLE {database}.{table} ({columns})")
-    server_set.wait_for_replicas()
-    settings = settings_for(server_set, tmp_path, reads={"from": "primary"})
-    settings["schemas"] = {
-        "parts": {
-            "group": "main",
-            "shards": {f"s{number}": {"group": "main", "database": name} for number, name in enumerate(SHARDS)},
-            "transactions": "best_effort",
-            "tables": {
-                "customers": {"shard_by": "id", "function": "hash"},
-                "orders": {"shard_by": "customer_id", "with": "customers"},
-                "archive": {"shard_by": "customer_id", "with": "customers"},
-                "regions": {"broadcast": True},
-            },
-        }
+    tables: dict[str, dict[str, Any]] = {
+        "customers": {"shard_by": "id", "function": "hash"},
+        "orders": {"shard_by": "customer_id", "with": "customers"},
+        "archive": {"shard_by": "customer_id", "with": "customers"},
+        "regions": {"broadcast": True},
     }
     with (
+        spread(server_set, tmp_path, "parts", SHARDS, TRUTH, TABLES, tables) as settings,
         start_router(settings).connect(database="parts") as ours,
-        direct(primary, server_set, database=TRUTH) as truth,
+        direct(server_set.primary, server_set, database=TRUTH) as truth,
     ):
         yield Both(ours, truth)
-    for database in ("parts", *SHARDS, TRUTH):
-        primary.execute(f"DROP DATABASE {database}")
 
 
 class Writer:
