@@ -214,10 +214,10 @@ def _rules(config: RouterConfig, names: Names) -> Iterator[Finding]:
         if rule.name in seen:
             yield Finding((*loc, "name"), f"two rules are called '{rule.name}'")
         seen.add(rule.name)
-        if rule.send_to is None and rule.reject is None:
-            yield Finding(loc, "needs exactly one of send_to and reject")
-        if rule.send_to is not None and rule.reject is not None:
-            yield Finding((*loc, "reject"), "needs exactly one of send_to and reject", at_key=True)
+        if rule.send_to is None and rule.reject is None and rule.timeout is None:
+            yield Finding(loc, "needs one of send_to, reject and timeout")
+        if rule.reject is not None and (rule.send_to is not None or rule.timeout is not None):
+            yield Finding((*loc, "reject"), "goes with neither send_to nor timeout", at_key=True)
         if rule.send_to is not None:
             if rule.send_to.group is None and rule.send_to.role is None:
                 yield Finding((*loc, "send_to"), "needs a group, a role or both")

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from router.config.base import Mapping
-from router.config.values import Name, Network
+from router.config.values import Name, Network, Seconds
 
 Statement = Literal[
     "select",
@@ -74,7 +74,7 @@ class SendTo(Mapping):
 
 
 class Rule(Mapping):
-    """One exception to the default routing; exactly one of ``send_to`` and ``reject`` is given."""
+    """One exception to the default routing: ``reject`` alone, or ``send_to``, ``timeout`` or both."""
 
     name: Name = Field(
         default="", description="Name in logs, metrics and `EXPLAIN ROUTE`; default: `rule-1`, `rule-2` …"
@@ -82,3 +82,6 @@ class Rule(Mapping):
     when: When = Field(default=When(), description="Conditions; without any the rule matches every statement.")
     send_to: SendTo | None = Field(default=None, description="Where the statement goes.")
     reject: Name | None = Field(default=None, description="Refuse the statement with this message.")
+    timeout: Seconds | None = Field(
+        default=None, description="A statement that takes longer is ended on its server, as by KILL QUERY (error 1317)."
+    )

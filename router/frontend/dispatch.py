@@ -28,8 +28,9 @@ from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.frontend.describing import Describing
+from router.frontend.limits import Limits
 from router.frontend.local import JSON_COLUMNS, about_session, learn_gtids, result
-from router.frontend.several import Several, fetched
+from router.frontend.several import Several, provide
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import COLUMNS, explain_json, explain_rows
 from router.planner.lookup import NeedsKeys
@@ -38,7 +39,6 @@ from router.planner.spreading import NoIds
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import TRANSACTIONAL, StatementKind
-from router.tasks import spawn
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -77,6 +77,7 @@ class Dispatcher:
     __slots__ = (
         "_client",
         "_describing",
+        "_limits",
         "_mode",
         "_schema",
         "_scope",
@@ -116,6 +117,7 @@ class Dispatcher:
         self.address = address
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services)
+        self._limits = Limits(lambda: self.kill(lambda: None, query_only=True))
         self._transactions = Transactions(session, self.executor, self._ended)
         self._describing = Describing(self.executor, shared.descriptions, self._alive, self._refuse)
         self._several = Several(
@@ -142,6 +144,8 @@ class Dispatcher:
         session = self.session
         if session.schema is not self._schema or session.mode is not self._mode:
             self.rescope()
+        if self._limits.handle is not None:
+            self._limits.end()
         code = frames[4]
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
@@ -185,33 +189,28 @@ class Dispatcher:
 
     def _provide(self, missing: NoIds | NeedsKeys, again: Callable[[], None]) -> None:
         """Rows need ids that are not at hand, or keys their shards: do it again when they are there."""
-
-        async def fetch() -> None:
-            error = await fetched(self._shared.services, missing)
-            if self._alive():
-                again() if error is None else self._refuse(error)
-            if isinstance(missing, NeedsKeys):
-                missing.function.bound()
-
-        spawn(fetch(), "fetch ids or keys")
+        provide(self._shared.services, missing, self._alive, again, self._refuse)
 
     def _alive(self) -> bool:
         return self._shared.sessions.get(self.connection_id) is self
 
     def _special(self, plan: Plan | Bound, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
+        self._limits.begin(plan)
         match plan:
             case Scattered() | Spread() | Staged():
                 self._several.run(plan)
             case Described(relay):
                 self._describing.run(plan, sql, lambda text: self.executor.run(relay, query(text, self.executor.shape)))
             case Relay():
-                if plan.facts.kind in TRANSACTIONAL or plan.facts.kind is StatementKind.SET:
+                if plan.anywhere and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
                     self._transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
-                elif plan.facts.function:
+                elif plan.facts.kind is StatementKind.KILL:
+                    self._kill_statement(plan)
+                elif plan.facts.function == "CONNECTION_ID":
                     self.executor.run(plan, frames, CURSOR, self.connection_id)
                 else:
-                    self._kill_statement(plan)
+                    self.executor.run(plan, frames)
             case Refused():
                 if plan.rule is not None:
                     self._shared.services.counters.rule_hits[plan.rule] += 1
@@ -401,10 +400,11 @@ class Dispatcher:
                 "'max_allowed_packet' bytes"
             )
             self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
-        elif (plan := statement.plan).special and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
+        elif (plan := statement.plan).anywhere and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
             sql = statement.text.frame[_STATEMENT:]
             self._transactions.run(plan, sql, lambda: self.executor.execute(statement, frames))
         elif statement.sharded is None or self._several.place(statement, statement.sharded, frames, self.malformed):
+            self._limits.begin(statement.plan)
             special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
             self.executor.execute(statement, frames, self.connection_id if special else None)
 
@@ -557,6 +557,7 @@ class Dispatcher:
     def lost(self) -> None:
         """The client is gone."""
         self._shared.sessions.remove(self.connection_id)
+        self._limits.end()
         self.executor.client_lost()
         self._several.cancel()
         self._shared.on_lost(self)

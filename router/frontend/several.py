@@ -18,6 +18,7 @@ from router.planner.binding import Both, TextValues, bind
 from router.planner.lookup import NeedsKeys
 from router.planner.plan import Bound, Refused, Relay, Scattered, Sharded, Spread, Staged
 from router.planner.spreading import NoIds
+from router.tasks import spawn
 from router.wire.charset import python_codec
 from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -29,7 +30,26 @@ _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
 _STATEMENT = 5
 
 
-async def fetched(services: Services, missing: NoIds | NeedsKeys) -> MySQLError | None:
+def provide(
+    services: Services,
+    missing: NoIds | NeedsKeys,
+    alive: Callable[[], bool],
+    again: Callable[[], None],
+    refuse: Callable[[MySQLError], None],
+) -> None:
+    """Fetch what a statement needs, and run it ``again`` or ``refuse`` it, if its client is still ``alive``."""
+
+    async def fetch() -> None:
+        error = await _fetched(services, missing)
+        if alive():
+            again() if error is None else refuse(error)
+        if isinstance(missing, NeedsKeys):
+            missing.function.bound()
+
+    spawn(fetch(), "fetch ids or keys")
+
+
+async def _fetched(services: Services, missing: NoIds | NeedsKeys) -> MySQLError | None:
     """Wait for what a statement needs; what went wrong, if it cannot be had."""
     if isinstance(missing, NoIds):
         if services.ids is not None and await services.ids.fetch(missing.table, missing.count):

@@ -38,7 +38,10 @@ class UserEntry:
 
 @dataclass(frozen=True, slots=True)
 class RuleEntry:
-    """A compiled rule. Conditions that are None always hold; ``regex`` is searched in the statement as latin-1 text."""
+    """A compiled rule. Conditions that are None always hold; ``regex`` is searched in the statement as latin-1 text.
+
+    ``timeout``: seconds.
+    """
 
     name: str
     user: str | None
@@ -50,6 +53,7 @@ class RuleEntry:
     group: str | None
     role: Role | None
     reject: str | None
+    timeout: float | None = None
 
     def from_client(self, client: str | None) -> bool:
         """Whether a client at this address is meant; None is a unix socket, which no network contains."""
@@ -118,4 +122,5 @@ def _compile(rule: Rule) -> RuleEntry:
         group=None if send_to is None else send_to.group,
         role=None if role is None else Role(role),
         reject=rule.reject,
+        timeout=rule.timeout,
     )

@@ -48,9 +48,10 @@ class Relay:
     """The client's bytes go unchanged to one server of ``group``, its answer goes back unchanged.
 
     ``rule`` names the rule that decided, if one did. ``special``: not quite; it is about connection ids, which to the
-    client are the router's. ``shard`` is the shard meant, ``database`` the one there that stands for the session's.
-    ``anywhere``: it names no tables, so it follows a transaction to whichever group that is in. ``spans``: it may be
-    part of a transaction that is on other groups too.
+    client are the router's, about transactions, or its time is limited: ``timeout`` is in seconds. ``shard`` is the
+    shard meant, ``database`` the one there that stands for the session's. ``anywhere``: it names no tables, so it
+    follows a transaction to whichever group that is in. ``spans``: it may be part of a transaction that is on other
+    groups too.
     """
 
     group: str
@@ -63,6 +64,7 @@ class Relay:
     database: str | None = None
     anywhere: bool = False
     spans: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

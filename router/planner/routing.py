@@ -132,10 +132,12 @@ def rejected(rule: RuleEntry, facts: StatementFacts) -> Refused:
 
 def apply_rule(rule: RuleEntry, plan: Relay) -> Relay:
     """What a rule that sends makes of the default plan. It sends only proven reads to replicas."""
-    role, reason = rule.role or plan.role, Reason.RULE
+    sends = rule.role is not None or rule.group is not None
+    role, reason = rule.role or plan.role, Reason.RULE if sends else plan.reason
     if role is Role.REPLICA and not plan.facts.read:
         role, reason = Role.PRIMARY, Reason.RULE_NOT_READ
-    return Relay(rule.group or plan.group, role, reason, plan.facts, rule.name, special=plan.special)
+    special = plan.special or rule.timeout is not None
+    return Relay(rule.group or plan.group, role, reason, plan.facts, rule.name, special=special, timeout=rule.timeout)
 
 
 def check_hints(catalog: Catalog, facts: StatementFacts) -> Refused | None:

@@ -151,10 +151,10 @@ def test_right(changes: dict[str, Any]) -> None:
             {"schemas": {"shop": {"group": "mian"}}},
             "schemas.shop.group: there is no group 'mian'; did you mean 'main'?",
         ),
-        ({"rules": [{"when": {"user": "app"}}]}, "rules.0: needs exactly one of send_to and reject"),
+        ({"rules": [{"when": {"user": "app"}}]}, "rules.0: needs one of send_to, reject and timeout"),
         (
             {"rules": [{"send_to": {"role": "primary"}, "reject": "no"}]},
-            "rules.0.reject: needs exactly one of send_to and reject",
+            "rules.0.reject: goes with neither send_to nor timeout",
         ),
         ({"rules": [{"send_to": {}}]}, "rules.0.send_to: needs a group, a role or both"),
         ({"rules": [{"send_to": {"group": "x"}}]}, "rules.0.send_to.group: there is no group 'x' (known: main)"),

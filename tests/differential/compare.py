@@ -26,6 +26,7 @@ _INEXACT = (ColumnType.DOUBLE, ColumnType.FLOAT)
 _DIGITS = 12
 _REFUSED = (1235, 1526)
 # Others depend on how the server happens to run the statement, and differ between two tables of different size too.
+_LISTS = ColumnFlag.ENUM | ColumnFlag.SET
 _FLAGS = ColumnFlag.UNSIGNED | ColumnFlag.ZEROFILL | ColumnFlag.ENUM | ColumnFlag.SET
 
 
@@ -102,7 +103,8 @@ def _column(shown: Any, sql: str) -> Column:
         0 if kind in _INEXACT or kind == ColumnType.BLOB or any_width else shown.length,
         # Of text: none, or 31 or 39 for "not fixed".
         0 if kind in _TEXTS else shown.scale,
-        shown.flags & _FLAGS,
+        # MIN of a SET is one or not (MySQL), again as the server happens to run the statement.
+        shown.flags & (_FLAGS if shown.org_table else _FLAGS & ~_LISTS),
     )
 
 

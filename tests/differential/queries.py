@@ -201,7 +201,9 @@ def uncorrelated(draw: st.DrawFn, sources: Sequence[Source]) -> str:
     unique = ", ".join(inner.column(each) for each in inner.table.unique)
     match draw(st.integers(0, 7)):
         case 0 | 1:
-            return f"{column} {draw(st.sampled_from(('IN', 'NOT IN', '= ANY', '<> ALL')))} (SELECT {other} {body})"
+            # MariaDB finds rows that are NOT IN a query with NULLs when their value does not fit its type (points).
+            ways = ("IN", "= ANY") if column.endswith(".points") else ("IN", "NOT IN", "= ANY", "<> ALL")
+            return f"{column} {draw(st.sampled_from(ways))} (SELECT {other} {body})"
         case 2:
             return f"{draw(st.sampled_from(('EXISTS', 'NOT EXISTS')))} (SELECT {other} {body})"
         case 3:

@@ -209,6 +209,16 @@ def test_a_rule_sends_only_proven_reads_to_replicas() -> None:
         assert (found.role, found.reason) == (Role.PRIMARY, Reason.RULE_NOT_READ)
 
 
+def test_a_rule_may_only_limit_the_time() -> None:
+    config = rules(
+        "{name: a, when: {statement: select}, timeout: 2s}", "{name: b, send_to: {role: primary}, timeout: 5s}"
+    )
+    found = relay("SELECT 1", config)
+    assert (found.rule, found.role, found.reason, found.timeout) == ("a", Role.REPLICA, Reason.READ, 2.0)
+    found = relay("DELETE FROM t", config)
+    assert (found.rule, found.role, found.reason, found.timeout) == ("b", Role.PRIMARY, Reason.RULE, 5.0)
+
+
 def test_a_rule_overrides_where_reads_come_from() -> None:
     config = rules("{name: r, when: {schema: events}, send_to: {role: replica}}")
     assert relay("SELECT 1", TWO_GROUPS, schema="events").reason is Reason.READS_FROM_PRIMARY
