@@ -177,11 +177,12 @@ def construct(message: str) -> str:
 
 @dataclass(slots=True)
 class Tally:
-    """How many statements came to what, with what was refused and why."""
+    """How many statements came to what, with what was refused and why; and where the server was at odds with itself."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     constructs: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    at_odds: list[str] = field(default_factory=list)
 
     def add(self, sql: str, actual: Answer, found: str | None) -> Outcome:
         """Count a statement whose difference was ``found``. Refusing what the server does not know is refusing too."""
@@ -205,4 +206,5 @@ class Tally:
     def __str__(self) -> str:
         numbers = " / ".join(f"{self.outcomes[outcome]} {outcome}" for outcome in Outcome)
         refused = "".join(f"\n  {count:5}  {words}" for words, count in self.constructs.most_common())
-        return f"{numbers}{refused}"
+        odds = f" / {len(self.at_odds)} of the server at odds with itself" if self.at_odds else ""
+        return f"{numbers}{odds}{refused}"

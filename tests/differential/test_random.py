@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from time import monotonic
 
 import pytest
@@ -71,6 +72,20 @@ def _try(sessions: tuple[Session, Session], tallies: dict[int, Tally], start: in
     check()
 
 
+def _other_opinions(truth: Session, query: Query) -> Iterator[Answer]:
+    """What the server itself answers when it runs the statement in another way.
+
+    Servers have faults of their own, which their optimizers hide or show. MySQL 9.7 loses rows of SELECT DISTINCT …
+    WHERE x NOT IN (SELECT …) under a skip scan; to MariaDB 10.11 an integer key may be equal to 7.5, unless there is an
+    ORDER BY.
+    """
+    ask(truth.truth, "SET SESSION optimizer_switch = 'semijoin=off,materialization=off'")
+    yield ask(truth.truth, query.sql)
+    ask(truth.truth, "SET SESSION optimizer_switch = DEFAULT")
+    if not query.order.total:
+        yield ask(truth.truth, f"{query.sql} ORDER BY 1")
+
+
 def _check(session: Session, query: Query, truth: Session, expected: Answer | None, tally: Tally) -> Answer | None:
     """Compare one answer; the expected one is asked for once, when it is needed."""
     actual = ask(session.ours, query.sql)
@@ -84,6 +99,11 @@ def _check(session: Session, query: Query, truth: Session, expected: Answer | No
         return expected  # what DISTINCT aggregates are grouped by on the shards makes more of it determined
     # A LIMIT ends at other rows on shards: perhaps before those with warnings.
     found = difference(expected, actual, query.order, warnings=False)
+    if found is not None and any(
+        difference(each, actual, query.order, warnings=False) is None for each in _other_opinions(truth, query)
+    ):
+        tally.at_odds.append(query.sql)
+        return expected
     outcome = tally.add(query.sql, actual, found)
     assert outcome is not Outcome.WRONG, f"{session.count} shards: {query.sql}\n    {found}"
     return expected
