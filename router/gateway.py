@@ -184,7 +184,7 @@ class Gateway:
                     ServerGauges(
                         group=group.name,
                         server=server.name,
-                        role=server.role or "unknown",
+                        role=group.role_of(server) or "unknown",
                         up=server.up,
                         in_use=pool.in_use,
                         idle=pool.idle,
@@ -196,6 +196,8 @@ class Gateway:
                         connect_errors=pool.connect_errors,
                         commands={_command_name(code): count for code, count in enumerate(server.commands) if count},
                         durations=server.durations,
+                        fenced=server.fenced,
+                        lag=server.lag,
                     )
                 )
         return ProcessGauges(

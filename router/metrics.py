@@ -82,6 +82,8 @@ class ServerGauges:
     connect_errors: int
     commands: dict[str, int]
     durations: Histogram
+    fenced: bool = False
+    lag: float | None = None  # seconds; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,21 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         "router_query_duration_seconds", "From a command's arrival to the end of its answer.", labels=["role", *names]
     )
     failures = CounterMetricFamily("router_backend_connect_errors", "Failed connection attempts.", labels=names)
+    lags = GaugeMetricFamily(
+        "router_server_replication_lag_seconds",
+        "How far the replica is behind; +Inf: it applies nothing.",
+        labels=["group", "server"],
+    )
+    fenced = GaugeMetricFamily(
+        "router_server_fenced",
+        "Whether the server could be written but is not the primary, so that it takes nothing.",
+        labels=["group", "server"],
+    )
     for server in servers:
         key = [server.group, server.server]
+        fenced.add_metric(key, int(server.fenced))
+        if server.lag is not None:
+            lags.add_metric(key, server.lag)
         up.add_metric([*key, server.role], int(server.up))
         for state in ("in_use", "idle", "opening"):
             connections.add_metric([*key, state], getattr(server, state))
@@ -197,4 +212,4 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         for command, count in server.commands.items():
             queries.add_metric([command, server.role, *key], count)
         durations.add_metric([server.role, *key], server.durations.cumulative(), server.durations.total)
-    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations)
+    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, fenced)

@@ -34,7 +34,7 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 EVERYWHERE = frozenset({"errors"})
 NOT_FROM_PURE = frozenset({"metrics", "log", "tasks"})
 PURE = frozenset({"wire", "sql", "planner", "session"})
-PURE_FILES = frozenset({"cluster/health.py"})
+PURE_FILES = frozenset({"cluster/health.py", "cluster/replication.py", "cluster/electing.py"})
 IMPURE_MODULES = frozenset(
     {"asyncio", "uvloop", "time", "socket", "selectors", "threading", "random", "secrets", "logging", "structlog"}
     | {"prometheus_client", "aiohttp", "aiomysql", "pymysql", "subprocess"}

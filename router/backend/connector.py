@@ -15,8 +15,9 @@ Traps of aiomysql 0.3 that are closed here:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -59,6 +60,7 @@ _MAX_ATTRIBUTES = 4096
 _TLS_REQUIRED_ERROR = 2026  # CR_SSL_CONNECTION_ERROR
 _CLEAR_TEXT = "refused to send the password in clear text"
 _PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
+_CLIENT_ERRORS = range(2000, 3000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +191,14 @@ class Connector:
         """
         return await self._bounded(self._open(user, shape))
 
-    async def _bounded(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _bounded(self, work: Coroutine[Any, Any, T], within: float | None = None) -> T:
         """Run ``work`` under the connect timeout; every way to fail becomes BackendUnavailable."""
         name = self.endpoint.name
+        seconds = self.endpoint.connect_timeout if within is None else within
         try:
-            async with asyncio.timeout(self.endpoint.connect_timeout):
+            async with asyncio.timeout(seconds):
                 return await work
         except TimeoutError:
-            seconds = self.endpoint.connect_timeout
             raise BackendUnavailable(f"server {name}: no answer within {seconds:g} s") from None
         except Exception as error:
             # Not only MySQL and socket errors: aiomysql trips over malformed packets in every way Python has.
@@ -260,9 +262,63 @@ class Connector:
             raw.close()
         return self.profile
 
+    def line(self, user: BackendUser) -> Line:
+        """A line to ask the server again and again."""
+        return Line(self, user)
+
     async def kill(self, user: BackendUser, thread_id: int, *, query_only: bool) -> None:
         """KILL [QUERY] a connection of ``user`` on this server."""
         await self.ask(user, f"KILL {'QUERY' if query_only else 'CONNECTION'} {int(thread_id)}")
+
+
+class Line:
+    """A connection that asks the server again and again: opened when it is needed, kept while it works."""
+
+    def __init__(self, connector: Connector, user: BackendUser) -> None:
+        self._connector = connector
+        self._user = user
+        self._raw: _GuardedConnection | None = None
+
+    async def ask(self, queries: Sequence[str], within: float) -> dict[str, list[dict[str, Any]] | str]:
+        """For each query its records (lower-case column → value), or in words what the server has against it.
+
+        The first must be answered. Raises BackendUnavailable, when ``within`` seconds are over too.
+        """
+        return await self._connector._bounded(self._ask(queries), within)
+
+    def close(self) -> None:
+        """Close the connection; the next question opens another one."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    async def _ask(self, queries: Sequence[str]) -> dict[str, list[dict[str, Any]] | str]:
+        if self._raw is not None:
+            # The server may have ended a connection that was idle; whether it is alive, a new one tells.
+            with contextlib.suppress(Exception):
+                return await self._answers(self._raw, queries)
+        self._raw = await self._connector._login(self._user)
+        return await self._answers(self._raw, queries)
+
+    async def _answers(self, raw: _GuardedConnection, queries: Sequence[str]) -> dict[str, list[dict[str, Any]] | str]:
+        try:
+            return {query: await _records(raw, query, needed=query is queries[0]) for query in queries}
+        except BaseException:
+            self.close()
+            raise
+
+
+async def _records(raw: _GuardedConnection, query: str, *, needed: bool) -> list[dict[str, Any]] | str:
+    try:
+        async with raw.cursor() as cursor:
+            await cursor.execute(query)
+            names = [str(column[0]).lower() for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+    except pymysql.MySQLError as error:
+        # From 2000 on: the client's own errors, of the connection.
+        if needed or not error.args or not isinstance(error.args[0], int) or error.args[0] in _CLIENT_ERRORS:
+            raise
+        return _words(error)
 
 
 def _adopt(raw: _GuardedConnection, key: PoolKey, profile: ServerProfile) -> BackendConnection:

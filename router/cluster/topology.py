@@ -14,6 +14,7 @@ import structlog
 from router.backend.connector import Connector, Endpoint
 from router.backend.pool import BackendPool
 from router.cluster.balancer import LeastBusy
+from router.cluster.electing import Candidate, elect
 from router.config.models import Group as GroupConfig
 from router.config.models import RouterConfig, ServerTls
 from router.config.models import Server as ServerConfig
@@ -25,6 +26,10 @@ from router.session.profile import ServerProfile
 log = structlog.get_logger(__name__)
 
 
+# The identity, the host and the port of a server.
+Source = tuple[str, str, int]
+
+
 class Server:
     """One server: its pool and what is known of it.
 
@@ -32,21 +37,38 @@ class Server:
     ``durations`` how long they took, ``failures`` connections lost. ``reached`` is how far it has come in the stream of
     writes, ``ordered`` whether it applies those of one source in their order, ``missed`` what a read has waited for
     here in vain, ``names_writes`` whether what is written here has GTIDs.
+
+    ``sources`` are whose writes it applies, ``follows`` those of them that are in the group; ``clustered`` whether it
+    is in a cluster in which any can be written, ``executed`` and ``identity`` its GTIDs and what is in those of its own
+    writes. ``lag`` in seconds was found at ``lag_at`` (None: not known); ``lagging``, ``stale``: more than may be
+    (``LagState``). ``rests``: it goes up and down. ``fenced``: it could be written, and is not the primary: it takes
+    nothing.
     """
 
     __slots__ = (
+        "clustered",
         "commands",
         "configured_role",
         "durations",
+        "executed",
         "failures",
+        "fenced",
+        "follows",
         "group",
+        "identity",
+        "lag",
+        "lag_at",
+        "lagging",
         "missed",
         "name",
         "names_writes",
         "ordered",
         "pool",
         "reached",
+        "rests",
         "role",
+        "sources",
+        "stale",
         "up",
         "weight",
     )
@@ -66,6 +88,25 @@ class Server:
         self.ordered = True
         self.names_writes = True
         self.missed: Token | None = None
+        self.sources: frozenset[Source] = frozenset()
+        self.follows: frozenset[str] = frozenset()
+        self.clustered = False
+        self.executed = ""
+        self.identity = ""
+        self.lag: float | None = None
+        self.lag_at = 0.0
+        self.lagging = False
+        self.stale = False
+        self.rests = False
+        self.fenced = False
+
+    def feeds(self, other: Server) -> bool:
+        """Whether ``other`` applies its writes."""
+        address = self.connector.endpoint.address
+        return any(
+            (identity == self.identity != "") or (host, port) == (address.host, address.port)
+            for identity, host, port in other.sources
+        )
 
     @property
     def connector(self) -> Connector:
@@ -98,25 +139,59 @@ class Group:
 
     def refresh(self) -> None:
         """Recompute who takes what, after a server's role or health changed."""
-        up = [server for server in self.servers if server.up]
-        writable = [server for server in up if server.role is Role.PRIMARY]
-        # Two servers that both say they are writable: stay with the one we had, never write to both.
-        if self.primary not in writable:
-            self.primary = writable[0] if writable else None
-        elif len(writable) > 1:
-            names = ", ".join(server.name for server in writable)
-            log.warning("more than one writable server", group=self.name, servers=names, primary=self.primary.name)
-        replicas = [server for server in up if server.role is Role.REPLICA]
+        self._elect()
+        replicas = [server for server in self.servers if self.role_of(server) is Role.REPLICA and server.up]
         primary = [self.primary] if self.primary is not None else []
-        match "primary" if self._only_primary() else self.config.reads.from_:
+        source = "primary" if self._only_primary() else self.config.reads.from_
+        match source:
             case "primary":
                 readers = primary
             case "any":
-                readers = replicas + primary
+                readers = [server for server in replicas if not server.lagging and not server.rests] + primary
             case _:
                 # A weight of 0 keeps a replica for the time when nobody else can read.
-                readers = [server for server in replicas if server.weight] or primary or replicas
+                able = [server for server in replicas if server.weight and not server.rests]
+                readers = [server for server in able if not server.lagging] or primary
+        if not readers and source != "primary":
+            # Nobody can write: who was not behind misses nothing.
+            able = [server for server in replicas if not server.stale]
+            readers = [server for server in able if server.weight and not server.rests] or able
         self.readers = tuple(readers)
+
+    def role_of(self, server: Server) -> Role | None:
+        """What the server is for this group; None: nothing, or not known."""
+        if server is self.primary or not server.up:
+            return server.role
+        # One that could be written and follows the primary is as good as a replica.
+        return None if server.fenced or server.role is None else Role.REPLICA
+
+    def _elect(self) -> None:
+        """Choose the primary; fence who else could be written."""
+        had = self.primary
+        for server in self.servers:
+            server.follows = frozenset(each.name for each in self.servers if each is not server and each.feeds(server))
+        writable = {server.name: server for server in self.servers if server.up and server.role is Role.PRIMARY}
+        candidates = [_candidate(server) for server in writable.values()]
+        down = [server.name for server in self.servers if not server.up]
+        outcome = elect(candidates, had.name if had else None, down)
+        self.primary = writable[outcome.primary] if outcome.primary is not None else None
+        for server in self.servers:
+            fenced = server.name in outcome.fenced
+            if fenced is server.fenced:
+                continue
+            server.fenced = fenced
+            if not fenced:
+                log.info("server is no longer fenced", group=self.name, server=server.name)
+                continue
+            log.error(
+                "more than one writable server: one is fenced and takes nothing until it is read-only or replicates",
+                group=self.name,
+                server=server.name,
+                primary=outcome.primary,
+                reason=outcome.reason,
+            )
+        if had is not None and had is not self.primary and had.name in writable:
+            had.pool.expire()
 
     def _only_primary(self) -> bool:
         """Whether no other server may read: it could not be told to what it has come."""
@@ -131,7 +206,7 @@ class Group:
         return self._blind or self.config.reads.consistency == "strong"
 
     def reader(self, without: Server | None = None) -> Server | None:
-        """A server for a proven read: a replica, or the primary when no replica is up."""
+        """A server for a proven read: a replica, or the primary when no replica can."""
         readers = self.readers
         if len(readers) == 1 and without is None:
             return readers[0]
@@ -140,6 +215,25 @@ class Group:
             if not readers and self.primary is not without:
                 return self.primary
         return self._balancer.choose(readers)
+
+    def near_reader(
+        self, bound: float, now: float, token: Token | None, without: Server | None = None
+    ) -> tuple[Server | None, bool]:
+        """A server for a read that may be ``bound`` seconds old at most, and whether it has to wait for ``token``.
+
+        A replica is as far behind as it was when it was asked last, and what has passed since.
+        """
+        able = [
+            server for server in self.readers if server.lag is not None and server.lag + now - server.lag_at <= bound
+        ]
+        able = [server for server in able if server is not self.primary and server is not without]
+        if token is not None:
+            able = [server for server in able if self._may_have(server, token)]
+        server = self._balancer.choose(able) if able else self.primary
+        if server is without:
+            return None, False
+        waits = token is not None and server is not None and server is not self.primary
+        return server, waits and token is not None and server is not None and not server.reached.covers(token)
 
     def fresh_reader(self, token: Token, without: Server | None = None) -> tuple[Server | None, bool]:
         """A server for a read that must see ``token``, and whether it has to wait for that there.
@@ -203,6 +297,17 @@ class Topology:
         """Close all pools."""
         for server in self.servers():
             server.pool.close()
+
+
+def _candidate(server: Server) -> Candidate:
+    return Candidate(
+        server.name,
+        server.configured_role == "primary",
+        server.follows,
+        server.clustered,
+        server.executed,
+        server.identity,
+    )
 
 
 def _group(name: str, config: GroupConfig, router: RouterConfig) -> Group:

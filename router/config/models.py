@@ -19,6 +19,7 @@ from router.config.values import (
     AddressField,
     Bytes,
     FileName,
+    MaxLag,
     Name,
     Network,
     NonNegative,
@@ -34,7 +35,6 @@ from router.errors import Problem
 NOT_YET: dict[str, str] = {
     "admin.mysql": "the SHOW interface is not served yet",
     "logging.slow_query": "slow statements are not logged yet",
-    "groups.*.reads.max_lag": "replication lag is not measured yet",
 }
 
 
@@ -166,7 +166,17 @@ class Monitor(Mapping):
 
     user: Name | None = Field(default=None, description="Account for the probes; default: the first user of the file.")
     password: SecretStr | None = Field(default=None, description="Password of the monitor account.")
-    interval: Seconds = Field(default=1.0, description="Time between two probes of a server.")
+    interval: Seconds = Field(
+        default=1.0,
+        description="Time between two probes of a server; while there is no primary, 100 ms for a minute.",
+    )
+    timeout: Seconds = Field(default=3.0, description="A server that does not answer a probe in this time fails it.")
+    heartbeat: str | None = Field(
+        default=None,
+        pattern=r"^[^.]+\.[^.]+$",
+        description="`schema.table` whose column `ts` the primary sets to its time again and again (pt-heartbeat): how "
+        "far a replica is behind, where the account may not ask for the replication status.",
+    )
 
 
 class Pool(Mapping):
@@ -196,7 +206,11 @@ class Reads(Mapping):
         "waited for, up to half a second), `global`: any write through this router, `strong`: all, from the primary; "
         "`eventual`: whatever is there.",
     )
-    max_lag: Seconds = Field(default=10.0, description="Replicas further behind take no reads.")
+    max_lag: MaxLag = Field(
+        default=10.0,
+        description="Replicas further behind take no reads until they are at half of it, nor do those whose "
+        "replication does not run; `any`: all do. Hints and rules may ask for less.",
+    )
     balance: Literal["least_busy"] = Field(default="least_busy", description="How a server is chosen among equals.")
 
 

@@ -71,6 +71,9 @@ class SendTo(Mapping):
     role: Literal["primary", "replica"] | None = Field(
         default=None, description="Kind of server; default: what the statement would get without the rule."
     )
+    max_lag: Seconds | None = Field(
+        default=None, description="Only servers that are not further behind; default: the group's `reads.max_lag`."
+    )
 
 
 class Rule(Mapping):

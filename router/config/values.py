@@ -197,6 +197,10 @@ def _bound(value: object) -> object:
     return None if value is None else _scalar(value)
 
 
+def _max_lag(value: object) -> float:
+    return math.inf if value == "any" else parse_duration(value)
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -234,6 +238,11 @@ AddressField = Annotated[Address, PlainValidator(_address), PlainSerializer(str)
 Network = Annotated[AnyNetwork, PlainValidator(_network), WithJsonSchema(_NETWORK_SCHEMA)]
 FileName = Annotated[Path, PlainValidator(_existing_file), WithJsonSchema(_FILE_SCHEMA)]
 Seconds = Annotated[float, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+MaxLag = Annotated[
+    float,
+    PlainValidator(_max_lag),
+    WithJsonSchema({"title": "duration or any", "anyOf": [_DURATION_SCHEMA, {"const": "any"}]}),
+]
 Bytes = Annotated[int, PlainValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
 Positive = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 NonNegative = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]

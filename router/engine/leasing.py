@@ -89,7 +89,7 @@ class Leasing:
         if plan.facts.read and (written or self._services.topology.shared):
             self._needs = self._services.topology.groups[plan.group].needs(written)
         self._key = key
-        self._primary = primary or plan.role is Role.PRIMARY
+        self._primary = primary or plan.role is Role.PRIMARY or plan.max_lag == 0
         self._without = None
         self._tries = 1
         self._deadline = 0.0
@@ -130,6 +130,10 @@ class Leasing:
         group = self._services.topology.groups[plan.group]
         if self._primary:
             server = group.primary
+        elif plan.max_lag is not None:
+            now = asyncio.get_running_loop().time()
+            server, waits = group.near_reader(plan.max_lag, now, self._needs, self._without)
+            self.awaits = self._needs if waits else None
         elif self._needs is None:
             server = group.reader(self._without)
         else:
@@ -150,14 +154,18 @@ class Leasing:
 
     def _wait_for_server(self, plan: Relay, patience: float) -> None:
         """No server can take the statement now: look again until ``failover_timeout`` is over."""
-        loop = asyncio.get_running_loop()
-        if not self._deadline:
-            self._deadline = loop.time() + patience
-        if loop.time() < self._deadline:
-            self._retry = loop.call_later(RETRY_INTERVAL, self._look_again)
+        if self._has_time(plan):
+            self._retry = asyncio.get_running_loop().call_later(RETRY_INTERVAL, self._look_again)
             return
         role = "primary" if self._primary else "server"
         self._failed(BackendUnavailable(f"no {role} of group {plan.group!r} is available (waited {patience:g} s)"))
+
+    def _has_time(self, plan: Relay) -> bool:
+        """Whether ``failover_timeout`` is not over; it begins with the first question."""
+        now = asyncio.get_running_loop().time()
+        if not self._deadline:
+            self._deadline = now + self._services.topology.groups[plan.group].config.failover_timeout
+        return now < self._deadline
 
     def _look_again(self) -> None:
         self._retry = None
@@ -173,6 +181,10 @@ class Leasing:
         server, self._server = self._server, None
         if isinstance(error, BackendUnavailable) and server is not None:
             self._services.suspect(server)
+            if not server.up and self._plan is not None and self._has_time(self._plan):
+                # That it is down is known by now: no try, and others may take the statement, or will.
+                self._look(self._plan)
+                return
             if self.again(server):
                 return
         self._failed(error)

@@ -54,6 +54,7 @@ class RuleEntry:
     role: Role | None
     reject: str | None
     timeout: float | None = None
+    max_lag: float | None = None
 
     def from_client(self, client: str | None) -> bool:
         """Whether a client at this address is meant; None is a unix socket, which no network contains."""
@@ -123,4 +124,5 @@ def _compile(rule: Rule) -> RuleEntry:
         role=None if role is None else Role(role),
         reject=rule.reject,
         timeout=rule.timeout,
+        max_lag=None if send_to is None else send_to.max_lag,
     )

@@ -51,7 +51,7 @@ class Relay:
     client are the router's, about transactions, or its time is limited: ``timeout`` is in seconds. ``shard`` is the
     shard meant, ``database`` the one there that stands for the session's. ``anywhere``: it names no tables, so it
     follows a transaction to whichever group that is in. ``spans``: it may be part of a transaction that is on other
-    groups too.
+    groups too. ``max_lag``: how old, in seconds, what it reads may be.
     """
 
     group: str
@@ -65,6 +65,7 @@ class Relay:
     anywhere: bool = False
     spans: bool = False
     timeout: float | None = None
+    max_lag: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +308,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "role": plan.role.value,
                 "reason": plan.reason.value,
                 "rule": plan.rule,
+                "max_lag": plan.max_lag,
             }
         case Described():
             head = {

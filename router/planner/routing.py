@@ -132,12 +132,20 @@ def rejected(rule: RuleEntry, facts: StatementFacts) -> Refused:
 
 def apply_rule(rule: RuleEntry, plan: Relay) -> Relay:
     """What a rule that sends makes of the default plan. It sends only proven reads to replicas."""
-    sends = rule.role is not None or rule.group is not None
+    sends = (rule.role, rule.group, rule.max_lag) != (None, None, None)
     role, reason = rule.role or plan.role, Reason.RULE if sends else plan.reason
     if role is Role.REPLICA and not plan.facts.read:
         role, reason = Role.PRIMARY, Reason.RULE_NOT_READ
-    special = plan.special or rule.timeout is not None
-    return Relay(rule.group or plan.group, role, reason, plan.facts, rule.name, special=special, timeout=rule.timeout)
+    return Relay(
+        rule.group or plan.group,
+        role,
+        reason,
+        plan.facts,
+        rule.name,
+        special=plan.special or rule.timeout is not None,
+        timeout=rule.timeout,
+        max_lag=rule.max_lag,
+    )
 
 
 def check_hints(catalog: Catalog, facts: StatementFacts) -> Refused | None:
@@ -160,6 +168,8 @@ def apply_hints(plan: Relay) -> Relay:
     """
     facts = plan.facts
     hints = facts.hints
+    if hints.max_lag is not None:
+        plan = replace(plan, max_lag=hints.max_lag)
     if hints.group is not None:
         plan = replace(plan, group=hints.group, reason=Reason.HINT)
     match hints.role:

@@ -110,6 +110,38 @@ class Reached:
                 self._seen[key] = number
 
 
+class History:
+    """All writes that a server has, each by the server that made it: MySQL's GTID set, MariaDB's binlog state."""
+
+    __slots__ = ("_intervals",)
+
+    def __init__(self, text: str = "") -> None:
+        """``text``: the server's own. Raises ValueError."""
+        self._intervals: dict[str, list[tuple[int, int]]] = {}
+        for key, first, last, name in _entries(text):
+            # 0-7-100: of domain 0, by server 7.
+            made = name.rpartition("-")[0] if ":" not in name else key
+            self._intervals.setdefault(made, []).append((first, last))
+
+    def contains(self, other: History) -> bool:
+        """Whether it has all writes of ``other``."""
+        return all(
+            any(first <= start and end <= last for first, last in self._intervals.get(key, ()))
+            for key, intervals in other._intervals.items()
+            for start, end in intervals
+        )
+
+    def of(self, server: str) -> History:
+        """The writes made by this server: a UUID of MySQL, a server_id of MariaDB."""
+        own = History()
+        own._intervals = {
+            key: intervals
+            for key, intervals in self._intervals.items()
+            if key.partition(":")[0] == server or key.partition("-")[2] == server
+        }
+        return own
+
+
 def wait_for(token: Token, seconds: float, flavor: str) -> str:
     """A SELECT that is answered when the server has it, and fails (1690: out of range) when that takes longer."""
     names = str(token)

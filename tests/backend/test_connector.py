@@ -9,6 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,30 @@ async def test_the_profile_is_read_from_the_server(server_set: ReplicaSet) -> No
         assert profile.character_set == "utf8mb4"
         assert profile.autocommit
         assert profile.capabilities & Capability.SESSION_TRACK
+
+
+async def test_a_line_asks_again_and_again(server_set: ReplicaSet) -> None:
+    line = connector_to(server_set.primary).line(app(server_set))
+    who = "SELECT CONNECTION_ID() AS Who"
+
+    async def answers(*queries: str) -> list[Any]:
+        return list((await line.ask(queries, 5.0)).values())
+
+    ((first,), wrong, (empty,)) = await answers(who, "SELECT nonsense", "SELECT NULL AS a, 1.5 AS b")
+    assert list(first) == ["who"]
+    assert "nonsense" in wrong, "it says what is wrong, and goes on"
+    assert (empty["a"], float(empty["b"])) == (None, 1.5)
+    assert await answers(who) == [[first]], "over the same connection"
+    server_set.primary.execute(f"KILL {first['who']}")
+    ((second,),) = await answers(who)
+    assert second != first
+    with pytest.raises(BackendUnavailable, match="nonsense"):
+        await answers("SELECT nonsense", who)
+    with pytest.raises(BackendUnavailable, match=r"no answer within 0\.1 s"):
+        await line.ask(["SELECT SLEEP(5)"], 0.1)
+    ((third,),) = await answers(who)
+    assert third["who"] > second["who"]
+    line.close()
 
 
 async def test_the_profile_is_read_once(server_set: ReplicaSet) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from router.backend.connector import BackendUser
+from router.backend.connector import BackendUser, Line
 from router.cluster.topology import Group, Server
 from router.config.models import Group as GroupConfig
 from router.errors import BackendUnavailable
 from router.planner.plan import Role
-from router.session.profile import ServerProfile
+from router.session.profile import Flavor, ServerProfile
 from tests.fakes import PROFILE, FakeConnector, make_pool
 
 
@@ -22,6 +24,13 @@ class Probed(FakeConnector):
         self.reached = ""
         self.ordered = 1
         self.names = 1
+        self.flavor: Flavor = PROFILE.flavor
+        self.executed = ""
+        # SHOW REPLICA STATUS; None: as it should be. A text: what the server has against the question.
+        self.status: list[dict[str, Any]] | str | None = None
+        self.members: list[dict[str, Any]] = []
+        self.heartbeat: float | str | None = None
+        self.asked: list[str] = []
         self.sql_mode = PROFILE.sql_mode
         self.trouble = trouble
         self.probes = 0
@@ -34,15 +43,63 @@ class Probed(FakeConnector):
             self.probes += 1
             raise self.trouble
         self.profiles += 1
-        self.profile = PROFILE
+        self.profile = replace(PROFILE, flavor=self.flavor)
         return self.profile
 
-    async def ask(self, user: BackendUser, *queries: str) -> list[list[tuple[Any, ...]]]:
-        self.users.add(user.name)
-        self.probes += 1
-        if self.trouble is not None:
-            raise self.trouble
-        return [[(self.read_only, self.sql_mode, self.reached, self.ordered, self.names)] for _ in queries]
+    def line(self, user: BackendUser) -> Line:
+        return ProbedLine(self, user)
+
+    def answer(self, query: str) -> list[dict[str, Any]] | str:
+        if "read_only" in query:
+            return [
+                {
+                    "read_only": self.read_only,
+                    "sql_mode": self.sql_mode,
+                    "reached": self.reached,
+                    "ordered": self.ordered,
+                    "names": self.names,
+                    "executed": self.executed,
+                    "identity": self.endpoint.name,
+                }
+            ]
+        if "STATUS" in query and "wsrep" not in query:
+            return self.status if self.status is not None else [follows("elsewhere")] if self.read_only else []
+        if "late" in query:
+            return self.heartbeat if isinstance(self.heartbeat, str) else [{"late": self.heartbeat}]
+        return self.members if "replication_group_members" in query else []
+
+
+class ProbedLine(Line):
+    """The monitor's line to a ``Probed``."""
+
+    def __init__(self, server: Probed, user: BackendUser) -> None:
+        super().__init__(server, user)
+        self.server = server
+        self.user = user
+
+    async def ask(self, queries: Sequence[str], within: float) -> dict[str, list[dict[str, Any]] | str]:
+        server = self.server
+        server.users.add(self.user.name)
+        server.probes += 1
+        if server.trouble is not None:
+            raise server.trouble
+        server.asked = list(queries)
+        return {query: server.answer(query) for query in queries}
+
+
+def follows(
+    source: str, behind: float | None = 0, *, receives: str = "Yes", applies: str = "Yes", host: str = "far.example"
+) -> dict[str, Any]:
+    """A row of SHOW REPLICA STATUS."""
+    return {
+        "source_uuid": source,
+        "source_host": host,
+        "source_port": 3306,
+        "replica_io_running": receives,
+        "replica_sql_running": applies,
+        "seconds_behind_source": behind,
+        "channel_name": "",
+    }
 
 
 DOWN = BackendUnavailable("connection refused")

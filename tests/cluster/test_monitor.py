@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +16,7 @@ from router.cluster.topology import Group, Topology
 from router.errors import BackendUnavailable
 from router.planner.plan import Role
 from router.session.gtids import NOTHING
-from tests.cluster.houses import DOWN, Probed, make_group
+from tests.cluster.houses import DOWN, Probed, follows, make_group
 from tests.fakes import KEY, leased, virtually
 
 WATCHER = BackendUser("watcher", "x")
@@ -24,12 +25,12 @@ WATCHER = BackendUser("watcher", "x")
 class House:
     """A watched group; ``db[n]`` are its servers' connectors."""
 
-    def __init__(self, *db: Probed, roles: tuple[str, ...] = ()) -> None:
+    def __init__(self, *db: Probed, roles: tuple[str, ...] = (), **settings: Any) -> None:
         self.db = db
         servers = [
             {"name": connector.endpoint.name, "role": roles[n] if roles else "auto"} for n, connector in enumerate(db)
         ]
-        self.group: Group = make_group(*servers, connectors=list(db), monitor={"interval": "1s"})
+        self.group: Group = make_group(*servers, connectors=list(db), **{"monitor": {"interval": "1s"}, **settings})
         self.monitor = HealthMonitor(Topology({"main": self.group}), {"main": WATCHER})
 
     @contextlib.asynccontextmanager
@@ -265,3 +266,227 @@ async def test_without_gtids_only_the_primary_reads() -> None:
         house.db[0].trouble, house.db[0].names = None, 1
         await asyncio.sleep(1.5)
         assert house.readers == {"b"}
+
+
+# --- lag --------------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_replica_too_far_behind_takes_no_reads_until_it_has_caught_up() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1), Probed("c", read_only=1)).watched() as house:
+        with capture_logs() as logs:
+            house.db[1].status = [follows("a", 11)]
+            await asyncio.sleep(1.5)
+            assert house.readers == {"c"}
+            assert house.group.servers[1].lag == 11
+            house.db[1].status = [follows("a", 6)]
+            await asyncio.sleep(3)
+            assert house.readers == {"c"}
+            house.db[1].status = [follows("a", 5)]
+            await asyncio.sleep(2.5)
+            assert house.readers == {"b", "c"}
+        assert [entry["event"] for entry in logs] == [
+            "replica takes no reads: it lags too far",
+            "replica is near enough again",
+        ]
+        house.db[1].status, house.db[2].status = [follows("a", None, applies="No")], []
+        await asyncio.sleep(1.5)
+        assert house.readers == {"a"}, "nobody but the primary is current"
+
+
+@virtually
+async def test_without_a_bound_replicas_read_however_far_behind() -> None:
+    house = House(Probed("a"), Probed("b", read_only=1), reads={"max_lag": "any"})
+    house.db[1].status = [follows("a", None, applies="No")]
+    async with house.watched():
+        assert house.readers == {"b"}
+        assert house.group.servers[1].lag == float("inf")
+
+
+@virtually
+async def test_replicas_that_were_current_go_on_reading_when_the_primary_is_lost() -> None:
+    a, b, c = Probed("a"), Probed("b", read_only=1), Probed("c", read_only=1)
+    c.status = [follows("a", 99)]
+    async with House(a, b, c).watched() as house:
+        assert house.readers == {"b"}
+        b.status = c.status = [follows("a", None, receives="Connecting")]
+        await asyncio.sleep(1.5)
+        assert house.readers == {"a"}
+        a.trouble = DOWN
+        await asyncio.sleep(2.5)
+        assert house.readers == {"b"}
+
+
+@virtually
+async def test_lag_that_may_not_be_asked_is_told_once_and_does_no_harm() -> None:
+    a, b = Probed("a"), Probed("b", read_only=1)
+    b.status = "you need the SLAVE MONITOR privilege"
+    with capture_logs() as logs:
+        async with House(a, b).watched() as house:
+            await asyncio.sleep(9.5)
+            assert house.readers == {"b"}
+            assert house.group.servers[1].lag is None
+            assert len(b.asked) == 1, "it is not asked for it every time"
+            await asyncio.sleep(90)
+    assert [entry["reason"] for entry in logs if entry["event"] == "replication lag is unknown"] == [b.status]
+
+
+@virtually
+async def test_a_heartbeat_table_tells_the_lag() -> None:
+    a, b = Probed("a"), Probed("b", read_only=1)
+    b.status, b.heartbeat = "denied", 30.5
+    house = House(a, b, monitor={"interval": "1s", "heartbeat": "percona.heartbeat"})
+    with capture_logs() as logs:
+        async with house.watched():
+            assert house.readers == {"a"}
+            assert "`percona`.`heartbeat`" in b.asked[-1]
+            b.heartbeat = 0
+            await asyncio.sleep(2.5)
+            assert house.readers == {"b"}
+            assert house.group.servers[1].lag == 0
+    assert "replication lag is unknown" not in [entry["event"] for entry in logs]
+
+
+# --- roles ------------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_writable_server_that_replicates_is_no_primary() -> None:
+    a, b = Probed("a"), Probed("b")
+    b.status = [follows("a", 0)]
+    async with House(b, a).watched() as house:
+        assert house.primary == "a"
+        assert house.readers == {"b"}
+        a.trouble = DOWN
+        await asyncio.sleep(2.5)
+        assert house.primary is None, "its source may be written still"
+        b.status = [follows("a", None, receives="No", applies="No")]
+        await asyncio.sleep(1)
+        assert house.primary == "b"
+
+
+@virtually
+async def test_an_old_primary_that_comes_back_writable_is_fenced() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1), reads={"from": "any"}).watched() as house:
+        house.db[0].trouble = DOWN
+        await asyncio.sleep(2.5)
+        house.db[1].read_only = 0
+        await asyncio.sleep(0.3)
+        assert house.primary == "b"
+        house.db[0].trouble = None
+        with capture_logs() as logs:
+            await asyncio.sleep(2)
+        assert (house.primary, house.readers) == ("b", {"b"})
+        assert house.group.servers[0].fenced
+        (entry,) = (entry for entry in logs if entry["log_level"] == "error")
+        assert (entry["server"], entry["primary"]) == ("a", "b")
+        house.db[0].read_only, house.db[0].status = 1, [follows("b", 0)]
+        await asyncio.sleep(1.5)
+        assert not house.group.servers[0].fenced
+        assert house.readers == {"a", "b"}
+
+
+@virtually
+async def test_the_newer_epoch_takes_over() -> None:
+    """Somebody has promoted b although a is alive."""
+    source, other = "aaaaaaaa-0000-0000-0000-00000000000a", "aaaaaaaa-0000-0000-0000-00000000000b"
+    a, b = Probed(source), Probed(other, read_only=1)
+    a.executed = a.reached = b.executed = b.reached = f"{source}:1-9"
+    async with House(a, b).watched() as house:
+        kept = await leased(house.group.servers[0].pool)
+        house.group.servers[0].pool.release(kept)
+        b.executed = b.reached = f"{source}:1-9,{other}:1"
+        b.read_only = 0
+        await asyncio.sleep(1.5)
+        assert house.primary == other
+        assert house.group.servers[0].fenced
+        assert kept.closed
+
+
+@virtually
+async def test_group_replication() -> None:
+    def member(name: str, state: str, role: str) -> dict[str, str]:
+        return {"member_id": name, "member_state": state, "member_role": role}
+
+    a, b = Probed("a"), Probed("b", read_only=1)
+    a.flavor = b.flavor = "mysql"
+    a.status = b.status = []
+    a.members = [
+        member("a", "ONLINE", "PRIMARY"),
+        member("b", "ONLINE", "SECONDARY"),
+        member("c", "ONLINE", "SECONDARY"),
+    ]
+    b.members = a.members
+    async with House(a, b).watched() as house:
+        assert (house.primary, house.readers) == ("a", {"b"})
+        b.members = [each | {"member_state": "RECOVERING"} if each["member_id"] == "b" else each for each in a.members]
+        await asyncio.sleep(2.5)
+        assert house.readers == {"a"}
+
+
+# --- how often --------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_probes_are_quick_while_there_is_no_primary_but_not_for_ever() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        house.db[0].trouble = DOWN
+        await asyncio.sleep(3)
+        since = house.db[1].probes
+        await asyncio.sleep(2)
+        assert 18 <= house.db[1].probes - since <= 24
+        await asyncio.sleep(100)
+        since = house.db[1].probes
+        await asyncio.sleep(10)
+        assert 9 <= house.db[1].probes - since <= 12
+        house.db[1].read_only = 0
+        await asyncio.sleep(1.1)
+        assert house.primary == "b"
+
+
+@virtually
+async def test_a_group_of_replicas_is_not_in_a_hurry() -> None:
+    async with House(Probed("a", read_only=1), roles=("replica",)).watched() as house:
+        since = house.db[0].probes
+        await asyncio.sleep(10)
+        assert house.db[0].probes - since <= 12
+
+
+@virtually
+async def test_a_suspect_is_asked_at_once_and_not_more_often_than_that() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1), monitor={"interval": "10s"}).watched() as house:
+        house.db[1].trouble = DOWN
+        since = house.db[1].probes
+        for _ in range(1000):
+            house.monitor.suspect(house.group.servers[1])
+            await asyncio.sleep(0.001)
+        assert house.readers == {"a"}
+        assert 5 <= house.db[1].probes - since <= 12
+
+
+@virtually
+async def test_a_replica_that_goes_up_and_down_rests() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        for _ in range(3):
+            assert house.readers == {"b"}
+            house.db[1].trouble = DOWN
+            await asyncio.sleep(3)
+            house.db[1].trouble = None
+            await asyncio.sleep(1)
+        assert house.group.servers[1].up
+        assert house.readers == {"a"}
+        house.db[0].trouble = DOWN
+        await asyncio.sleep(2.5)
+        assert house.readers == {"b"}, "better than nobody"
+
+
+@virtually
+async def test_a_wait_in_vain_is_forgiven() -> None:
+    """The write may be lost for good; the replica is none the worse for it."""
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        replica = house.group.servers[1]
+        replica.missed = NOTHING.after("0-1-7")
+        await asyncio.sleep(8)
+        assert replica.missed is not None
+        await asyncio.sleep(4)
+        assert replica.missed is None

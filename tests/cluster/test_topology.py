@@ -219,3 +219,76 @@ def test_certificates(tmp_path: Any) -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert len(context.get_ca_certs()) == 1, "only the authority that was named"
+
+
+# --- lag and fencing --------------------------------------------------------------------------------------------------
+
+
+def flagged(group: Group, flag: str, *names: str) -> None:
+    for server in group.servers:
+        setattr(server, flag, server.name in names)
+    group.refresh()
+
+
+@pytest.mark.parametrize("source", ["replicas", "any"])
+def test_replicas_that_lag_or_rest_leave_the_readers(source: str) -> None:
+    group = group_of_three(reads={"from": source})
+    bring_up(group, P, R, R)
+    primary = {"a"} if source == "any" else set()
+    for flag in ("lagging", "rests"):
+        flagged(group, flag, "b")
+        assert readers(group) == {"c"} | primary
+        flagged(group, flag, "b", "c")
+        assert readers(group) == {"a"}
+        flagged(group, flag)
+
+
+def test_without_a_primary_who_was_current_reads() -> None:
+    group = group_of_three()
+    bring_up(group, None, R, R)
+    flagged(group, "lagging", "b", "c")
+    flagged(group, "stale", "b")
+    assert readers(group) == {"c"}
+    flagged(group, "rests", "c")
+    assert readers(group) == {"c"}, "there is nobody else"
+    flagged(group, "stale", "b", "c")
+    assert readers(group) == set()
+
+
+def test_what_a_server_is_for_its_group() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, P)
+    a, b, c = group.servers
+    assert [group.role_of(server) for server in (a, b, c)] == [P, R, None]
+    assert [server.fenced for server in (a, b, c)] == [False, False, True]
+    a.identity = "u1"
+    c.sources = frozenset({("u1", "10.9.9.9", 3306)})
+    group.refresh()
+    assert (group.role_of(c), c.fenced) == (R, False), "it follows the primary"
+    assert readers(group) == {"b", "c"}
+    c.sources = frozenset({("", "db.example", 3306)})
+    group.refresh()
+    assert not c.fenced, "found by its address"
+    bring_up(group, None, R, R)
+    assert group.role_of(a) is P, "as far as is known"
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from([P, R, None])] * 3), min_size=1, max_size=5),
+    st.sets(st.sampled_from("abc")),
+    st.sets(st.sampled_from("abc")),
+)
+def test_whatever_happens_nobody_reads_from_a_fenced_server(
+    history: list[tuple[Role | None, Role | None, Role | None]], lagging: set[str], stale: set[str]
+) -> None:
+    group = group_of_three(reads={"from": "any"})
+    flagged(group, "lagging", *(lagging | stale))
+    flagged(group, "stale", *stale)
+    for roles in history:
+        bring_up(group, *roles)
+        writable = [server for server in group.servers if server.up and server.role is P]
+        assert [server for server in writable if not server.fenced] == [group.primary] * bool(writable)
+        for server in group.readers:
+            assert server.up
+            assert not server.fenced
+            assert server is group.primary or server.name not in stale

@@ -230,10 +230,11 @@ schemas: {a: {group: main}, b: {group: other}, c: {group: third}}
 users: {app: {password: x}}
 listeners:
   - {address: 127.0.0.1:3307, proxy_protocol: [10.0.0.0/8]}
+logging: {slow_query: 1s}
 """
     config = loads(text, "routes.yaml", {})
     assert [str(warning).partition(" is accepted but not yet acted on: ")[0] for warning in warnings(config)] == [
-        "routes.yaml:7:34: groups.third.reads.max_lag:",
+        "routes.yaml:15:11: logging.slow_query:",
     ]
 
 

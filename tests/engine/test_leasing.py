@@ -9,7 +9,7 @@ from router.backend.connection import BackendConnection
 from router.cluster.topology import Group, Server, Topology
 from router.config.models import Group as GroupConfig
 from router.engine.admission import Admission
-from router.engine.leasing import TRIES, Leasing
+from router.engine.leasing import NO_WRITES, TRIES, Leasing
 from router.engine.services import Services
 from router.errors import BackendError, BackendUnavailable, PoolTimeout
 from router.metrics import Counters
@@ -259,3 +259,71 @@ async def test_writes_are_noted_by_group() -> None:
     alone = House(Role.PRIMARY)
     alone.group.wrote(written := {}, "0-1-8")
     assert not written, "there is nobody to be behind"
+
+
+# --- lag, and servers that go -----------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_read_that_may_only_be_so_old_goes_where_that_is_known() -> None:
+    house = Followers()
+    loop = asyncio.get_running_loop()
+    for server, lag in zip(house.servers[1:], (0.0, 3.0), strict=True):
+        server.lag, server.lag_at = lag, loop.time()
+
+    async def places(max_lag: float, written: Mapping[str, Token] = NO_WRITES) -> set[str]:
+        found = set()
+        for _ in range(6):
+            house.granted.clear()
+            relay = Relay("main", Role.REPLICA, Reason.READ, SELECT, max_lag=max_lag)
+            house.leasing.lease(relay, KEY, primary=False, written=written)
+            await quiet()
+            ((connection, server),) = house.granted
+            server.pool.release(connection)
+            found.add(server.name if house.leasing.awaits is None else f"{server.name} waits")
+        return found
+
+    assert await places(5) == {"db1", "db2"}
+    assert await places(1) == {"db1"}
+    assert await places(0) == {"db0"}, "now is known of the primary alone"
+    assert await places(5, WRITTEN) == {"db1 waits", "db2"}
+    await asyncio.sleep(2)
+    assert await places(1) == {"db0"}, "it was asked two seconds ago"
+    house.servers[1].lag = None
+    assert await places(100) == {"db2"}
+
+
+@virtually
+async def test_a_server_known_to_be_down_is_no_try() -> None:
+    """Who has met its end waits for the next primary like everybody else."""
+    house = House(Role.PRIMARY, Role.REPLICA, patience=5.0)
+    house.lease(INSERT, Role.PRIMARY)
+    for _ in range(TRIES - 1):
+        await asyncio.sleep(0.5)
+        house.connectors[0].pending[0].fail(BackendUnavailable("refused"))
+    await asyncio.sleep(0.5)
+    house.servers[0].up = False
+    house.group.refresh()
+    house.connectors[0].pending[0].fail(BackendUnavailable("refused"))
+    await asyncio.sleep(2)
+    assert house.errors == []
+    house.servers[1].role = Role.PRIMARY
+    house.group.refresh()
+    await asyncio.sleep(0.2)
+    house.connectors[1].pending[0].succeed()
+    await quiet()
+    assert house.server is house.servers[1]
+
+
+@virtually
+async def test_but_not_for_longer_than_the_failover_timeout() -> None:
+    house = House(Role.PRIMARY, patience=2.0)
+    house.lease(INSERT, Role.PRIMARY)
+    await quiet()
+    house.servers[0].up = False
+    house.group.refresh()
+    house.connectors[0].pending[0].fail(BackendUnavailable("refused"))
+    await asyncio.sleep(1.9)
+    assert house.errors == []
+    await asyncio.sleep(0.2)
+    assert "no primary" in str(house.errors[0])

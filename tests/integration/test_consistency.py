@@ -39,8 +39,8 @@ def stock(server_set: ReplicaSet) -> Iterator[ReplicaSet]:
 
 
 def start(start_router: Start, servers: ReplicaSet, directory: Path, **reads: Any) -> RunningRouter:
-    """A router whose probes do not disturb."""
-    settings = settings_for(servers, directory, reads=reads)
+    """A router whose probes do not disturb, and do not help either: that a replica applies nothing is no matter."""
+    settings = settings_for(servers, directory, reads={"max_lag": "any", **reads})
     settings["groups"]["main"]["monitor"]["interval"] = "200ms"
     return start_router(settings)
 
