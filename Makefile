@@ -2,7 +2,7 @@
 
 PYTHON_SOURCES = router tests
 
-.PHONY: help setup setup-test demo demo-down test lint types bench guards fuzz schema docs
+.PHONY: help setup setup-test demo demo-down test lint types bench guards chaos fuzz schema docs
 # Every target prepares the same .venv.
 .NOTPARALLEL:
 
@@ -37,6 +37,9 @@ bench: setup-test ## compare with the peers; ARGS=--quick takes two minutes
 
 guards: setup-test ## take every guard of tests/traps.yaml out and see that tests notice; ARGS chooses some
 	.venv/bin/python -m tests.guards $(ARGS)
+
+chaos: setup-test ## ten minutes of faults on MariaDB and MySQL, and whether a promise was broken; ARGS
+	.venv/bin/python -m tests.chaos $(ARGS)
 
 fuzz: setup-test ## run the fuzz targets; ARGS chooses one
 	.venv/bin/uv sync --quiet --frozen --inexact --group fuzz

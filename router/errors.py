@@ -86,7 +86,11 @@ class BackendError(RouterError):
 
 
 class BackendUnavailable(BackendError):
-    """No server of the group can take the statement now."""
+    """No server of the group can take the statement now; ``refused``: it was asked and said no, waiting is no use."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class PoolTimeout(BackendError):

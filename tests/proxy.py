@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from types import TracebackType
+from typing import Self
 
 
 class CuttingProxy:
@@ -27,7 +28,7 @@ class CuttingProxy:
         self._closed = False
         self.cuts = 0
 
-    def __enter__(self) -> CuttingProxy:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="cutting proxy", daemon=True).start()
         return self
 
@@ -75,13 +76,10 @@ class CuttingProxy:
     def _pump(self, pair: tuple[socket.socket, socket.socket], forward: bool) -> None:
         source, sink = pair if forward else (pair[1], pair[0])
         try:
-            while data := source.recv(65536):
-                allowed = self._allowed(len(data), forward)
-                sink.sendall(data[:allowed])
-                if allowed < len(data):
-                    self._reset(pair)
-                    return
-            sink.shutdown(socket.SHUT_WR)
+            if self._flow(source, sink, forward):
+                sink.shutdown(socket.SHUT_WR)
+            else:
+                self._reset(pair)
         except OSError:
             self._reset(pair)
         finally:
@@ -92,6 +90,15 @@ class CuttingProxy:
             if last:
                 for end in pair:
                     end.close()
+
+    def _flow(self, source: socket.socket, sink: socket.socket, forward: bool) -> bool:
+        """Let bytes pass until ``source`` ends; False: the connection is to be cut."""
+        while data := source.recv(65536):
+            allowed = self._allowed(len(data), forward)
+            sink.sendall(data[:allowed])
+            if allowed < len(data):
+                return False
+        return True
 
     def _allowed(self, size: int, forward: bool) -> int:
         with self._lock:

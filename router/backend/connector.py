@@ -27,6 +27,7 @@ from pymysql.protocol import MysqlPacket
 
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.reset import BASELINE, SETTLED_REPLIES, settle_commands
+from router.backend.sockets import notice_silence
 from router.config.values import Address
 from router.errors import BackendUnavailable, ConnectionLost
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES, ServerProfile, parse_version
@@ -61,6 +62,8 @@ _TLS_REQUIRED_ERROR = 2026  # CR_SSL_CONNECTION_ERROR
 _CLEAR_TEXT = "refused to send the password in clear text"
 _PLUGIN_ERROR = 2059  # CR_AUTH_PLUGIN_CANNOT_LOAD
 _CLIENT_ERRORS = range(2000, 3000)
+# ER_SERVER_SHUTDOWN, CR_CONN_HOST_ERROR, CR_SERVER_GONE_ERROR, CR_SERVER_LOST.
+_LOST = (1053, 2003, 2006, 2013)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,7 @@ class Connector:
             raise BackendUnavailable(f"server {name}: no answer within {seconds:g} s") from None
         except Exception as error:
             # Not only MySQL and socket errors: aiomysql trips over malformed packets in every way Python has.
-            raise BackendUnavailable(f"server {name}: {_words(error)}") from error
+            raise BackendUnavailable(f"server {name}: {_words(error)}", refused=_is_refusal(error)) from error
 
     async def _open(self, user: BackendUser, shape: int) -> BackendConnection:
         profile = self.profile or await self._load_profile(user)
@@ -210,7 +213,7 @@ class Connector:
         connection = _adopt(raw, (user.name, shape, False), profile)
         if missing := Capability((raw.client_flag ^ shape) & FRAMING):
             connection.close()
-            raise ConnectionLost(f"the server does not offer {missing.name}, which the client was promised")
+            raise pymysql.NotSupportedError(f"the server does not offer {missing.name}, which the client was promised")
         await _settled(connection, profile)
         return connection
 
@@ -326,6 +329,7 @@ def _adopt(raw: _GuardedConnection, key: PoolKey, profile: ServerProfile) -> Bac
     writer, reader = raw._writer, raw._reader
     transport = writer.transport
     transport.pause_reading()
+    notice_silence(transport.get_extra_info("socket"))
     connection = BackendConnection(
         transport,
         key=key,
@@ -424,6 +428,13 @@ async def _mysql_types(raw: _GuardedConnection, variables: dict[str, str]) -> di
     except pymysql.MySQLError:
         return {name: value.replace(".", "", 1).lstrip("-").isdigit() for name, value in variables.items()}
     return {name: kind in ("Integer", "Numeric") for name, kind in known if name in variables}
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether somebody said no, and would again: not a lost line, nor a server that shuts down."""
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return True
+    return isinstance(error, pymysql.MySQLError) and bool(error.args) and error.args[0] not in _LOST
 
 
 def _words(error: BaseException) -> str:

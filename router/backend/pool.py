@@ -120,7 +120,7 @@ class BackendPool:
     def wait(self, waiter: Waiter) -> None:
         """Queue for a connection; the same waiter may be used again once it has been served."""
         if self.closing:
-            waiter.failed(BackendUnavailable(f"server {self.name}: the router is stopping"))
+            waiter.failed(BackendUnavailable(f"server {self.name}: the router is stopping", refused=True))
             return
         waiter.since = asyncio.get_running_loop().time()
         self._waiters.append(waiter)
@@ -255,7 +255,7 @@ class BackendPool:
         for timer in (self._retry, self._timer):
             if timer is not None:
                 timer.cancel()
-        self._fail_all(BackendUnavailable(f"server {self.name}: the router is stopping"))
+        self._fail_all(BackendUnavailable(f"server {self.name}: the router is stopping", refused=True))
 
     def fail_waiters(self, error: BackendError) -> None:
         """The server is known to be down: nobody should wait for it."""

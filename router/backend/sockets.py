@@ -1,7 +1,9 @@
-"""Unix sockets of our own: one that an earlier process left behind must make room, anything else stays.
+"""Sockets: those to servers notice that the other machine is gone, and unix sockets of our own make room.
 
-asyncio's and uvloop's ``create_unix_server`` remove whatever socket is at the path, one in use too: they are given a
-bound socket instead.
+A machine that vanishes sends nothing, and by the system's defaults a statement would wait hours for its answer.
+
+A unix socket that an earlier process left behind must make room, anything else stays. asyncio's and uvloop's
+``create_unix_server`` remove whatever socket is at the path, one in use too: they are given a bound socket instead.
 """
 
 from __future__ import annotations
@@ -11,6 +13,21 @@ import os
 import socket
 import stat
 from pathlib import Path
+
+# A machine that acknowledges nothing for so long, in seconds, is gone. One whose kernel answers is there, however long
+# it thinks: TCP_USER_TIMEOUT would end its connections as well, when it reads nothing because it waits for a lock.
+SILENCE = 30
+_OPTIONS = (("TCP_KEEPIDLE", SILENCE // 3), ("TCP_KEEPINTVL", SILENCE // 6), ("TCP_KEEPCNT", 4))
+
+
+def notice_silence(sock: socket.socket) -> None:
+    """Let the kernel end a TCP connection whose other side is gone (tcp(7)); others are left as they are."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS:
+        if (option := getattr(socket, name, None)) is not None:  # not every system has all of them
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def remove_stale_socket(path: Path) -> None:

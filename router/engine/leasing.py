@@ -2,7 +2,8 @@
 
 A statement that has not been sent may be tried elsewhere: when a server cannot be reached, when a connection breaks
 before the statement is on it, and, for proven reads, when it breaks before a byte of the answer has been forwarded.
-``TRIES`` bounds that. While a group has no primary the statement waits, up to ``failover_timeout``.
+``TRIES`` bounds that. While a group has no primary, or nobody can be reached, the statement waits, up to
+``failover_timeout``.
 """
 
 from __future__ import annotations
@@ -152,13 +153,14 @@ class Leasing:
         self._waiter.key = self._key
         server.pool.wait(self._waiter)
 
-    def _wait_for_server(self, plan: Relay, patience: float) -> None:
-        """No server can take the statement now: look again until ``failover_timeout`` is over."""
+    def _wait_for_server(self, plan: Relay, patience: float, error: BackendError | None = None) -> None:
+        """No server can take the statement now: look again until ``failover_timeout`` is over, then say ``error``."""
         if self._has_time(plan):
             self._retry = asyncio.get_running_loop().call_later(RETRY_INTERVAL, self._look_again)
             return
         role = "primary" if self._primary else "server"
-        self._failed(BackendUnavailable(f"no {role} of group {plan.group!r} is available (waited {patience:g} s)"))
+        nobody = f"no {role} of group {plan.group!r} is available (waited {patience:g} s)"
+        self._failed(error or BackendUnavailable(nobody))
 
     def _has_time(self, plan: Relay) -> bool:
         """Whether ``failover_timeout`` is not over; it begins with the first question."""
@@ -186,5 +188,10 @@ class Leasing:
                 self._look(self._plan)
                 return
             if self.again(server):
+                return
+            if self._plan is not None and not error.refused:
+                # It may be the primary that is lost, and the monitor has not seen it yet.
+                patience = self._services.topology.groups[self._plan.group].config.failover_timeout
+                self._wait_for_server(self._plan, patience, error)
                 return
         self._failed(error)

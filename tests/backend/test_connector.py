@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,9 +17,10 @@ import pytest
 from router.backend.connection import BackendConnection, Capture
 from router.backend.connector import BackendUser, Connector, Endpoint, _GuardedConnection
 from router.backend.reset import BASELINE
+from router.backend.sockets import SILENCE
 from router.config.values import Address
 from router.errors import BackendUnavailable
-from router.sandbox import ReplicaSet, Server
+from router.sandbox import ReplicaSet, Server, free_port
 from router.session.profile import CHARSET_GROUP, VOLATILE_VARIABLES
 from router.wire.constants import Capability
 from router.wire.ed25519 import check_ed25519, ed25519_key
@@ -224,8 +226,9 @@ async def test_query_attributes_are_as_asked(mysql_set: ReplicaSet) -> None:
 
 
 async def test_a_server_without_query_attributes_is_none_for_such_clients(mariadb_set: ReplicaSet) -> None:
-    with pytest.raises(BackendUnavailable, match="does not offer QUERY_ATTRIBUTES"):
+    with pytest.raises(BackendUnavailable, match="does not offer QUERY_ATTRIBUTES") as error:
         await connector_to(mariadb_set.primary).open(app(mariadb_set), int(Capability.QUERY_ATTRIBUTES))
+    assert error.value.refused
 
 
 @pytest.mark.parametrize("wanted", [False, True])
@@ -273,10 +276,19 @@ async def test_passwords_of_any_characters(request: pytest.FixtureRequest, plugi
         root.execute("DROP USER strange@'%'")
 
 
+async def test_a_machine_that_vanishes_is_noticed(server_set: ReplicaSet) -> None:
+    async with opened(connector_to(server_set.primary), app(server_set)) as connection:
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        asked = [sock.getsockopt(socket.IPPROTO_TCP, option) for option in (socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)]
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) + asked[0] * asked[1] == SILENCE
+
+
 async def test_a_wrong_password_fails_in_the_servers_words(server_set: ReplicaSet) -> None:
     with pytest.raises(BackendUnavailable) as error:
         await connector_to(server_set.primary).open(BackendUser("app", "wrong"), 0)
     text = str(error.value)
+    assert error.value.refused
     assert text.startswith("server primary: Access denied for user 'app'@'")
     assert "wrong" not in text
 
@@ -300,8 +312,16 @@ async def test_tls(server_set: ReplicaSet, required: bool) -> None:
 
 async def test_a_certificate_of_a_stranger(server_set: ReplicaSet) -> None:
     connector = connector_to(server_set.primary, tls=ssl.create_default_context(), tls_required=True)
-    with pytest.raises(BackendUnavailable, match=r"(?i)certificate"):
+    with pytest.raises(BackendUnavailable, match=r"(?i)certificate") as error:
         await connector.open(app(server_set), 0)
+    assert error.value.refused
+
+
+async def test_who_does_not_listen_has_not_refused() -> None:
+    connector = Connector(Endpoint("nobody", Address(host="127.0.0.1", port=free_port())))
+    with pytest.raises(BackendUnavailable) as error:
+        await connector.open(BackendUser("app", ""), 0)
+    assert not error.value.refused
 
 
 async def test_asking(server_set: ReplicaSet) -> None:

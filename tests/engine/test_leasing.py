@@ -101,10 +101,32 @@ async def test_tries_are_bounded() -> None:
     for _ in range(TRIES):
         await asyncio.sleep(0.5)  # the pool lets a refusing server rest before it asks again
         assert house.errors == []
-        house.connectors[0].pending[0].fail(BackendUnavailable("refused"))
+        house.connectors[0].pending[0].fail(BackendUnavailable("refused", refused=True))
     await quiet()
     assert [str(error) for error in house.errors] == ["refused"]
     assert len(house.connectors[0].attempts) == TRIES
+
+
+@virtually
+async def test_who_cannot_be_reached_may_come_back_within_the_failover_timeout() -> None:
+    for back in (True, False):
+        house = House(Role.PRIMARY, patience=3.0)
+        house.lease(INSERT, Role.PRIMARY)
+        for _ in range(TRIES + 1):
+            await asyncio.sleep(0.5)
+            house.connectors[0].pending[0].fail(BackendUnavailable("connection refused"))
+            await quiet()
+            assert house.errors == []
+        await asyncio.sleep(0.1)
+        if back:
+            house.connectors[0].pending[0].succeed()
+            await quiet()
+            assert house.server is house.servers[0]
+        else:
+            await asyncio.sleep(3)
+            house.connectors[0].pending[0].fail(BackendUnavailable("connection refused"))
+            await quiet()
+            assert [str(error) for error in house.errors] == ["connection refused"]
 
 
 @virtually

@@ -1,0 +1,163 @@
+"""Where it happens: a replica set, a line to each of its servers, the router as a process of its own, and its clients'
+line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection
+
+from router.sandbox import Flavor, ReplicaSet, Server, free_port, spawn, start_replica_set, stop_process, wait_ready
+from router.sandbox.process import remove_directory, scratch_directory
+from tests.chaos.line import Line
+
+DATABASE = "chaos"
+ACCOUNTS = 40
+INITIAL = 1000
+# Fewer connections than clients: that they wait for one another is the rule here.
+POOL = 6
+# A crashed replica fetches again what its relay log may have lost.
+OPTIONS = ["--relay-log-recovery=ON", "--innodb-lock-wait-timeout=3"]
+_COLUMNS = (
+    "(id INT AUTO_INCREMENT PRIMARY KEY, entry VARCHAR(24) NOT NULL, client INT NOT NULL, turn INT NOT NULL,"
+    " source INT NOT NULL, target INT NOT NULL, amount INT NOT NULL, KEY (client, turn), KEY (entry))"
+)
+# An order is a transfer in one statement: the trigger moves the money and writes the ledger.
+_TABLES = (
+    "CREATE TABLE chaos.accounts (id INT PRIMARY KEY, amount INT NOT NULL)",
+    f"CREATE TABLE chaos.ledger {_COLUMNS}",
+    f"CREATE TABLE chaos.orders {_COLUMNS}",
+    "CREATE TRIGGER chaos.carry_out AFTER INSERT ON chaos.orders FOR EACH ROW BEGIN"
+    " UPDATE chaos.accounts SET amount = amount + IF(id = NEW.source, -NEW.amount, NEW.amount)"
+    " WHERE id IN (NEW.source, NEW.target);"
+    " INSERT INTO chaos.ledger (entry, client, turn, source, target, amount)"
+    " VALUES (NEW.entry, NEW.client, NEW.turn, NEW.source, NEW.target, NEW.amount); END",
+)
+
+
+class Ground:
+    """``lines``: to each server, by its name; ``front``: the line that some of the clients use."""
+
+    def __init__(self, servers: ReplicaSet, lines: dict[str, Line], front: Line, port: int, admin: int) -> None:
+        self.servers = servers
+        self.lines = lines
+        self.front = front
+        self.port = port
+        self.admin = admin
+        self.process: subprocess.Popen[bytes]
+        self.log: Path
+        # Connection ids, as the router gave them, of the clients that are connected.
+        self.sessions: dict[int, int] = {}
+
+    @property
+    def primary(self) -> Server:
+        """The server that takes writes now."""
+        return self.servers.primary
+
+    def connect(self, port: int | None = None, **options: Any) -> Connection:
+        """PyMySQL through the router, as ``app``."""
+        wanted: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": port or self.port,
+            "user": "app",
+            "password": self.servers.app_password,
+            "database": DATABASE,
+            "autocommit": True,
+            "connect_timeout": 30,
+            "read_timeout": 60,
+            "ssl_disabled": True,
+        }
+        return pymysql.connect(**(wanted | options))
+
+    def metrics(self) -> str:
+        """What the router tells of itself."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def gauge(self, name: str, *labels: str) -> float:
+        """The sum of a metric over all series with these labels."""
+        pattern = re.compile(rf"^{name}(?:{{(.*)}})? (\S+)$", re.MULTILINE)
+        found = pattern.findall(self.metrics())
+        return sum(float(value) for shown, value in found if all(label in shown for label in labels))
+
+    def quiet(self) -> bool:
+        """Whether nothing runs for anybody any more: no client, and no connection in use."""
+        busy = self.gauge("router_backend_connections", 'state="in_use"')
+        return busy == 0 and self.gauge("router_client_connections") == 0 and self.gauge("router_pool_waiters") == 0
+
+    def complaints(self) -> list[str]:
+        """What the router logged that no fault explains."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        words = ("Traceback", "exception", '"level": "error"', '"level":"error"', "critical")
+        return [line[:2000] for line in text.splitlines() if any(word in line for word in words)]
+
+    def settle(self, timeout: float = 30.0) -> None:
+        """Wait until the primary runs nothing of the clients any more."""
+        deadline = time.monotonic() + timeout
+        running = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'app' AND command <> 'Sleep'"
+        while self.primary.value(running) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+@contextmanager
+def ground(flavor: Flavor, **group: Any) -> Iterator[Ground]:
+    """Servers of their own (they will be killed), filled, with the router in front; ``group`` adds to its settings."""
+    directory = scratch_directory()
+    with ExitStack() as stack:
+        stack.callback(remove_directory, directory)
+        servers = stack.enter_context(start_replica_set(flavor, 2, directory / "s", options=OPTIONS))
+        _fill(servers)
+        lines = {each.name: stack.enter_context(Line(("127.0.0.1", each.port))) for each in servers.servers}
+        port, admin = free_port(), free_port()
+        front = stack.enter_context(Line(("127.0.0.1", port)))
+        made = Ground(servers, lines, front, port, admin)
+        config = directory / "routes.yaml"
+        config.write_text(json.dumps(_settings(made, group)), encoding="utf-8")
+        made.log = directory / "router.log"
+        with made.log.open("wb") as output:
+            command = [sys.executable, "-m", "router", "run", "--config", str(config)]
+            made.process = spawn(command, stdout=output, stderr=output)
+        stack.callback(stop_process, made.process)
+        wait_ready(made.process, port, name="router", log=made.log, url=f"http://127.0.0.1:{admin}/readyz", timeout=30)
+        yield made
+
+
+def _fill(servers: ReplicaSet) -> None:
+    primary = servers.primary
+    primary.execute(f"CREATE DATABASE {DATABASE}")
+    for statement in _TABLES:
+        primary.execute(statement)
+    rows = ", ".join(f"({number}, {INITIAL})" for number in range(ACCOUNTS))
+    primary.execute(f"INSERT INTO {DATABASE}.accounts VALUES {rows}")
+    servers.wait_for_replicas()
+
+
+def _settings(made: Ground, group: dict[str, Any]) -> dict[str, Any]:
+    servers = made.servers
+    addresses = [{"name": name, "address": f"127.0.0.1:{line.port}"} for name, line in made.lines.items()]
+    return {
+        "listeners": [f"127.0.0.1:{made.port}"],
+        "admin": {"http": f"127.0.0.1:{made.admin}"},
+        "logging": {"level": "warning", "format": "json"},
+        "groups": {
+            "main": {
+                "servers": addresses,
+                # In clear, so that the lines see packets.
+                "tls": {"mode": "disabled"},
+                "monitor": {"interval": "200ms", "user": "router", "password": servers.monitor_password},
+                "pool": {"max_connections": POOL, "queue_timeout": "2s"},
+                **group,
+            }
+        },
+        "users": {"app": {"password": servers.app_password}},
+    }
