@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from dataclasses import dataclass, field
+from random import Random
 
 import structlog
 
@@ -33,6 +33,8 @@ _FAST = 0.1
 _FAST_FOR = 60.0
 # Probes of a server come earlier than asked for by this much at most, so that not all routers ask at once.
 _JITTER = 0.1
+# Of our own: others may count on theirs.
+_chance = Random()
 # A question that a server refuses is put to it again after so many probes.
 _ASK_AGAIN = 30
 # After so many probes another read may wait for what it must see: the write may never come, and others would.
@@ -91,7 +93,7 @@ class HealthMonitor:
         loop = asyncio.get_running_loop()
         wake = self._watched[server].wake
         while True:
-            pause = self._pause(group, loop.time()) * random.uniform(1 - _JITTER, 1)
+            pause = self._pause(group, loop.time()) * _chance.uniform(1 - _JITTER, 1)
             # Whatever wakes it, a server is not asked without a pause.
             await asyncio.sleep(min(pause, _FAST))
             with contextlib.suppress(TimeoutError):
