@@ -168,19 +168,7 @@ def asks_of_databases(sql: bytes, mode: LexMode) -> Asks | None:
     heading = Heading("Database", pattern)
     source: Asks = ("(SELECT SCHEMA_NAME AS", heading, "FROM", View("SCHEMATA"), "AS t)")
     condition = _condition(heading, pattern, 2, len(tokens))
-    # In MariaDB information_schema comes first.
-    first = "(`Database` = 'information_schema') DESC," if pattern is None else ""
-    return (
-        "SELECT * FROM",
-        *source,
-        "AS t",
-        *condition,
-        "ORDER BY",
-        Only("mariadb", first),
-        "CAST(",
-        heading,
-        "AS BINARY)",
-    )
+    return ("SELECT * FROM", *source, "AS t", *condition, "ORDER BY CAST(", heading, "AS BINARY)")
 
 
 def asks_where_it_is(sql: bytes, mode: LexMode) -> bool:

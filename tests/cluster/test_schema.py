@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from router.backend.connector import BackendUser
 from router.cluster.schema import SchemaWatcher, column_of
@@ -222,12 +223,13 @@ async def test_what_cannot_be_reached_changes_nothing() -> None:
     assert len(shards.seen) == 1
 
 
-def test_what_is_wrong_with_a_table_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_with_a_table_is_said_once() -> None:
     config = RouterConfig.model_validate(
         {"groups": {"g": {"servers": ["h:1"]}}, "users": {"app": {"password": "secret"}}}
     )
     watcher = SchemaWatcher(config, Topology({}), {}, lambda definitions: None)
-    for problem in ("there is none", "there is none", "other columns", None, None):
-        watcher._tell("shop", "orders", problem)
-    said = capsys.readouterr().out
+    with capture_logs() as logs:
+        for problem in ("there is none", "there is none", "other columns", None, None):
+            watcher._tell("shop", "orders", problem)
+    said = str(logs)
     assert said.count("there is none") == said.count("other columns") == said.count("can be used") == 1

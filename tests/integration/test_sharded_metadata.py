@@ -279,6 +279,7 @@ def test_explain_of_several_shards(mall: tuple[RunningRouter, Connection], serve
 def test_databases_have_one_name(mall: tuple[RunningRouter, Connection]) -> None:
     router, truth = mall
     hidden = {"mall_a", "mall_b", "mall_c"}
+    rows(truth, "CREATE DATABASE IF NOT EXISTS All_First")  # before information_schema
     with router.connect(database="mall") as ours:
         for sql in (
             "SHOW DATABASES",
@@ -296,6 +297,7 @@ def test_databases_have_one_name(mall: tuple[RunningRouter, Connection]) -> None
                 assert [each[0] for each in cursor.description] == [each[0] for each in direct_cursor.description]
         assert "DATABASE() beside tables" in refused(ours, "SELECT DATABASE(), id FROM customers WHERE id = 1")
         assert rows(ours, "SELECT DATABASE()") == [("mall",)]
+    rows(truth, "DROP DATABASE All_First")
 
 
 def test_shards_of_both_flavors(
