@@ -386,7 +386,7 @@ class MySQLServer(Server):
         self.execute("STOP REPLICA")
         self.execute(
             "CHANGE REPLICATION SOURCE TO source_host=%s, source_port=%s, source_user=%s, source_password=%s,"
-            " source_auto_position=1, get_source_public_key=1, source_connect_retry=1",
+            " source_auto_position=1, get_source_public_key=1, source_connect_retry=1, source_retry_count=86400",
             (primary.host, primary.port, user, password),
         )
         self.execute("START REPLICA")
