@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 
@@ -226,21 +226,18 @@ class Group:
         able = [
             server for server in self.readers if server.lag is not None and server.lag + now - server.lag_at <= bound
         ]
-        able = [server for server in able if server is not self.primary and server is not without]
-        if token is not None:
-            able = [server for server in able if self._may_have(server, token)]
-        server = self._balancer.choose(able) if able else self.primary
-        if server is without:
-            return None, False
-        waits = token is not None and server is not None and server is not self.primary
-        return server, waits and token is not None and server is not None and not server.reached.covers(token)
+        return self._seeing(token or NOTHING, [server for server in able if server is not self.primary], without)
 
     def fresh_reader(self, token: Token, without: Server | None = None) -> tuple[Server | None, bool]:
         """A server for a read that must see ``token``, and whether it has to wait for that there.
 
         A replica on which others have waited in vain is left out, until it is known to have come further.
         """
-        able = [server for server in self.readers if server is not without and self._may_have(server, token)]
+        return self._seeing(token, self.readers, without)
+
+    def _seeing(self, token: Token, readers: Sequence[Server], without: Server | None) -> tuple[Server | None, bool]:
+        """One of ``readers`` that has ``token`` or may get it, else the primary; and whether to wait for it there."""
+        able = [server for server in readers if server is not without and (not token or self._may_have(server, token))]
         server = self._balancer.choose(able) if able else self.primary
         if server is without:
             return None, False

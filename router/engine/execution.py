@@ -84,10 +84,14 @@ def send(
         connection.send(sink, b"".join((*before, connection.query(part.sql))), QUERY, len(before), waits=waits)
         return
     text = StatementText.of(frame(bytes([Command.STMT_PREPARE]) + part.sql, 0), connection.schema, connection.variables)
+    types, nulls = execution.bound(part.parameters)
+    derives = connection.profile.flavor == "mysql"
 
     def run(statement: ServerStatement, before: list[bytes]) -> None:
         data = execution.commands(statement.id, part.parameters)
-        _bind(statement, execution, part, connection)
+        statement.types = types
+        if derives:
+            statement.derived = derive(statement.derived, types, nulls)
         connection.send(sink, b"".join((*before, data)), QUERY, len(before), waits=waits and bool(before))
 
     def prepared(payload: bytes, error: bytes | None) -> None:
@@ -100,7 +104,12 @@ def send(
             connection.write(closing)
 
     known = connection.statements.get(text)
-    if known is not None and _is_as_new(known, execution, part, connection):
+    # Whether an execution would find nothing that earlier ones have left.
+    if (
+        known is not None
+        and not execution.long_data
+        and (not derives or derive(known.derived, types, nulls) == derive(None, types, nulls))
+    ):
         run(known, before)
     else:
         connection.send(Capture(prepared, lost), b"".join((*before, text.frame)), PREPARE, len(before), waits=waits)
@@ -111,18 +120,3 @@ def _stays(part: Part, execution: Execution) -> bool:
     and data sent beforehand would be there still if it was refused."""
     inserts = part.relay.facts.kind in (StatementKind.INSERT, StatementKind.REPLACE)
     return not inserts and not execution.long_data and b"@" not in part.sql
-
-
-def _is_as_new(statement: ServerStatement, execution: Execution, part: Part, connection: BackendConnection) -> bool:
-    """Whether an execution would find nothing that earlier ones have left."""
-    types, nulls = execution.bound(part.parameters)
-    if execution.long_data:
-        return False
-    return connection.profile.flavor != "mysql" or derive(statement.derived, types, nulls) == derive(None, types, nulls)
-
-
-def _bind(statement: ServerStatement, execution: Execution, part: Part, connection: BackendConnection) -> None:
-    """What the server knows of the statement from now on."""
-    statement.types, nulls = execution.bound(part.parameters)
-    if connection.profile.flavor == "mysql":
-        statement.derived = derive(statement.derived, statement.types, nulls)

@@ -143,7 +143,7 @@ class Leasing:
         if server is None and _only_touches_the_session(plan):
             server = group.reader()
         if server is None:
-            self._wait_for_server(plan, group.config.failover_timeout)
+            self._wait_for_server(plan)
             return
         connection = server.pool.take(self._key)
         if connection is not None:
@@ -153,12 +153,13 @@ class Leasing:
         self._waiter.key = self._key
         server.pool.wait(self._waiter)
 
-    def _wait_for_server(self, plan: Relay, patience: float, error: BackendError | None = None) -> None:
+    def _wait_for_server(self, plan: Relay, error: BackendError | None = None) -> None:
         """No server can take the statement now: look again until ``failover_timeout`` is over, then say ``error``."""
         if self._has_time(plan):
             self._retry = asyncio.get_running_loop().call_later(RETRY_INTERVAL, self._look_again)
             return
         role = "primary" if self._primary else "server"
+        patience = self._patience(plan)
         nobody = f"no {role} of group {plan.group!r} is available (waited {patience:g} s)"
         self._failed(error or BackendUnavailable(nobody))
 
@@ -166,8 +167,11 @@ class Leasing:
         """Whether ``failover_timeout`` is not over; it begins with the first question."""
         now = asyncio.get_running_loop().time()
         if not self._deadline:
-            self._deadline = now + self._services.topology.groups[plan.group].config.failover_timeout
+            self._deadline = now + self._patience(plan)
         return now < self._deadline
+
+    def _patience(self, plan: Relay) -> float:
+        return self._services.topology.groups[plan.group].config.failover_timeout
 
     def _look_again(self) -> None:
         self._retry = None
@@ -191,7 +195,6 @@ class Leasing:
                 return
             if self._plan is not None and not error.refused:
                 # It may be the primary that is lost, and the monitor has not seen it yet.
-                patience = self._services.topology.groups[self._plan.group].config.failover_timeout
-                self._wait_for_server(self._plan, patience, error)
+                self._wait_for_server(self._plan, error)
                 return
         self._failed(error)
