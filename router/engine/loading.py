@@ -26,7 +26,7 @@ from router.planner.routes import Unplannable
 from router.sql.infile import Line, LineError, Lines
 from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode, mysql_error
-from router.wire.framing import frame
+from router.wire.framing import frames
 from router.wire.packets import OkPacket
 from router.wire.scanner import QUERY
 
@@ -133,12 +133,10 @@ class Loader(Share):
         """The server wants the lines."""
         self.request = self.request or self._payload
         self._payload = b""
-        lines, sequence, packets = self._current, 2, []
-        for start in range(0, len(lines), _PACKET):
-            packets.append(frame(lines[start : start + _PACKET], sequence))
-            sequence = (sequence + 1) & 0xFF
+        lines = self._current
+        packets = [lines[start : start + _PACKET] for start in range(0, len(lines), _PACKET)]
         connection.scanner.file_sent()
-        connection.write(b"".join((*packets, frame(b"", sequence))))
+        connection.write(frames([*packets, b""], 2)[0])
 
     def response_ended(self, connection: BackendConnection) -> None:
         """A piece is loaded, or refused."""
