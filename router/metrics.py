@@ -62,6 +62,7 @@ class Counters:
     client_bytes_out: int = 0
     retries: int = 0
     waits_in_vain: int = 0
+    replays: Counter[str] = field(default_factory=Counter)  # of transactions, by result: continued, failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ class RouterCollector(Collector):
             errors.add_metric([origin, str(code)], count)
         yield errors
         yield CounterMetricFamily("router_read_retries", "Reads repeated on another server.", counters.retries)
+        text = "Transactions that were run again on another server, by result."
+        yield _counter("router_transaction_replays", text, "result", counters.replays)
         text = "Reads that a replica was too far behind for, so that the primary answered."
         yield CounterMetricFamily("router_read_waits_in_vain", text, counters.waits_in_vain)
 

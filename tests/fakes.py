@@ -191,6 +191,7 @@ class RecordingSink:
         self.chunks: list[bytes] = []
         self.error: ConnectionLost | None = None
         self.refusal = b""
+        self.withheld = False
         self.then: Callable[[BackendConnection], None] = lambda connection: None
 
     def forward(self, data: bytes) -> None:
@@ -203,6 +204,11 @@ class RecordingSink:
         assert not connection.busy, "the response has ended and a reply is still owed"
         self.events.append("ended")
         self.then(connection)
+
+    def withholds(self, connection: BackendConnection) -> bool:
+        if self.withheld:
+            self.events.append("withheld")
+        return self.withheld
 
     def file_requested(self, connection: BackendConnection) -> None:
         self.events.append("file")

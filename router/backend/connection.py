@@ -30,6 +30,8 @@ from router.wire.scanner import PREPARE, QUERY, ResponseScanner
 # whether a default database is set (nothing short of a new login takes it away again).
 PoolKey = tuple[str, int, bool]
 
+_HEADER = 4  # of a packet
+
 
 class Sink(Protocol):
     """Where a response goes: a client's session, or a ``Capture`` for the router's own questions."""
@@ -39,6 +41,9 @@ class Sink(Protocol):
 
     def response_ended(self, connection: BackendConnection) -> None:
         """The response is complete; ``connection.scanner`` has its outcome. Zero replies are owed."""
+
+    def withholds(self, connection: BackendConnection) -> bool:
+        """The whole response is an error, and nobody has seen it: True when it has been dealt with and goes nowhere."""
 
     def file_requested(self, connection: BackendConnection) -> None:
         """The server waits for LOCAL INFILE data."""
@@ -233,6 +238,8 @@ class BackendConnection:
             if scanner.splices:
                 out = _spliced(data, pos, end, scanner.splices)
             if self._prefix_error is None:
+                if scanner.error is not None and len(data) == end and self._withheld(sink, end - pos):
+                    return
                 self.forwarded = True
                 sink.forward(out)
         if end < len(data):
@@ -248,6 +255,17 @@ class BackendConnection:
             sink.response_ended(self)
         elif scanner.local_infile:
             sink.file_requested(self)
+
+    def _withheld(self, sink: Sink, size: int) -> bool:
+        """Whether the error, the last of ``size`` bytes, is the whole response, and the sink has dealt with it."""
+        scanner = self.scanner
+        if self.forwarded or not scanner.done or scanner.error is None or size != len(scanner.error) + _HEADER:
+            return False
+        self._sink = None
+        if sink.withholds(self):
+            return True
+        self._sink = sink
+        return False
 
     def _swallow(self, data: bytes) -> int:
         """Consume replies of the prefix; return the offset of what follows. ``_prefix`` is 0 when it is through."""
@@ -330,6 +348,10 @@ class Capture:
     def response_ended(self, connection: BackendConnection) -> None:
         """The answer is complete."""
         self._done(b"".join(self._parts), connection.scanner.error)
+
+    def withholds(self, connection: BackendConnection) -> bool:
+        """Whoever has asked hears every error."""
+        return False
 
     def file_requested(self, connection: BackendConnection) -> None:
         """None of our commands loads files."""

@@ -88,6 +88,9 @@ class HealthMonitor:
         watched = self._watched[server]
         watched.state.suspect()
         watched.wake.set()
+        group = self._topology.groups[server.group]
+        if group.primary is None:
+            self._wake(group)
 
     async def _watch(self, group: Group, server: Server) -> None:
         loop = asyncio.get_running_loop()

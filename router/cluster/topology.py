@@ -193,6 +193,20 @@ class Group:
         if had is not None and had is not self.primary and had.name in writable:
             had.pool.expire()
 
+    def refuses_writes(self, server: Server) -> bool:
+        """A server has said that it is read-only: it is no primary until it is asked again.
+
+        False when its role is not for it to say.
+        """
+        if server.configured_role != "auto":
+            return False
+        if server.role is Role.PRIMARY:
+            log.info("the primary has become read-only", group=self.name, server=server.name)
+            server.role = Role.REPLICA
+            server.pool.expire()
+            self.refresh()
+        return True
+
     def _only_primary(self) -> bool:
         """Whether no other server may read: it could not be told to what it has come."""
         if self.primary is not None and self._blind is self.primary.names_writes and self._freshness != "eventual":

@@ -255,6 +255,12 @@ class User(Mapping):
         default=None, description="Most connections of this user; default: no own limit."
     )
     read_only: bool = Field(default=False, description="Refuse statements that are not proven to be reads.")
+    transaction_replay: Bytes | None = Field(
+        default=None,
+        description="Run a transaction again on the next primary when its server is lost before COMMIT, and go on if "
+        "every answer is what it was; this many bytes of its statements are kept, such as `1MiB`. Not set: the client "
+        "gets error 1213 and repeats it. For tables with transactions only.",
+    )
 
     def server_login(self, name: str) -> tuple[str, SecretStr]:
         """The account that the user called ``name`` in the file has on the servers."""

@@ -19,22 +19,25 @@ from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.branches import Branches
-from router.engine.failure import verdict_on
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.lookback import AFTER_READ, LookBack
+from router.engine.losses import Losses
 from router.engine.matching import at_home, commands_for, patience, schema_of
 from router.engine.preparing import Preparing, about, to_prepare
+from router.engine.replay import Command, Replay
 from router.engine.services import Client, Services
 from router.engine.settling import Settling
 from router.engine.statements import Statement, Statements, wants_cursor
 from router.errors import BackendError, ConnectionLost, MySQLError
 from router.planner.plan import Relay, Role, Sharded
 from router.session.state import SessionState
-from router.sql.facts import StatementFacts
+from router.sql.facts import StatementFacts, StatementKind
 from router.wire.attributes import without_attributes
 from router.wire.framing import frame as framed
 from router.wire.scanner import CURSOR, PREPARE, QUERY
+
+_TEXT = 5  # where it begins in a framed COM_QUERY
 
 
 class Executor:
@@ -42,37 +45,48 @@ class Executor:
 
     __slots__ = (
         "_backend",
+        "_begun",
         "_client",
         "_closed",
         "_frame",
         "_killer",
         "_kind",
         "_leasing",
+        "_losses",
+        "_opened",
         "_paused",
-        "_plan",
         "_preparing",
+        "_replay",
         "_server",
         "_services",
         "_settling",
-        "_started",
         "_statement",
         "_substitute",
         "branches",
+        "connection_lost",
         "forward",
+        "give_up",
         "key",
+        "kill_query",
         "look",
         "pause",
+        "plan",
+        "prefix_failed",
         "resume",
         "session",
         "shape",
+        "started",
         "statements",
         "user",
+        "withholds",
     )
 
     def __init__(
-        self, client: Client, session: SessionState, user: BackendUser, shape: int, services: Services
+        self, client: Client, session: SessionState, user: BackendUser, shape: int, services: Services, replay: int = 0
     ) -> None:
-        self._client = client
+        """``replay``: bytes of a transaction that are kept in order to run it again when its server is lost."""
+        self._replay = Replay(self, client, session, services.counters, replay) if replay else None
+        self._client = client = self._replay or client
         # Bytes of a response go straight to the client's transport; a server that reads slowly slows the client.
         self.forward = client.write
         self.pause = client.pause_reading
@@ -83,32 +97,39 @@ class Executor:
         self.shape = shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
         self.statements = Statements(session, shape)
-        # The statement whose EXECUTE, FETCH or RESET is running.
-        self._statement: Statement | None = None
-        self._plan: Relay | None = None
+        self._statement: Statement | None = None  # whose EXECUTE, FETCH or RESET is running
+        self.plan: Relay | None = None  # of the command that runs
         self._frame = b""
         self._kind = QUERY
-        self._started = 0.0
+        self.started = 0.0
         self._backend: BackendConnection | None = None
         self._server: Server | None = None
         self._preparing = Preparing(
-            session, self.statements, lambda it: self._apply(self._running(), it), self._not_prepared, self._lost_unsent
+            session, self.statements, lambda it: self._apply(self.running(), it), self._not_prepared, self._lost_unsent
         )
         self.branches = Branches(session, services)
         self.look = LookBack(session, self._unblocked)
         self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
         self._killer = Killer(user, services.counters)
-        self._settling = Settling(session, services, self._adopted, self._settled, self._lose_session)
+        self._settling = Settling(session, services, self._adopted, self._settled, self.lose)
+        self._losses = losses = Losses(self, session, services, self._leasing, self._killer, self._replay)
+        self.give_up = losses.give_up
+        self.kill_query = losses.kill_query
+        self.connection_lost = losses.connection_lost
+        self.prefix_failed = losses.prefix_failed
+        self.withholds = losses.withholds
         self._substitute: int | None = None
-        self._paused = False
-        self._closed = False
+        # What opened a transaction in which nothing else has been done, but perhaps by the command with these bytes.
+        self._opened: tuple[bytes, list[bytes]] = b"", []
+        self._begun = b""  # the BEGIN that was the last statement
+        self._paused = self._closed = False
 
     # -- running a plan ----------------------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
         """Whether the next command may be run."""
-        return self._plan is None and not self.look.asking
+        return self.plan is None and not self.look.asking
 
     @property
     def held(self) -> Server | None:
@@ -120,23 +141,30 @@ class Executor:
         """The connection in use or held."""
         return self._backend
 
+    @property
+    def opened(self) -> list[bytes]:
+        """What has opened the transaction in which the command that runs is the first."""
+        return self._opened[1] if self._opened[0] is self._frame else []
+
     def run(self, plan: Relay, frame: bytes, kind: int = QUERY, substitute: int | None = None) -> None:
         """Send ``frame`` (a whole command) where ``plan`` says; its response of ``kind`` goes to the client.
 
         ``substitute``: a number to stand in the only row, for ``kind`` CURSOR.
         """
-        self._plan = plan
+        self.plan = plan
         self._substitute = substitute
         self._frame = frame
         self._kind = kind
-        self._started = perf_counter()
+        self.started = perf_counter()
         self._leasing.awaits = None
         backend, server = self._backend, self._server
         if backend is not None and server is not None:
+            if self._begun:
+                self._opened, self._begun = (frame, [self._begun]), b""
             if server.group != plan.group and not plan.anywhere and not backend.closed:
                 self._elsewhere(plan, server)
             elif self.branches and not refusals.stays_inside(plan.facts):
-                self._answer(refusals.may_end_spanning())
+                self.answer(refusals.may_end_spanning())
             else:
                 self._use(plan, backend, server)
         elif self.look.connection is None or (again := self.look.again(plan, self._primary_of(plan))) is None:
@@ -147,9 +175,9 @@ class Executor:
     def _use(self, plan: Relay, backend: BackendConnection, server: Server) -> None:
         self._backend, self._server = backend, server
         if plan.anywhere:
-            self._plan = plan = replace(plan, group=server.group, database=backend.schema)
+            self.plan = plan = replace(plan, group=server.group, database=backend.schema)
         if backend.closed:
-            self._lost(None, sent=False)
+            self._losses.lost(None, sent=False)
         else:
             self._apply(plan, backend)
 
@@ -161,7 +189,7 @@ class Executor:
     def _elsewhere(self, plan: Relay, server: Server) -> None:
         """The statement is for another group than the one where the session is kept: can its transaction go there?"""
         if (error := self.branches.refusal(plan, server)) is not None:
-            self._answer(error)
+            self.answer(error)
             return
         self.spare()
         if (branch := self.branches.take(plan.group)) is None:
@@ -174,6 +202,9 @@ class Executor:
         """Park the connection that the transaction is on, so that all of them are with the ``branches``."""
         backend, server = self._backend, self._server
         self._backend = self._server = self.look.last_on = None
+        self._begun = b""
+        if self._replay is not None:
+            self._replay.stop()
         if backend is not None and server is not None:
             self.branches.park(backend, server)
 
@@ -211,15 +242,25 @@ class Executor:
         statement = self._statement
         return without_attributes(self._frame, self.shape) if statement is None else statement.text.frame
 
+    def command(self) -> Command:
+        """What runs."""
+        return Command.of(self.running(), self._frame, self._kind, self._substitute, self._statement)
+
+    def repeat(self, command: Command, opening: list[bytes]) -> None:
+        """Run a command again, in a transaction that ``opening`` opens."""
+        self.session.open_later(*opening)
+        self._statement = command.statement
+        self.run(command.plan, command.frame, command.kind, command.substitute)
+
     def _granted(self, backend: BackendConnection, server: Server) -> None:
         self._backend = backend
         self._server = server
-        self._apply(self._running(), backend)
+        self._apply(self.running(), backend)
 
     def _fail_unsent(self, error: BackendError) -> None:
         """The statement was never sent; the session goes on."""
         self.regain()
-        self._answer(refusals.not_sent(error))
+        self.answer(refusals.not_sent(error))
 
     # -- taking the connection to the session's state ----------------------------------------------------------
 
@@ -281,7 +322,9 @@ class Executor:
         A proven read goes out in the same segment: if the prefix fails, its answer is thrown away. Anything else
         waits for the verdict, because it must not run in the wrong schema or mode.
         """
-        plan = self._running()
+        plan = self.running()
+        if (opening := self.session.opening) is not None and not plan.anywhere:
+            self._opened = self._frame, opening
         commands = commands_for(plan, self._statement, backend, self.session, self._services, also)
         if (awaits := self._leasing.awaits) is not None:
             commands.insert(0, patience(backend, awaits))
@@ -298,7 +341,7 @@ class Executor:
             return
         self._services.server_refused(error)
         self.forward(framed(error, 1))
-        self._conclude(backend, keep=True)
+        self.conclude(backend, keep=True)
         self._finish()
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
@@ -306,46 +349,29 @@ class Executor:
         if backend is None:
             return
         if error is None:
-            self._send(self._running(), backend)
+            self._send(self.running(), backend)
         else:
             self.prefix_failed(backend, error)
 
     def _lost_unsent(self, error: ConnectionLost) -> None:
         """The connection broke before the statement was on it."""
-        self._lost(error, sent=False)
-
-    def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
-        """The server refused the session's state; the statement did not count, and what was held there is lost."""
-        if connection.behind:
-            self._behind(connection, error)
-        elif self.session.holds:
-            self._lost(ConnectionLost(str(refusals.from_server(error))), sent=False)
-        else:
-            self._drop_backend(connection)
-            self._answer(refusals.from_server(error), origin="backend")
-
-    def _behind(self, connection: BackendConnection, error: bytes) -> None:
-        """The replica did not get what the session has written in time."""
-        server = self._server
-        self._conclude(connection, keep=False)
-        if server is None or self._killer.pending or not self._leasing.behind(server):
-            self._answer(refusals.from_server(error), origin="backend")
+        self._losses.lost(error, sent=False)
 
     def _look_back(self, backend: BackendConnection) -> None:
         """The statement asks about a past this connection does not know: tell it what can be told."""
         look = self.look
-        told = look.told(backend, self._text, self.session.is_set(backend.variables, self._running().facts))
+        told = look.told(backend, self._text, self.session.is_set(backend.variables, self.running().facts))
         if told is not None:
             self._match(backend, told)
             return
         past = look.last_on
-        self._conclude(backend, keep=True)
+        self.conclude(backend, keep=True)
         look.last_on = past
         if warnings := look.shown(self._text):
             self.forward(warnings)
             self._finish()
         else:
-            self._answer(refusals.past_forgotten())
+            self.answer(refusals.past_forgotten())
 
     # -- sink: the response ------------------------------------------------------------------------------------
 
@@ -355,19 +381,21 @@ class Executor:
 
     def response_ended(self, connection: BackendConnection) -> None:
         """The answer is with the client; now for the connection."""
-        plan = self._plan
+        plan = self.plan
         server = self._server
         assert plan is not None
         assert server is not None
         scanner = connection.scanner
         session = self.session
+        if self._replay is not None:
+            self._replay.ran(self.command(), self.opened)
         counters = self._services.counters
         counters.decisions[plan.reason] += 1
         counters.client_bytes_out += connection.bytes_relayed
         if plan.rule is not None:
             counters.rule_hits[plan.rule] += 1
         server.commands[self._frame[4]] += 1
-        server.durations.observe(perf_counter() - self._started)
+        server.durations.observe(perf_counter() - self.started)
         facts = plan.facts
         if self._statement is not None:
             self.statements.ran(self._statement, scanner, cursor=self._kind != QUERY)
@@ -397,25 +425,27 @@ class Executor:
             or self._paused
             or connection.variables.personal
         ):
-            self._conclude(connection, keep=True)
+            self.conclude(connection, keep=True)
         else:
             self._backend = look.last_on = None
             server.pool.release(connection)
-        self._plan = self._statement = None
+        self.plan = self._statement = None
         self._done()
 
     def _settle(self, connection: BackendConnection) -> None:
-        plan = self._running()
+        plan = self.running()
         if self._kind == PREPARE:
             if (error := self._preparing.ended(self._frame, connection)) is not None:
                 self._services.server_refused(error)
             self._settled(connection)
             return
         self.look.ran(connection, plan.facts, self._text)
+        if plan.facts.kind is StatementKind.BEGIN and connection.scanner.error is None:
+            self._begun = self._text[_TEXT:]
         self._settling.settle(connection, plan, self._text)
 
     def _settled(self, connection: BackendConnection) -> None:
-        self._conclude(connection, keep=True)
+        self.conclude(connection, keep=True)
         self._finish()
 
     def _adopted(self, connection: BackendConnection) -> None:
@@ -426,22 +456,22 @@ class Executor:
         if self.key[2] != (session.schema is not None):
             self.key = (self.key[0], self.key[1], session.schema is not None)
 
-    def _lose_session(self, reason: str) -> None:
+    def lose(self, reason: str) -> None:
         """The answer was sent but the state behind it is lost: the session cannot go on."""
         if self._backend is not None:
-            self._drop_backend(self._backend)
-        self._plan = self._statement = None
+            self.drop(self._backend)
+        self.plan = self._statement = None
         self._client.abort()
 
     # -- where the connection goes -----------------------------------------------------------------------------
 
-    def _conclude(self, connection: BackendConnection, *, keep: bool) -> None:
+    def conclude(self, connection: BackendConnection, *, keep: bool) -> None:
         """Hold, linger or release; ``keep`` False when there is nothing to look back at."""
         if self._killer.pending:
             # A KILL for this connection is on its way: not even the session itself should meet it again.
             self.look.last_on = None
             if not self.session.holds:
-                self._drop_backend(connection)
+                self.drop(connection)
             return
         if self._paused:
             connection.transport.resume_reading()
@@ -454,54 +484,36 @@ class Executor:
         self._backend = None
         if server is None:
             return
-        self.look.let_go(connection, server, self._plan.facts if self._plan is not None else None, keep=keep)
+        self.look.let_go(connection, server, self.plan.facts if self.plan is not None else None, keep=keep)
 
     def _unblocked(self) -> None:
         if self.ready and self.look.owed and not self._closed:
             self._done()
 
-    # -- failures ----------------------------------------------------------------------------------------------
+    # -- failures (``losses``) ---------------------------------------------------------------------------------
 
-    def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
-        """The connection broke while an answer was owed."""
-        if self._server is not None:
-            self._services.suspect(self._server)
-        self._lost(error, sent=True, forwarded=connection.forwarded)
-
-    def _lost(self, error: ConnectionLost | None, *, sent: bool, forwarded: bool = False) -> None:
-        """The connection of the statement is gone (without an ``error``: it ended between two statements)."""
-        session = self.session
-        server = self._server
-        verdict = verdict_on(self._running().facts, server, session, error, sent=sent, forwarded=forwarded)
-        if self._backend is not None:
-            self._drop_backend(self._backend)
-        if verdict.error is None:
-            self._plan = self._statement = None
-            self._client.abort()
-        elif verdict.retry and self._leasing.again(server if sent else None):
-            self._services.counters.retries += sent
-        else:
-            if session.opening is None:
-                session.ended()
-                self.branches.abandon()
-            self._answer(verdict.error, close=verdict.close)
-
-    def _drop_backend(self, connection: BackendConnection) -> None:
-        server = self._server
-        self._backend = self._server = None
+    def detach(self, connection: BackendConnection) -> Server | None:
+        """The connection is no more this session's; whose it was."""
+        server, self._server = self._server, None
+        self._backend, self._begun = None, b""
         self.look.forget(connection)
-        if server is not None:
+        return server
+
+    def drop(self, connection: BackendConnection) -> None:
+        """Close the connection."""
+        if (server := self.detach(connection)) is not None:
             server.pool.discard(connection)
 
-    def _answer(self, error: MySQLError, *, close: bool = False, origin: str = "router") -> None:
+    def answer(self, error: MySQLError, *, close: bool = False, origin: str = "router") -> None:
+        """Tell the client that the command has failed."""
         self._services.counters.errors[origin, error.code] += 1
         if self._statement is not None:
             self._statement.forget_long_data()
-        self._plan = self._statement = None
+        self.plan = self._statement = None
         self._client.fail(error, close=close)
 
     def _finish(self) -> None:
-        self._plan = self._statement = None
+        self.plan = self._statement = None
         self._done()
 
     def _done(self) -> None:
@@ -510,9 +522,10 @@ class Executor:
         if not self.look.owed:
             self._client.finished()
 
-    def _running(self) -> Relay:
-        assert self._plan is not None
-        return self._plan
+    def running(self) -> Relay:
+        """The plan of the command that runs."""
+        assert self.plan is not None
+        return self.plan
 
     # -- what the client's connection tells --------------------------------------------------------------------
 
@@ -543,14 +556,6 @@ class Executor:
         else:
             self.leave()
 
-    def kill_query(self, done: Callable[[], None]) -> None:
-        """KILL QUERY for this session: the statement that runs now; ``done`` is called when the server has done it."""
-        if not self._killer.end_statement(self._backend, self._server, done):
-            if self._backend is None and self._plan is not None:
-                self._leasing.cancel()
-                self._answer(refusals.killed())
-            done()
-
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""
         self.look.forget_all()
@@ -561,8 +566,8 @@ class Executor:
     def leave(self) -> None:
         """Give the held connection back, reset if it carries state."""
         backend, server = self._backend, self._server
-        self._backend = self._server = None
-        self.look.last_on = None
+        self._backend = self._server = self.look.last_on = None
+        self._begun = b""
         self.branches.client_lost()
         if backend is None or server is None:
             return
@@ -580,7 +585,7 @@ class Executor:
         if (closing := backend.statements.remove(statement.text)) and not backend.closed:
             backend.write(closing)
         if not self.session.holds:
-            self._conclude(backend, keep=self.look.knows is backend)
+            self.conclude(backend, keep=self.look.knows is backend)
 
     def reshape(self, shape: int, frame: bytes, done: Callable[[], None]) -> None:
         """COM_SET_OPTION (``frame``): the session's connections are of another ``shape`` from now on."""

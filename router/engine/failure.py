@@ -3,24 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from router.cluster.topology import Server
 from router.engine import refusals
 from router.errors import BackendError, MySQLError
 from router.session.state import SessionState
-from router.sql.facts import StatementFacts
+from router.sql.facts import StatementFacts, StatementKind
+from router.wire.errcodes import ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """``retry`` on another connection if there is one; otherwise the client hears ``error``, and ``close`` ends it.
 
-    Without an error its connection is cut: part of an answer has gone out, and nothing may follow that.
+    Without an error its connection is cut: part of an answer has gone out, and nothing may follow that. ``replay``:
+    what was lost is a transaction that certainly has been rolled back, and nothing else.
     """
 
     retry: bool = False
     error: MySQLError | None = None
     close: bool = False
+    replay: bool = False
+
+
+class Refusal(Enum):
+    """What an error of a server means that is the whole of its answer."""
+
+    ANSWER = "the client's business"
+    LOST = "the server ends this connection; the statement may have been run"
+    UNREAD = "the server had ended this connection before it read the statement"
+    READ_ONLY = "the server takes no writes, and has not begun with this one"
+
+
+# "WAIT_TIMEOUT" of a connection has this number on MySQL; MariaDB just closes it.
+_UNREAD = ErrorCode.CLIENT_INTERACTION_TIMEOUT
+# MySQL and MariaDB end connections with these when they shut down.
+_LEAVING = frozenset({ErrorCode.SERVER_SHUTDOWN, ErrorCode.CONNECTION_KILLED})
+# The option's name is in the message whatever its language is.
+_READ_ONLY = b"read-only"
+# Refused as a whole before they have begun. A routine may have done anything before it was.
+_WHOLE = frozenset(
+    {
+        StatementKind.INSERT,
+        StatementKind.REPLACE,
+        StatementKind.UPDATE,
+        StatementKind.DELETE,
+        StatementKind.DDL,
+        StatementKind.BEGIN,
+    }
+)
+
+
+def meaning_of(error: bytes, facts: StatementFacts | None) -> Refusal:
+    """What the ERR packet ``error`` means as the answer to a statement (None: to one that opens a transaction)."""
+    code = int.from_bytes(error[1:3], "little")
+    if code in _LEAVING:
+        return Refusal.LOST
+    if code == _UNREAD:
+        return Refusal.UNREAD
+    if code == ErrorCode.OPTION_PREVENTS_STATEMENT and _READ_ONLY in error:
+        return Refusal.READ_ONLY if facts is None or (facts.kind in _WHOLE and not facts.multi) else Refusal.ANSWER
+    return Refusal.ANSWER
 
 
 def verdict_on(
@@ -34,7 +78,9 @@ def verdict_on(
 ) -> Verdict:
     """``after_loss`` of a session's connection to ``server``; no ``error``: it ended between two statements."""
     where = refusals.where_lost(server, error)
-    transaction, pinned = session.transaction and session.opening is None, bool(session.pins)
+    # What a write has begun with autocommit off nobody has committed.
+    implied = not session.autocommit and not facts.read and not refusals.may_commit(facts)
+    transaction, pinned = (session.transaction or implied) and session.opening is None, bool(session.pins)
     return after_loss(facts, where, error, sent=sent, forwarded=forwarded, transaction=transaction, pinned=pinned)
 
 
@@ -59,7 +105,7 @@ def after_loss(
         # A transaction may be repeated, unless its COMMIT was under way; other state cannot be had back.
         committing = sent and refusals.may_commit(facts)
         if not pinned and not committing:
-            return Verdict(error=refusals.rolled_back(where))
+            return Verdict(error=refusals.rolled_back(where), replay=True)
         consequence = refusals.OUTCOME_UNKNOWN if committing else refusals.STATE_GONE
         return Verdict(error=refusals.lost(where, consequence), close=True)
     if not sent:

@@ -10,6 +10,7 @@ from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.branches import Branch
 from router.engine.execution import send
+from router.engine.failure import Refusal, meaning_of
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.matching import patience
@@ -166,6 +167,16 @@ class Leg:
             self._scatter.give_back(self, connection, server, error)
         self._scatter.released(self)
         self._scatter.leg_ended(self, error)
+
+    def withholds(self, connection: BackendConnection) -> bool:
+        """Whether the server has but said that it ends the connection."""
+        if connection.scanner.error is None or meaning_of(connection.scanner.error, None) not in (
+            Refusal.LOST,
+            Refusal.UNREAD,
+        ):
+            return False
+        self.connection_lost(connection, ConnectionLost(refusals.from_server(connection.scanner.error).message))
+        return True
 
     def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
         """The connection broke; a shard of which nothing has been used yet is asked again."""

@@ -208,6 +208,10 @@ class Loader(Share):
         self.error = refusals.not_sent(error)
         self._die()
 
+    def withholds(self, connection: BackendConnection) -> bool:
+        """Errors are not forwarded anyway."""
+        return False
+
     def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:
         """The connection broke."""
         self._lost(error)

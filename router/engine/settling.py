@@ -155,8 +155,8 @@ class Settling:
         harmless = facts.read or (facts.kind in _UNCHANGING and not facts.multi)
         failed = scanner.error is not None
         single_failure = failed and session.autocommit and not facts.multi
-        # The server may have rolled back, and other servers would have to.
-        rolled_back = failed and self._spans and session.transaction
+        # The server may have rolled back: other servers would have to, and what comes next stands for itself.
+        rolled_back = session.transaction and scanner.error is not None and (self._spans or _rolls_back(scanner.error))
         known = session.holds or harmless or single_failure or (scanner.ended_in_ok and not failed)
         if known and not rolled_back:
             self._done(connection)
@@ -171,3 +171,8 @@ class Settling:
 
     def _connection_lost(self, error: ConnectionLost) -> None:
         self._lost(str(error))
+
+
+def _rolls_back(error: bytes) -> bool:
+    """Whether a transaction may be over with an error: a deadlock and its like, of class 40, and waits for locks."""
+    return error[4:6] == b"40" or int.from_bytes(error[1:3], "little") == ErrorCode.LOCK_WAIT_TIMEOUT

@@ -24,7 +24,17 @@ from router.wire.scramble import sha2_digest
 class Account:
     """One user of the router; ``active`` counts their sessions."""
 
-    __slots__ = ("active", "backend", "credential", "default_schema", "hosts", "max_connections", "name", "schemas")
+    __slots__ = (
+        "active",
+        "backend",
+        "credential",
+        "default_schema",
+        "hosts",
+        "max_connections",
+        "name",
+        "replay",
+        "schemas",
+    )
 
     def __init__(self, name: str, config: User) -> None:
         self.name = name
@@ -34,6 +44,7 @@ class Account:
         self.default_schema = config.default_schema
         self.hosts: list[IPv4Network | IPv6Network] | None = config.hosts
         self.max_connections = config.max_connections
+        self.replay = config.transaction_replay or 0
         self.active = 0
 
     def may_come_from(self, host: str | None) -> bool:

@@ -116,7 +116,7 @@ class Dispatcher:
         self.host = host
         self.address = address
         user = account.backend.on_behalf_of(attributes, address)
-        self.executor = Executor(client, session, user, shape, shared.services)
+        self.executor = Executor(client, session, user, shape, shared.services, account.replay)
         self._limits = Limits(lambda: self.kill(lambda: None, query_only=True))
         self._transactions = Transactions(session, self.executor, self._ended)
         self._describing = Describing(self.executor, shared.descriptions, self._alive, self._refuse)

@@ -107,10 +107,12 @@ class SessionState:
         """Whether even a proven read must go to the primary: it belongs to a transaction, open or implied."""
         return not self.autocommit
 
-    def open_later(self, sql: bytes) -> None:
-        """BEGIN where it is not known yet which server the transaction is for."""
-        self.opening = [sql]
-        self.begun = [sql]
+    def open_later(self, *sql: bytes) -> None:
+        """BEGIN (and savepoints behind it) where it is not known yet which server the transaction is for."""
+        if not sql:
+            return
+        self.opening = [*sql]
+        self.begun = [*sql]
         self.after_status(self.status)
         self.status |= _IN_TRANSACTION
 

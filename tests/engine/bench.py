@@ -55,6 +55,7 @@ class Bench:
         patience: float = 1.0,
         reads: str = "replicas",
         users: dict[str, dict[str, object]] | None = None,
+        replay: int = 0,
     ) -> None:
         roles = roles or (P, R)
         settings = {
@@ -100,7 +101,7 @@ class Bench:
         self.client = FakeClient()
         self.config = config
         self.session = SessionState(profile, collation_id, schema)
-        self.executor = Executor(self.client, self.session, USER, shape, services)
+        self.executor = Executor(self.client, self.session, USER, shape, services, replay)
 
     def another(self) -> Bench:
         """Another session of the same user on the same servers."""

@@ -127,7 +127,38 @@ async def test_a_transaction_that_was_lost_may_be_repeated() -> None:
 async def test_a_read_inside_a_transaction_is_not_repeated_elsewhere() -> None:
     bench = Bench()
     connection = await bench.do("BEGIN", BEGUN)
+    await bench.do("SELECT a FROM t", rows([b"1"], status=IN_TRANSACTION))
     await bench.start("SELECT a FROM t")
+    connection.connection_lost(None)
+    await quiet()
+    assert code(bench) == (1213, "40001", "fail")
+
+
+@pytest.mark.parametrize("sql", ["SELECT a FROM t", "UPDATE t SET a = 1", "COMMIT"])
+@virtually
+async def test_a_transaction_in_which_nothing_has_been_done_begins_elsewhere(sql: str) -> None:
+    """BEGIN has been answered, and its connection ends while the client thinks."""
+    bench = Bench()
+    first = await bench.do("BEGIN", BEGUN)
+    first.connection_lost(None)
+    second = await bench.start(sql)
+    if sql.startswith("SELECT"):
+        assert bench.sent(second).endswith(query("BEGIN") + query(sql))
+        second.data_received(BEGUN + rows([b"1"], status=IN_TRANSACTION))
+    else:
+        assert bench.sent(second).endswith(query("BEGIN"))
+        second.data_received(BEGUN)
+        assert bench.sent(second) == query(sql)
+        second.data_received(BEGUN)
+    assert bench.client.errors == []
+    assert bench.finished
+
+
+@virtually
+async def test_a_write_that_may_have_begun_does_not_begin_elsewhere() -> None:
+    bench = Bench()
+    connection = await bench.do("BEGIN", BEGUN)
+    await bench.start("UPDATE t SET a = 1")
     connection.connection_lost(None)
     await quiet()
     assert code(bench) == (1213, "40001", "fail")
@@ -168,6 +199,7 @@ async def test_whether_a_statement_that_commits_has_committed_is_unknown(sql: st
 async def test_a_transaction_lost_before_its_commit_was_sent_is_rolled_back() -> None:
     bench = Bench()
     connection = await bench.do("BEGIN", BEGUN)
+    await bench.do("UPDATE t SET a = 1", BEGUN)
     connection.connection_lost(None)
     bench.executor.run(bench.plan("COMMIT"), query("COMMIT"))
     assert code(bench) == (1213, "40001", "fail")

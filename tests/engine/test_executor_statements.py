@@ -185,6 +185,7 @@ async def test_a_connection_lost_while_a_transaction_prepares_again_ends_the_tra
     replica = await bench.prepare(READ)
     replica.data_received(prepared(7))
     primary = await bench.do("BEGIN", BEGUN)
+    await bench.do("UPDATE t SET a = 1", BEGUN)
     bench.sent(primary)
     assert await bench.execute(1) is primary
     assert bench.sent(primary) == prepare(READ)

@@ -160,6 +160,54 @@ def test_failover(own_set: ReplicaSet, tmp_path: Path, start_router: Start) -> N
 
 
 @pytest.mark.slow
+def test_transactions_that_are_run_again(own_set: ReplicaSet, tmp_path: Path, start_router: Start) -> None:
+    """The primary dies, then is made read-only, in the middle of transactions; their clients notice nothing."""
+    old, (new, other) = own_set.primary, own_set.replicas
+    settings = settings_for(own_set, tmp_path)
+    for user in settings["users"].values():
+        user["transaction_replay"] = "1MiB"
+    router = start_router(settings)
+    wait_for(router, primary="primary", replica1="replica", replica2="replica")
+    with (
+        router.connect(database="shop") as first,
+        router.connect(database="shop") as second,
+        first.cursor() as cursor,
+        second.cursor() as other_cursor,
+    ):
+        first.begin()
+        cursor.execute("INSERT INTO t VALUES (1)")
+        cursor.execute("SELECT COUNT(*) FROM t")
+        assert cursor.fetchall() == ((1,),)
+        with pytest.raises(pymysql.IntegrityError):
+            cursor.execute("INSERT INTO t VALUES (1)")
+        # What the other one has read is otherwise on the next primary.
+        second.begin()
+        other_cursor.execute("SELECT @@server_id")
+        old.kill()
+        promote(own_set, new)
+        cursor.execute("INSERT INTO t VALUES (2)")
+        first.commit()
+        assert new.value("SELECT GROUP_CONCAT(id) FROM shop.t") == "1,2"
+        with pytest.raises(pymysql.OperationalError, match="not replayed: its statement 2 is answered otherwise"):
+            other_cursor.execute("INSERT INTO t VALUES (99)")
+
+        other.replicate_from(new, "repl", own_set.USERS["repl"])
+        wait_for(router, replica1="primary", replica2="replica")
+        first.begin()
+        cursor.execute("SELECT COUNT(*) FROM t")
+        new.make_read_only()
+        deadline = time.monotonic() + 10
+        while other.value("SELECT COUNT(*) FROM shop.t") != 2:
+            assert time.monotonic() < deadline
+        promoting = threading.Timer(0.3, promote, (own_set, other))
+        promoting.start()
+        cursor.execute("INSERT INTO t VALUES (3)")
+        first.commit()
+        promoting.join()
+        assert other.value("SELECT GROUP_CONCAT(id) FROM shop.t") == "1,2,3"
+
+
+@pytest.mark.slow
 def test_the_newer_of_two_primaries_is_ours(own_set: ReplicaSet, tmp_path: Path, start_router: Start) -> None:
     """Somebody promotes a replica and forgets the old primary; one router has seen it, another starts afterwards."""
     router = start_router(settings_for(own_set, tmp_path))
