@@ -216,7 +216,7 @@ class BackendConnection:
         """A chunk from the server."""
         sink = self._sink
         if sink is None:
-            self._lose("bytes from an idle server connection")
+            self.lose("bytes from an idle server connection")
             return
         if self._rest:
             data = self._rest + data
@@ -230,7 +230,7 @@ class BackendConnection:
                     return
             end = scanner.feed(data, pos)
         except ProtocolError as error:
-            self._lose(str(error))
+            self.lose(str(error))
             return
         if end > pos:
             self.bytes_relayed += end - pos
@@ -244,7 +244,7 @@ class BackendConnection:
                 sink.forward(out)
         if end < len(data):
             if scanner.done:
-                self._lose("bytes behind the end of a response")
+                self.lose("bytes behind the end of a response")
                 return
             self._rest = data[end:]
         if scanner.done:
@@ -316,8 +316,8 @@ class BackendConnection:
         if self._sink is not None:
             self._sink.resume()
 
-    def _lose(self, reason: str) -> None:
-        """The connection is out of step; end it and say so to whoever waits."""
+    def lose(self, reason: str) -> None:
+        """The connection is out of step, or may not be used any more; end it and say so to whoever waits."""
         self.closed = True
         sink, self._sink = self._sink, None
         self.transport.abort()

@@ -81,7 +81,8 @@ class BackendPool:
         self.min_idle = min_idle
         self.generation = 0
         self.size = 0
-        self.alive = 0  # transports not yet gone; ``size`` is what counts against the limit
+        # Those whose transports are not yet gone; ``size`` is what counts against the limit.
+        self._connections: set[BackendConnection] = set()
         self.opening = 0
         self.in_use = 0
         self.timeouts = 0
@@ -138,6 +139,11 @@ class BackendPool:
     def waiting(self) -> int:
         """Sessions in the queue."""
         return len(self._waiters)
+
+    @property
+    def alive(self) -> int:
+        """Connections whose transports are not yet gone."""
+        return len(self._connections)
 
     @property
     def idle(self) -> int:
@@ -234,6 +240,14 @@ class BackendPool:
             while connections:
                 self._close(connections.pop())
         self._serve()
+
+    def sever(self, reason: str) -> None:
+        """End all connections there are now, soon, whoever uses them: they hear that theirs was lost."""
+        self.expire()
+        if self._connections:
+            loop = asyncio.get_running_loop()
+            for connection in self._connections:
+                loop.call_soon(connection.lose, reason)
 
     def trim(self, now: float, keep_idle: float) -> None:
         """Close idle connections unused for ``keep_idle`` seconds or past their age, down to ``min_idle``."""
@@ -332,7 +346,7 @@ class BackendPool:
         connection.key = key
         self.clock = max(self.clock, connection.created)
         connection.when_closed(self._connection_closed)
-        self.alive += 1
+        self._connections.add(connection)
         if connection.closed:
             self.size -= 1
             self.connect_errors += 1
@@ -395,7 +409,7 @@ class BackendPool:
 
     def _connection_closed(self, connection: BackendConnection) -> None:
         """A transport is gone; if the server ended it while it was idle, nobody else knows."""
-        self.alive -= 1
+        self._connections.discard(connection)
         if self._remove_idle(connection):
             self.size -= 1
             self._serve()

@@ -190,6 +190,13 @@ class Group:
                 primary=outcome.primary,
                 reason=outcome.reason,
             )
+            # What is written there will be lost: whoever has begun with it may not end it.
+            server.pool.sever("it is not the primary")
+        if self.primary is not None and self.primary is not had:
+            for server in self.servers:
+                if not server.up:
+                    # Nobody waits for what another server has taken over from.
+                    server.pool.sever("it is down, and another server is the primary")
         if had is not None and had is not self.primary and had.name in writable:
             had.pool.expire()
 

@@ -567,3 +567,24 @@ async def test_what_cannot_be_reset_is_discarded(state: str) -> None:
     pool.release_dirty(connection)
     assert connection.closed
     assert accounts(pool) == (0, 0, 0, 0)
+
+
+# --- cutting off ------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_who_is_cut_off_hears_of_it() -> None:
+    pool, connector = make_pool(most=3)
+    busy, held, idle = [await leased(pool) for _ in range(3)]
+    sink = RecordingSink()
+    busy.send(sink, query("UPDATE t SET a = 1"))
+    pool.release(idle)
+    pool.sever("somebody else is the primary")
+    await quiet()
+    assert all(connection.closed for connection in connector.opened)
+    assert sink.events == ["lost"]
+    assert str(sink.error) == "somebody else is the primary"
+    for connection in (busy, held):
+        pool.discard(connection)
+    assert accounts(pool) == (0, 0, 0, 0)
+    assert (await leased(pool)).generation == pool.generation, "who comes later is not concerned"

@@ -188,3 +188,32 @@ async def test_an_error_behind_rows_is_forwarded() -> None:
     shutdown = err(1053, "Server shutdown in progress", "08S01", sequence=5)
     connection.data_received(shutdown)
     assert bench.client.data == head + shutdown
+
+
+@virtually
+async def test_a_transaction_on_a_server_that_is_fenced_may_not_end_there() -> None:
+    """Somebody else is the primary: what this one would commit is lost."""
+    bench = Bench(P, R)
+    open_there = await bench.do("BEGIN", ok(status=IN_TRANSACTION))
+    await bench.do("UPDATE t SET a = 1", ok(status=IN_TRANSACTION))
+    bench.main.servers[1].configured_role = "primary"
+    promote(bench, 1)
+    assert bench.main.servers[0].fenced
+    await quiet()
+    bench.executor.run(bench.plan("COMMIT"), query("COMMIT"))
+    assert (bench.error.code, bench.error.sqlstate) == (1213, "40001")
+    assert query("COMMIT") not in wire(open_there).written
+
+
+@virtually
+async def test_nobody_waits_for_a_server_that_is_down_when_another_has_taken_over() -> None:
+    bench = Bench(P, R)
+    frozen = await bench.start(WRITE)
+    bench.main.servers[0].up = False
+    bench.main.refresh()
+    await quiet()
+    assert frozen.busy, "it may come back"
+    promote(bench, 1)
+    await quiet()
+    assert bench.error.code == 2013
+    assert OUTCOME_UNKNOWN in bench.error.message
