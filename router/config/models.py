@@ -211,6 +211,12 @@ class Reads(Mapping):
         description="Replicas further behind take no reads until they are at half of it, nor do those whose "
         "replication does not run; `any`: all do. Hints and rules may ask for less.",
     )
+    read_only_transactions: Literal["primary", "replicas"] = Field(
+        default="primary",
+        description="Where transactions run that are declared READ ONLY (or whose session is) and begin with a proven "
+        "read. On `replicas` they stay on one for their whole life, and may only read there: FOR UPDATE, GET_LOCK and "
+        "routines are refused.",
+    )
     balance: Literal["least_busy"] = Field(default="least_busy", description="How a server is chosen among equals.")
 
 

@@ -18,6 +18,7 @@ from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser
 from router.cluster.topology import Server
 from router.engine import refusals
+from router.engine.beginning import Beginning
 from router.engine.branches import Branches
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
@@ -45,7 +46,6 @@ class Executor:
 
     __slots__ = (
         "_backend",
-        "_begun",
         "_client",
         "_closed",
         "_frame",
@@ -53,7 +53,6 @@ class Executor:
         "_kind",
         "_leasing",
         "_losses",
-        "_opened",
         "_paused",
         "_preparing",
         "_replay",
@@ -62,6 +61,7 @@ class Executor:
         "_settling",
         "_statement",
         "_substitute",
+        "beginning",
         "branches",
         "connection_lost",
         "forward",
@@ -89,19 +89,14 @@ class Executor:
         self._client = client = self._replay or client
         # Bytes of a response go straight to the client's transport; a server that reads slowly slows the client.
         self.forward = client.write
-        self.pause = client.pause_reading
-        self.resume = client.resume_reading
+        self.pause, self.resume = client.pause_reading, client.resume_reading
         self._services = services
-        self.session = session
-        self.user = user
-        self.shape = shape
+        self.session, self.user, self.shape = session, user, shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
         self.statements = Statements(session, shape)
         self._statement: Statement | None = None  # whose EXECUTE, FETCH or RESET is running
         self.plan: Relay | None = None  # of the command that runs
-        self._frame = b""
-        self._kind = QUERY
-        self.started = 0.0
+        self._frame, self._kind, self.started = b"", QUERY, 0.0
         self._backend: BackendConnection | None = None
         self._server: Server | None = None
         self._preparing = Preparing(
@@ -119,9 +114,7 @@ class Executor:
         self.prefix_failed = losses.prefix_failed
         self.withholds = losses.withholds
         self._substitute: int | None = None
-        # What opened a transaction in which nothing else has been done, but perhaps by the command with these bytes.
-        self._opened: tuple[bytes, list[bytes]] = b"", []
-        self._begun = b""  # the BEGIN that was the last statement
+        self.beginning = Beginning(session, services)
         self._paused = self._closed = False
 
     # -- running a plan ----------------------------------------------------------------------------------------
@@ -143,8 +136,8 @@ class Executor:
 
     @property
     def opened(self) -> list[bytes]:
-        """What has opened the transaction in which the command that runs is the first."""
-        return self._opened[1] if self._opened[0] is self._frame else []
+        """As ``Beginning.of`` of the command that runs."""
+        return self.beginning.of(self._frame)
 
     def run(self, plan: Relay, frame: bytes, kind: int = QUERY, substitute: int | None = None) -> None:
         """Send ``frame`` (a whole command) where ``plan`` says; its response of ``kind`` goes to the client.
@@ -159,16 +152,17 @@ class Executor:
         self._leasing.awaits = None
         backend, server = self._backend, self._server
         if backend is not None and server is not None:
-            if self._begun:
-                self._opened, self._begun = (frame, [self._begun]), b""
-            if server.group != plan.group and not plan.anywhere and not backend.closed:
+            beginning = self.beginning
+            if (beginning.begun or beginning.confined) and (error := beginning.goes_on(plan, frame)) is not None:
+                self.answer(error)
+            elif server.group != plan.group and not plan.anywhere and not backend.closed:
                 self._elsewhere(plan, server)
             elif self.branches and not refusals.stays_inside(plan.facts):
                 self.answer(refusals.may_end_spanning())
             else:
                 self._use(plan, backend, server)
         elif self.look.connection is None or (again := self.look.again(plan, self._primary_of(plan))) is None:
-            self._leasing.lease(plan, self.key, primary=self._primary_only, written=self.session.written)
+            self._leasing.lease(plan, self.key, primary=self._primary_only(plan), written=self.session.written)
         else:
             self._use(plan, *again)
 
@@ -183,7 +177,7 @@ class Executor:
 
     def _primary_of(self, plan: Relay) -> Server | None:
         """The primary, if that is where the plan goes now."""
-        to_primary = plan.role is Role.PRIMARY or self._primary_only
+        to_primary = plan.role is Role.PRIMARY or self._primary_only(plan)
         return self._services.topology.groups[plan.group].primary if to_primary else None
 
     def _elsewhere(self, plan: Relay, server: Server) -> None:
@@ -202,7 +196,7 @@ class Executor:
         """Park the connection that the transaction is on, so that all of them are with the ``branches``."""
         backend, server = self._backend, self._server
         self._backend = self._server = self.look.last_on = None
-        self._begun = b""
+        self.beginning.forget()
         if self._replay is not None:
             self._replay.stop()
         if backend is not None and server is not None:
@@ -216,10 +210,12 @@ class Executor:
         elif self._backend is None and self.session.begun:
             self.session.opening = list(self.session.begun)
 
-    @property
-    def _primary_only(self) -> bool:
-        """Whether even a proven read must not go to a replica: a cursor pins, and the session may want to write."""
-        return not self.session.autocommit or self._kind == CURSOR or self.session.opening is not None
+    def _primary_only(self, plan: Relay) -> bool:
+        """Whether not even a proven read may go to a replica: a cursor pins, and the session may want to write."""
+        if self._kind == CURSOR:
+            return True
+        begins = not self.session.autocommit or self.session.opening is not None
+        return begins and not self.beginning.may_be_on_replica(plan)
 
     def prepare(self, plan: Relay, frame: bytes, sharded: Sharded | None = None) -> None:
         """COM_STMT_PREPARE of the statement that ``plan`` is for; ``sharded`` if executions may be for other shards."""
@@ -323,8 +319,8 @@ class Executor:
         waits for the verdict, because it must not run in the wrong schema or mode.
         """
         plan = self.running()
-        if (opening := self.session.opening) is not None and not plan.anywhere:
-            self._opened = self._frame, opening
+        if self.session.opening is not None and not plan.anywhere:
+            self.beginning.opens(self._frame, self._server)
         commands = commands_for(plan, self._statement, backend, self.session, self._services, also)
         if (awaits := self._leasing.awaits) is not None:
             commands.insert(0, patience(backend, awaits))
@@ -417,6 +413,8 @@ class Executor:
             look.read_ended(facts)
         if scanner.status & 3 != session.status:
             session.after_status(scanner.status)
+            if session.transaction:
+                self.beginning.settles(server)
         if (
             session.transaction
             or session.pins
@@ -441,7 +439,7 @@ class Executor:
             return
         self.look.ran(connection, plan.facts, self._text)
         if plan.facts.kind is StatementKind.BEGIN and connection.scanner.error is None:
-            self._begun = self._text[_TEXT:]
+            self.beginning.begun = self._text[_TEXT:]
         self._settling.settle(connection, plan, self._text)
 
     def _settled(self, connection: BackendConnection) -> None:
@@ -495,7 +493,8 @@ class Executor:
     def detach(self, connection: BackendConnection) -> Server | None:
         """The connection is no more this session's; whose it was."""
         server, self._server = self._server, None
-        self._backend, self._begun = None, b""
+        self._backend = None
+        self.beginning.forget()
         self.look.forget(connection)
         return server
 
@@ -567,7 +566,7 @@ class Executor:
         """Give the held connection back, reset if it carries state."""
         backend, server = self._backend, self._server
         self._backend = self._server = self.look.last_on = None
-        self._begun = b""
+        self.beginning.forget()
         self.branches.client_lost()
         if backend is None or server is None:
             return

@@ -173,7 +173,14 @@ class Losses:
     def _behind(self, connection: BackendConnection, error: bytes) -> None:
         """The replica did not get what the session has written in time."""
         executor = self._executor
-        server = executor.held
-        executor.conclude(connection, keep=False)
+        server, session, opened = executor.held, self._session, executor.opened
+        if server is not None and (opened or not session.autocommit):
+            # Behind the wait a transaction has been opened, in which nothing was done.
+            executor.detach(connection)
+            server.pool.release_dirty(connection)
+            session.ended()
+            session.open_later(*opened)
+        else:
+            executor.conclude(connection, keep=False)
         if server is None or self._killer.pending or not self._leasing.behind(server):
             executor.answer(refusals.from_server(error), origin="backend")

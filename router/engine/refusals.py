@@ -31,6 +31,7 @@ _INSIDE = frozenset(
         StatementKind.ROLLBACK,
     }
 )
+_ROWS = frozenset({StatementKind.INSERT, StatementKind.REPLACE, StatementKind.UPDATE, StatementKind.DELETE})
 
 
 def stays_inside(facts: StatementFacts) -> bool:
@@ -114,6 +115,20 @@ def not_spanning(what: str) -> MySQLError:
 def may_end_spanning() -> MySQLError:
     """A statement that would end the transaction on one of several groups."""
     return not_spanning("a statement that may end it; COMMIT or ROLLBACK first")
+
+
+def on_replica(facts: StatementFacts) -> MySQLError | None:
+    """Why a statement cannot be run in a transaction that only reads, and is on a replica; None if it can."""
+    if facts.harmless:
+        return None
+    if facts.kind in _ROWS:
+        return MySQLError(1792, "25006", "Cannot execute statement in a READ ONLY transaction.")
+    return Unsupported(
+        1235,
+        "42000",
+        f"router: this READ ONLY transaction is on a replica, where {facts.detail or facts.kind.value} would not mean "
+        "what it does on the primary; begin it without READ ONLY, or set reads.read_only_transactions: primary",
+    )
 
 
 def copies_differ(counts: list[int]) -> MySQLError:

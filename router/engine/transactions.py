@@ -44,6 +44,10 @@ class Transactions:
         session, kind = self._session, plan.facts.kind
         if kind is StatementKind.SET:
             return bool(self._executor.branches) and self._autocommit(plan.facts, sql, send)
+        if kind is StatementKind.BEGIN and self._executor.beginning.confined:
+            # It ends what is open there, in which nothing has been written.
+            self._executor.leave()
+            session.ended()
         plain = len(sql) < _LONGEST_BEGIN and not any(word in sql.upper() for word in _NOT_PLAIN)
         if self._executor.branches:
             self._everywhere(plan.facts, sql, plain=plain or kind is StatementKind.SAVEPOINT)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from router.config.models import RouterConfig
+from router.config.models import Group, RouterConfig
 from router.config.rules import Rule
 from router.config.values import is_within
 from router.planner.layout import sharded_schema
@@ -22,10 +22,14 @@ Definitions = Mapping[str, Mapping[str, Definition]]
 
 @dataclass(frozen=True, slots=True)
 class GroupEntry:
-    """A group of servers; ``reads_from`` is replicas, primary or any."""
+    """A group of servers; ``reads_from`` is replicas, primary or any.
+
+    ``shares_transactions``: those that only read may run on replicas.
+    """
 
     name: str
     reads_from: str
+    shares_transactions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Catalog:
         return cls(
             generation=generation,
             default_group=next(iter(config.groups)),
-            groups={name: GroupEntry(name, group.reads.from_) for name, group in config.groups.items()},
+            groups={name: _entry(name, group) for name, group in config.groups.items()},
             users={
                 name: UserEntry(None if user.schemas is None else frozenset(user.schemas), user.read_only)
                 for name, user in config.users.items()
@@ -107,6 +111,12 @@ class Catalog:
         if schema is None:
             return self.default_group
         return self.schemas.get(schema, self.default_group)
+
+
+def _entry(name: str, config: Group) -> GroupEntry:
+    reads = config.reads
+    shares = reads.read_only_transactions == "replicas" and reads.from_ != "primary" and reads.consistency != "strong"
+    return GroupEntry(name, reads.from_, shares)
 
 
 def _compile(rule: Rule) -> RuleEntry:

@@ -64,7 +64,7 @@ class Planner:
         if rule is not None:
             plan = routing.apply_rule(rule, plan)
         plan = routing.apply_hints(plan)
-        if not catalog.sharded:
+        if not catalog.sharded and not catalog.groups[plan.group].shares_transactions:
             return plan
         around = catalog.sharded.get(context.schema or "")
         if around is not None and around.spans and around.group == plan.group:

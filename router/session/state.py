@@ -124,6 +124,15 @@ class SessionState:
                 self.begun = None
 
     @property
+    def only_reads(self) -> bool:
+        """Whether the transaction that is about to begin is one in which servers refuse writes."""
+        text = b"" if self.opening is None else self.opening[0].upper()
+        if b"READ WRITE" in text:
+            return False
+        values = self.variables.values
+        return b"READ ONLY" in text or "ON" in (values.get("transaction_read_only"), values.get("tx_read_only"))
+
+    @property
     def spans(self) -> bool:
         """Whether the transaction that is open, or would be, can be on several servers."""
         if self.begun is None or "completion_type" in self.variables.values:

@@ -56,6 +56,7 @@ class Bench:
         reads: str = "replicas",
         users: dict[str, dict[str, object]] | None = None,
         replay: int = 0,
+        shares: bool = False,
     ) -> None:
         roles = roles or (P, R)
         settings = {
@@ -63,7 +64,7 @@ class Bench:
                 "main": {
                     "servers": [{"address": f"h:{n}", "name": f"db{n}"} for n in range(1, len(roles) + 1)],
                     "failover_timeout": patience,
-                    "reads": {"from": reads},
+                    "reads": {"from": reads, "read_only_transactions": "replicas" if shares else "primary"},
                 },
                 "other": {"servers": [{"address": "h:99", "name": "other"}]},
             },
