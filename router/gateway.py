@@ -198,6 +198,7 @@ class Gateway:
                         durations=server.durations,
                         fenced=server.fenced,
                         lag=server.lag,
+                        delay=server.delay,
                     )
                 )
         return ProcessGauges(

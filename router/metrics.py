@@ -84,6 +84,7 @@ class ServerGauges:
     durations: Histogram
     fenced: bool = False
     lag: float | None = None  # seconds; None: not known
+    delay: float | None = None  # seconds; None: not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +197,15 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         "Whether the server could be written but is not the primary, so that it takes nothing.",
         labels=["group", "server"],
     )
+    delays = GaugeMetricFamily(
+        "router_server_probe_seconds",
+        "How long the first question of a probe takes, on average: what `reads.balance: fastest` goes by.",
+        labels=["group", "server"],
+    )
     for server in servers:
         key = [server.group, server.server]
+        if server.delay is not None:
+            delays.add_metric(key, server.delay)
         fenced.add_metric(key, int(server.fenced))
         if server.lag is not None:
             lags.add_metric(key, server.lag)
@@ -212,4 +220,4 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         for command, count in server.commands.items():
             queries.add_metric([command, server.role, *key], count)
         durations.add_metric([server.role, *key], server.durations.cumulative(), server.durations.total)
-    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, fenced)
+    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, fenced, delays)

@@ -87,7 +87,9 @@ def value(text: str, name: str, **labels: str) -> float:
     return samples(text)[name, frozenset(labels.items())]
 
 
-FULL = scrape(counted(), process(server(), server(server="db2", role="replica", up=False, fenced=True, lag=1.5)))
+FULL = scrape(
+    counted(), process(server(), server(server="db2", role="replica", up=False, fenced=True, lag=1.5, delay=0.002))
+)
 BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
 
 
@@ -115,6 +117,7 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_schema_differences", "gauge"),
         ("router_server_replication_lag_seconds", "gauge"),
         ("router_server_fenced", "gauge"),
+        ("router_server_probe_seconds", "gauge"),
     ],
 )
 def test_families(name: str, kind: str) -> None:
@@ -149,6 +152,7 @@ def test_values_of_a_server() -> None:
     assert value(FULL, "router_backend_up", role="primary", **BACKEND) == 1
     assert value(FULL, "router_server_fenced", group="main", server="db2") == 1
     assert value(FULL, "router_server_replication_lag_seconds", group="main", server="db2") == 1.5
+    assert value(FULL, "router_server_probe_seconds", group="main", server="db2") == 0.002
     assert sum(name == "router_server_replication_lag_seconds" for name, _ in samples(FULL)) == 1
     assert value(FULL, "router_backend_up", role="replica", group="main", backend="db2") == 0
     for state, count in (("in_use", 3), ("idle", 2), ("opening", 1)):

@@ -43,6 +43,14 @@ def check(config: RouterConfig, names: Names) -> Iterator[Finding]:
     yield from _not_available(config)
 
 
+def doubts(config: RouterConfig) -> Iterator[Finding]:
+    """What is allowed, and perhaps not what is meant."""
+    zones = {server.zone for group in config.groups.values() for server in group.servers if server.zone is not None}
+    if config.zone is not None and config.zone not in zones:
+        hint = did_you_mean(config.zone, zones)
+        yield Finding(("zone",), f"no server is in zone '{config.zone}', so reads go to all alike{hint}")
+
+
 def _not_available(config: RouterConfig) -> Iterator[Finding]:
     """Features whose keys are understood but that this version cannot honour; remove with the feature's arrival."""
     if config.workers != 1:
