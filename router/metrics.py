@@ -57,6 +57,7 @@ class Counters:
     auth_failures: Counter[str] = field(default_factory=Counter)  # by reason
     decisions: Counter[str] = field(default_factory=Counter)  # by routing reason
     rule_hits: Counter[str] = field(default_factory=Counter)  # by rule name
+    mirrored: Counter[tuple[str, str]] = field(default_factory=Counter)  # (rule name, result)
     errors: Counter[tuple[str, int]] = field(default_factory=Counter)  # (origin, code)
     client_bytes_in: int = 0
     client_bytes_out: int = 0
@@ -137,6 +138,14 @@ class RouterCollector(Collector):
         counters = self._counters
         yield _counter("router_route_decisions", "Routing decisions by reason.", "reason", counters.decisions)
         yield _counter("router_rule_hits", "Statements taken by a rule.", "rule", counters.rule_hits)
+        copies = CounterMetricFamily(
+            "router_mirrored_statements",
+            "Copies of statements that rules mirror, by result; dropped ones were not sent.",
+            labels=["rule", "result"],
+        )
+        for key, count in sorted(counters.mirrored.items()):
+            copies.add_metric(key, count)
+        yield copies
         errors = CounterMetricFamily("router_errors", "Errors sent to clients.", labels=["origin", "code"])
         for (origin, code), count in sorted(counters.errors.items()):
             errors.add_metric([origin, str(code)], count)

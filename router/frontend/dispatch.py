@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -117,7 +118,8 @@ class Dispatcher:
         self.address = address
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services)
-        self._limits = Limits(lambda: self.kill(lambda: None, query_only=True))
+        copy = partial(shared.services.copies.begin, self.executor)
+        self._limits = Limits(lambda: self.kill(lambda: None, query_only=True), copy)
         self._transactions = Transactions(session, self.executor, self._ended)
         self._describing = Describing(self.executor, shared.descriptions, self._alive, self._refuse)
         self._several = Several(
@@ -196,7 +198,7 @@ class Dispatcher:
 
     def _special(self, plan: Plan | Bound, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
-        self._limits.begin(plan)
+        self._limits.begin(plan, frames)
         match plan:
             case Scattered() | Spread() | Staged():
                 self._several.run(plan)
@@ -404,7 +406,7 @@ class Dispatcher:
             sql = statement.text.frame[_STATEMENT:]
             self._transactions.run(plan, sql, lambda: self.executor.execute(statement, frames))
         elif statement.sharded is None or self._several.place(statement, statement.sharded, frames, self.malformed):
-            self._limits.begin(statement.plan)
+            self._limits.begin(statement.plan, frames, statement)
             special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
             self.executor.execute(statement, frames, self.connection_id if special else None)
 
