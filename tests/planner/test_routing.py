@@ -273,6 +273,10 @@ def test_a_statement_is_not_copied_to_where_it_goes() -> None:
     assert relay("SELECT 1", config).mirror is None
     assert not relay("SELECT 1", config).special
     assert relay("SELECT 1", config, schema="events").mirror is not None
+    config = rules("{name: m, send_to: {group: main}, mirror: analytics}")
+    assert relay("SELECT 1", config).mirror is not None
+    found = relay("/*+ router(group=analytics) */ SELECT 1", config)
+    assert (found.group, found.mirror) == ("analytics", None), "a hint beats the rule"
 
 
 def test_a_rule_overrides_where_reads_come_from() -> None:
