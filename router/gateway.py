@@ -130,6 +130,7 @@ class Gateway:
         await self.schemas.stop()
         await self.ids.stop()
         await self.monitor.stop()
+        self._shared.services.copies.close()
         self.topology.close()
         await self._transports_gone()
         await self.admin.stop()
@@ -198,6 +199,7 @@ class Gateway:
                         durations=server.durations,
                         fenced=server.fenced,
                         lag=server.lag,
+                        delay=server.delay,
                     )
                 )
         return ProcessGauges(

@@ -57,6 +57,7 @@ class Counters:
     auth_failures: Counter[str] = field(default_factory=Counter)  # by reason
     decisions: Counter[str] = field(default_factory=Counter)  # by routing reason
     rule_hits: Counter[str] = field(default_factory=Counter)  # by rule name
+    mirrored: Counter[tuple[str, str]] = field(default_factory=Counter)  # (rule name, result)
     errors: Counter[tuple[str, int]] = field(default_factory=Counter)  # (origin, code)
     client_bytes_in: int = 0
     client_bytes_out: int = 0
@@ -85,6 +86,7 @@ class ServerGauges:
     durations: Histogram
     fenced: bool = False
     lag: float | None = None  # seconds; None: not known
+    delay: float | None = None  # seconds; None: not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,14 @@ class RouterCollector(Collector):
         counters = self._counters
         yield _counter("router_route_decisions", "Routing decisions by reason.", "reason", counters.decisions)
         yield _counter("router_rule_hits", "Statements taken by a rule.", "rule", counters.rule_hits)
+        copies = CounterMetricFamily(
+            "router_mirrored_statements",
+            "Copies of statements that rules mirror, by result; dropped ones were not sent.",
+            labels=["rule", "result"],
+        )
+        for key, count in sorted(counters.mirrored.items()):
+            copies.add_metric(key, count)
+        yield copies
         errors = CounterMetricFamily("router_errors", "Errors sent to clients.", labels=["origin", "code"])
         for (origin, code), count in sorted(counters.errors.items()):
             errors.add_metric([origin, str(code)], count)
@@ -199,8 +209,15 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         "Whether the server could be written but is not the primary, so that it takes nothing.",
         labels=["group", "server"],
     )
+    delays = GaugeMetricFamily(
+        "router_server_probe_seconds",
+        "How long the first question of a probe takes, on average: what `reads.balance: fastest` goes by.",
+        labels=["group", "server"],
+    )
     for server in servers:
         key = [server.group, server.server]
+        if server.delay is not None:
+            delays.add_metric(key, server.delay)
         fenced.add_metric(key, int(server.fenced))
         if server.lag is not None:
             lags.add_metric(key, server.lag)
@@ -215,4 +232,4 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         for command, count in server.commands.items():
             queries.add_metric([command, server.role, *key], count)
         durations.add_metric([server.role, *key], server.durations.cumulative(), server.durations.total)
-    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, fenced)
+    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, fenced, delays)

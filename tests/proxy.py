@@ -1,7 +1,7 @@
 """A TCP proxy that cuts lines: stands between two parties and breaks the connection after a given number of bytes.
 
 Plain threads and sockets. ``cut_after`` counts the bytes of one direction over all connections
-made since it was set; None lets everything pass.
+made since it was set; None lets everything pass. With ``delay`` every answer comes so many seconds later.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,7 @@ class CuttingProxy:
         self._half_done: set[tuple[socket.socket, socket.socket]] = set()
         self._closed = False
         self.cuts = 0
+        self.delay = 0.0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="cutting proxy", daemon=True).start()
@@ -94,6 +96,8 @@ class CuttingProxy:
     def _flow(self, source: socket.socket, sink: socket.socket, forward: bool) -> bool:
         """Let bytes pass until ``source`` ends; False: the connection is to be cut."""
         while data := source.recv(65536):
+            if self.delay and not forward:
+                time.sleep(self.delay)
             allowed = self._allowed(len(data), forward)
             sink.sendall(data[:allowed])
             if allowed < len(data):

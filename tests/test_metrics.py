@@ -59,6 +59,7 @@ def counted() -> Counters:
     counters.auth_failures["wrong password"] = 3
     counters.decisions["read"] = 100
     counters.rule_hits["rule-1"] = 8
+    counters.mirrored["m", "dropped"] = 9
     counters.errors["backend", 1062] = 4
     counters.client_bytes_in = 1234
     counters.client_bytes_out = 5678
@@ -87,7 +88,9 @@ def value(text: str, name: str, **labels: str) -> float:
     return samples(text)[name, frozenset(labels.items())]
 
 
-FULL = scrape(counted(), process(server(), server(server="db2", role="replica", up=False, fenced=True, lag=1.5)))
+FULL = scrape(
+    counted(), process(server(), server(server="db2", role="replica", up=False, fenced=True, lag=1.5, delay=0.002))
+)
 BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
 
 
@@ -103,6 +106,7 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_plan_cache_hits", "counter"),
         ("router_plan_cache_misses", "counter"),
         ("router_rule_hits", "counter"),
+        ("router_mirrored_statements", "counter"),
         ("router_route_decisions", "counter"),
         ("router_backend_up", "gauge"),
         ("router_backend_connections", "gauge"),
@@ -115,6 +119,7 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_schema_differences", "gauge"),
         ("router_server_replication_lag_seconds", "gauge"),
         ("router_server_fenced", "gauge"),
+        ("router_server_probe_seconds", "gauge"),
     ],
 )
 def test_families(name: str, kind: str) -> None:
@@ -135,6 +140,7 @@ def test_values() -> None:
     assert value(FULL, "router_auth_failures_total", reason="wrong password") == 3
     assert value(FULL, "router_route_decisions_total", reason="read") == 100
     assert value(FULL, "router_rule_hits_total", rule="rule-1") == 8
+    assert value(FULL, "router_mirrored_statements_total", rule="m", result="dropped") == 9
     assert value(FULL, "router_errors_total", origin="backend", code="1062") == 4
     assert value(FULL, "router_read_retries_total") == 2
     assert value(FULL, "router_read_waits_in_vain_total") == 3
@@ -149,6 +155,7 @@ def test_values_of_a_server() -> None:
     assert value(FULL, "router_backend_up", role="primary", **BACKEND) == 1
     assert value(FULL, "router_server_fenced", group="main", server="db2") == 1
     assert value(FULL, "router_server_replication_lag_seconds", group="main", server="db2") == 1.5
+    assert value(FULL, "router_server_probe_seconds", group="main", server="db2") == 0.002
     assert sum(name == "router_server_replication_lag_seconds" for name, _ in samples(FULL)) == 1
     assert value(FULL, "router_backend_up", role="replica", group="main", backend="db2") == 0
     for state, count in (("in_use", 3), ("idle", 2), ("opening", 1)):

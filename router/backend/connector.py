@@ -19,6 +19,7 @@ import contextlib
 import ssl
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, TypeVar
 
 import aiomysql
@@ -275,12 +276,16 @@ class Connector:
 
 
 class Line:
-    """A connection that asks the server again and again: opened when it is needed, kept while it works."""
+    """A connection that asks the server again and again: opened when it is needed, kept while it works.
+
+    ``took``: seconds until the first of its latest questions was answered.
+    """
 
     def __init__(self, connector: Connector, user: BackendUser) -> None:
         self._connector = connector
         self._user = user
         self._raw: _GuardedConnection | None = None
+        self.took: float | None = None
 
     async def ask(self, queries: Sequence[str], within: float) -> dict[str, list[dict[str, Any]] | str]:
         """For each query its records (lower-case column → value), or in words what the server has against it.
@@ -305,7 +310,12 @@ class Line:
 
     async def _answers(self, raw: _GuardedConnection, queries: Sequence[str]) -> dict[str, list[dict[str, Any]] | str]:
         try:
-            return {query: await _records(raw, query, needed=query is queries[0]) for query in queries}
+            began = perf_counter()
+            answers = {queries[0]: await _records(raw, queries[0], needed=True)}
+            self.took = perf_counter() - began
+            for query in queries[1:]:
+                answers[query] = await _records(raw, query, needed=False)
+            return answers
         except BaseException:
             self.close()
             raise

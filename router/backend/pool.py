@@ -146,6 +146,11 @@ class BackendPool:
         return len(self._connections)
 
     @property
+    def has_room(self) -> bool:
+        """Whether a connection can be had, idle or new, that nobody has to give back for it."""
+        return self.in_use + self.opening < self.max_connections and self._retry is None
+
+    @property
     def idle(self) -> int:
         """Connections nobody uses."""
         return sum(len(connections) for connections in self._idle.values())

@@ -16,6 +16,7 @@ from random import Random
 import structlog
 
 from router.backend.connector import BackendUser, Line
+from router.cluster.balancer import smoothed
 from router.cluster.health import HealthState, Probe, probe_of, questions_for, role_of
 from router.cluster.replication import Lag, LagState, lag_of
 from router.cluster.topology import Group, Server, Topology
@@ -158,6 +159,8 @@ class HealthMonitor:
             return
         state.succeeded(now())
         server.reached, server.ordered = reached, probe.ordered
+        if watched.line.took is not None:
+            server.delay = smoothed(server.delay, watched.line.took)
         if server.names_writes is not probe.names:
             server.names_writes = probe.names
             group.refresh()

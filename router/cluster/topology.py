@@ -13,7 +13,7 @@ import structlog
 
 from router.backend.connector import Connector, Endpoint
 from router.backend.pool import BackendPool
-from router.cluster.balancer import LeastBusy
+from router.cluster.balancer import Balancer, policy_for
 from router.cluster.electing import Candidate, elect
 from router.config.models import Group as GroupConfig
 from router.config.models import RouterConfig, ServerTls
@@ -43,12 +43,16 @@ class Server:
     writes. ``lag`` in seconds was found at ``lag_at`` (None: not known); ``lagging``, ``stale``: more than may be
     (``LagState``). ``rests``: it goes up and down. ``fenced``: it could be written, and is not the primary: it takes
     nothing.
+
+    ``near``: it is in the router's zone. ``delay``: seconds it takes for a short question, on average; None: not known.
+    ``turn`` is the balancer's.
     """
 
     __slots__ = (
         "clustered",
         "commands",
         "configured_role",
+        "delay",
         "durations",
         "executed",
         "failures",
@@ -62,6 +66,7 @@ class Server:
         "missed",
         "name",
         "names_writes",
+        "near",
         "ordered",
         "pool",
         "reached",
@@ -69,16 +74,21 @@ class Server:
         "role",
         "sources",
         "stale",
+        "turn",
         "up",
         "weight",
     )
 
-    def __init__(self, config: ServerConfig, pool: BackendPool, group: str) -> None:
+    def __init__(self, config: ServerConfig, pool: BackendPool, group: str, zone: str | None = None) -> None:
+        """``zone``: the router's."""
         self.name = pool.name
         self.group = group
         self.configured_role = config.role
         self.role: Role | None = None if config.role == "auto" else Role(config.role)
         self.weight = config.weight
+        self.near = zone is not None and config.zone == zone
+        self.delay: float | None = None
+        self.turn = 0
         self.pool = pool
         self.up = False
         self.commands = [0] * 256
@@ -134,7 +144,8 @@ class Group:
         # With one server there is nobody to be behind.
         self._freshness = config.reads.consistency if len(servers) > 1 else "eventual"
         self._blind = False
-        self._balancer = LeastBusy()
+        zoned = len({server.near for server in servers}) > 1
+        self._balancer = Balancer(policy_for(config.reads.balance), zoned=zoned)
         self.refresh()
 
     def refresh(self) -> None:
@@ -345,7 +356,7 @@ def _group(name: str, config: GroupConfig, router: RouterConfig) -> Group:
             max_age=config.pool.max_age,
             min_idle=config.pool.min_idle,
         )
-        servers.append(Server(server, pool, name))
+        servers.append(Server(server, pool, name, router.zone))
     return Group(name, config, servers)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from router.config.findings import Finding, Loc, did_you_mean
 from router.config.models import RouterConfig, User
+from router.config.rules import Mirror, Rule
 from router.config.shard_checks import check_schema_shards
 from router.config.values import Address
 from router.wire.ed25519 import parse_ed25519
@@ -41,6 +42,14 @@ def check(config: RouterConfig, names: Names) -> Iterator[Finding]:
     yield from _schemas(config, names)
     yield from _rules(config, names)
     yield from _not_available(config)
+
+
+def doubts(config: RouterConfig) -> Iterator[Finding]:
+    """What is allowed, and perhaps not what is meant."""
+    zones = {server.zone for group in config.groups.values() for server in group.servers if server.zone is not None}
+    if config.zone is not None and config.zone not in zones:
+        hint = did_you_mean(config.zone, zones)
+        yield Finding(("zone",), f"no server is in zone '{config.zone}', so reads go to all alike{hint}")
 
 
 def _not_available(config: RouterConfig) -> Iterator[Finding]:
@@ -214,10 +223,13 @@ def _rules(config: RouterConfig, names: Names) -> Iterator[Finding]:
         if rule.name in seen:
             yield Finding((*loc, "name"), f"two rules are called '{rule.name}'")
         seen.add(rule.name)
-        if rule.send_to is None and rule.reject is None and rule.timeout is None:
-            yield Finding(loc, "needs one of send_to, reject and timeout")
-        if rule.reject is not None and (rule.send_to is not None or rule.timeout is not None):
-            yield Finding((*loc, "reject"), "goes with neither send_to nor timeout", at_key=True)
+        others = [rule.send_to, rule.timeout, rule.mirror]
+        if rule.reject is None and all(each is None for each in others):
+            yield Finding(loc, "needs one of send_to, reject, timeout and mirror")
+        if rule.reject is not None and any(each is not None for each in others):
+            yield Finding((*loc, "reject"), "goes with none of send_to, timeout and mirror", at_key=True)
+        if rule.mirror is not None:
+            yield from _mirror(loc, rule, rule.mirror, names)
         if rule.send_to is not None:
             if rule.send_to.group is None and rule.send_to.role is None:
                 yield Finding((*loc, "send_to"), "needs a group, a role or both")
@@ -229,3 +241,11 @@ def _rules(config: RouterConfig, names: Names) -> Iterator[Finding]:
         ):
             if value is not None and known and value not in known:
                 yield Finding((*loc, "when", key), f"there is no {key} '{value}'{did_you_mean(value, known)}")
+
+
+def _mirror(loc: Loc, rule: Rule, mirror: Mirror, names: Names) -> Iterator[Finding]:
+    yield from _unknown_group((*loc, "mirror", "group"), mirror.group, names)
+    same = rule.send_to is not None and rule.send_to.group == mirror.group
+    if same or names.groups == {mirror.group}:
+        why = "where the rule sends the statement itself" if same else "the only group"
+        yield Finding((*loc, "mirror"), f"'{mirror.group}' is {why}: a copy goes to another one", at_key=True)

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from router.config.checks import Names, check
+from router.config.checks import Names, check, doubts
 from router.config.findings import Finding, Loc, did_you_mean
 from router.config.models import NOT_YET, RouterConfig
 from router.config.source import Source
@@ -71,7 +71,7 @@ def loads(text: str, filename: str = "routes.yaml", environ: Mapping[str, str] =
         _add(findings, check(survivor, Names(_keys(raw, "groups"), _keys(raw, "schemas"), _keys(raw, "users"))))
     if findings or config is None:
         raise ConfigError(_sorted(source.problem(finding) for finding in findings))
-    config._warnings = tuple(_sorted(source.problem(finding) for finding in _not_yet(raw)))
+    config._warnings = tuple(_sorted(source.problem(finding) for finding in (*_not_yet(raw), *doubts(config))))
     return config
 
 
@@ -82,7 +82,7 @@ def located(path: Path, findings: Iterable[Finding]) -> list[Problem]:
 
 
 def warnings(config: RouterConfig) -> list[Problem]:
-    """Keys the file sets that this version does not act on yet, in file order."""
+    """Keys the file sets that this version does not act on yet, or that will do nothing, in file order."""
     return list(config._warnings)
 
 

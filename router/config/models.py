@@ -133,6 +133,7 @@ class Server(ShortMapping):
         default="auto", description="`auto` asks the server (read_only, replication status) at every monitor interval."
     )
     weight: NonNegative = Field(default=1, description="Share of the reads; 0 takes none unless nobody else can.")
+    zone: Name | None = Field(default=None, description="Where it stands; see the router's own `zone`.")
 
 
 class ServerTls(Mapping):
@@ -217,7 +218,11 @@ class Reads(Mapping):
         "read. On `replicas` they stay on one for their whole life, and may only read there: FOR UPDATE, GET_LOCK and "
         "routines are refused.",
     )
-    balance: Literal["least_busy"] = Field(default="least_busy", description="How a server is chosen among equals.")
+    balance: Literal["least_busy", "round_robin", "fastest"] = Field(
+        default="least_busy",
+        description="How a server is chosen among several: the one with the fewest statements in progress; in turn; or "
+        "the one that answers the probes soonest, by what is in progress there. Weights count in all of them.",
+    )
 
 
 class Group(Mapping):
@@ -285,6 +290,11 @@ class RouterConfig(Mapping):
     )
     admin: Admin = Field(default=Admin(), description="Interfaces for operators.")
     workers: Workers = Field(default=1, description="Processes; `auto` is the number of cores.")
+    zone: Name | None = Field(
+        default=None,
+        description="Where this router stands, such as `${env:ZONE}`: of the servers that may read, those in its zone "
+        "do while one of them has a connection to spare.",
+    )
     limits: Limits = Field(default=Limits(), description="Bounds on what clients may use.")
     logging: Logging = Field(default=Logging(), description="What is logged, and how.")
     groups: dict[Name, Group] = Field(description="Replica sets by name.")

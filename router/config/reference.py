@@ -33,6 +33,7 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
     rules.Rule,
     rules.When,
     rules.SendTo,
+    rules.Mirror,
     sharding.Shard,
     sharding.Table,
     sharding.Lookup,
@@ -177,7 +178,7 @@ def _kind(value: Json) -> str:
         return f"name → {_kind(value['additionalProperties'])}"
     if value.get("format") == "password":
         return "secret"
-    return {"integer": "number", "boolean": "`true`, `false`"}.get(value.get("type", ""), "text")
+    return {"integer": "number", "number": "number", "boolean": "`true`, `false`"}.get(value.get("type", ""), "text")
 
 
 def _not_yet() -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from router.config.base import Mapping
-from router.config.values import Name, Network, Seconds
+from router.config.base import Mapping, ShortMapping
+from router.config.values import Name, Network, Positive, Seconds
 
 Statement = Literal[
     "select",
@@ -76,8 +76,27 @@ class SendTo(Mapping):
     )
 
 
+class Mirror(ShortMapping):
+    """Where copies of statements go; may be written as just the group."""
+
+    _short = "group"
+
+    group: Name = Field(description="Name of a group; statements that go there anyway are not copied.")
+    percent: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=100, description="How many of the statements are copied, drawn at random."
+    )
+    concurrency: Positive = Field(
+        default=16, description="Most copies under way at a time; what exceeds it is dropped, and counted."
+    )
+    writes: bool = Field(
+        default=False,
+        description="Copy INSERT, REPLACE, UPDATE and DELETE as well, outside of transactions and not of sharded "
+        "tables. Copies may be dropped and overtake each other: this makes load, not a replica.",
+    )
+
+
 class Rule(Mapping):
-    """One exception to the default routing: ``reject`` alone, or ``send_to``, ``timeout`` or both."""
+    """One exception to the default routing: ``reject`` alone, or any of ``send_to``, ``timeout`` and ``mirror``."""
 
     name: Name = Field(
         default="", description="Name in logs, metrics and `EXPLAIN ROUTE`; default: `rule-1`, `rule-2` …"
@@ -87,4 +106,9 @@ class Rule(Mapping):
     reject: Name | None = Field(default=None, description="Refuse the statement with this message.")
     timeout: Seconds | None = Field(
         default=None, description="A statement that takes longer is ended on its server, as by KILL QUERY (error 1317)."
+    )
+    mirror: Mirror | None = Field(
+        default=None,
+        description="Copies of statements that are proven to be reads go to this group too; what it answers is "
+        "dropped. A rule that says nothing else lets the search for a rule go on.",
     )

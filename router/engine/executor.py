@@ -48,7 +48,6 @@ class Executor:
         "_backend",
         "_client",
         "_closed",
-        "_frame",
         "_killer",
         "_kind",
         "_leasing",
@@ -65,6 +64,7 @@ class Executor:
         "branches",
         "connection_lost",
         "forward",
+        "frame",
         "give_up",
         "key",
         "kill_query",
@@ -91,12 +91,14 @@ class Executor:
         self.forward = client.write
         self.pause, self.resume = client.pause_reading, client.resume_reading
         self._services = services
-        self.session, self.user, self.shape = session, user, shape
+        self.session: SessionState = session
+        self.user: BackendUser = user
+        self.shape = shape
         self.key: PoolKey = (user.name, shape, session.schema is not None)
         self.statements = Statements(session, shape)
         self._statement: Statement | None = None  # whose EXECUTE, FETCH or RESET is running
         self.plan: Relay | None = None  # of the command that runs
-        self._frame, self._kind, self.started = b"", QUERY, 0.0
+        self.frame, self._kind, self.started = b"", QUERY, 0.0
         self._backend: BackendConnection | None = None
         self._server: Server | None = None
         self._preparing = Preparing(
@@ -134,11 +136,6 @@ class Executor:
         """The connection in use or held."""
         return self._backend
 
-    @property
-    def opened(self) -> list[bytes]:
-        """As ``Beginning.of`` of the command that runs."""
-        return self.beginning.of(self._frame)
-
     def run(self, plan: Relay, frame: bytes, kind: int = QUERY, substitute: int | None = None) -> None:
         """Send ``frame`` (a whole command) where ``plan`` says; its response of ``kind`` goes to the client.
 
@@ -146,7 +143,7 @@ class Executor:
         """
         self.plan = plan
         self._substitute = substitute
-        self._frame = frame
+        self.frame = frame
         self._kind = kind
         self.started = perf_counter()
         self._leasing.awaits = None
@@ -236,11 +233,11 @@ class Executor:
     def _text(self) -> bytes:
         """The command with the SQL in it, and nothing in front of it."""
         statement = self._statement
-        return without_attributes(self._frame, self.shape) if statement is None else statement.text.frame
+        return without_attributes(self.frame, self.shape) if statement is None else statement.text.frame
 
     def command(self) -> Command:
         """What runs."""
-        return Command.of(self.running(), self._frame, self._kind, self._substitute, self._statement)
+        return Command.of(self.running(), self.frame, self._kind, self._substitute, self._statement)
 
     def repeat(self, command: Command, opening: list[bytes]) -> None:
         """Run a command again, in a transaction that ``opening`` opens."""
@@ -264,7 +261,7 @@ class Executor:
         statement = self._statement
         if statement is not None:
             prepared = backend.statements.get(statement.text)
-            if prepared is None or not statement.fits(prepared, self._frame):
+            if prepared is None or not statement.fits(prepared, self.frame):
                 self._preparing.again(statement, backend, at_home(plan, statement.text.schema, self._services))
                 return
         facts = plan.facts
@@ -295,7 +292,7 @@ class Executor:
         if not plan.facts.read and plan.role is Role.PRIMARY:
             # What a hint sends to a replica, its author vouches for: it leaves nothing behind.
             self.session.before(plan.facts, self._text)
-        data = self._frame
+        data = self.frame
         if (statement := self._statement) is not None:
             prepared = backend.statements.get(statement.text)
             assert prepared is not None
@@ -320,7 +317,7 @@ class Executor:
         """
         plan = self.running()
         if self.session.opening is not None and not plan.anywhere:
-            self.beginning.opens(self._frame, self._server)
+            self.beginning.opens(self.frame, self._server)
         commands = commands_for(plan, self._statement, backend, self.session, self._services, also)
         if (awaits := self._leasing.awaits) is not None:
             commands.insert(0, patience(backend, awaits))
@@ -384,13 +381,13 @@ class Executor:
         scanner = connection.scanner
         session = self.session
         if self._replay is not None:
-            self._replay.ran(self.command(), self.opened)
+            self._replay.ran(self.command(), self.beginning.of(self.frame))
         counters = self._services.counters
         counters.decisions[plan.reason] += 1
         counters.client_bytes_out += connection.bytes_relayed
         if plan.rule is not None:
             counters.rule_hits[plan.rule] += 1
-        server.commands[self._frame[4]] += 1
+        server.commands[self.frame[4]] += 1
         server.durations.observe(perf_counter() - self.started)
         facts = plan.facts
         if self._statement is not None:
@@ -433,7 +430,7 @@ class Executor:
     def _settle(self, connection: BackendConnection) -> None:
         plan = self.running()
         if self._kind == PREPARE:
-            if (error := self._preparing.ended(self._frame, connection)) is not None:
+            if (error := self._preparing.ended(self.frame, connection)) is not None:
                 self._services.server_refused(error)
             self._settled(connection)
             return

@@ -16,7 +16,7 @@ from router.backend.connector import BackendUser
 from router.backend.pool import Waiter
 from router.cluster.topology import Server
 from router.engine.services import Services
-from router.errors import BackendError, BackendUnavailable
+from router.errors import BackendError, BackendUnavailable, PoolTimeout
 from router.planner.plan import Relay, Role
 from router.session.gtids import Token
 from router.sql.facts import StatementKind
@@ -158,10 +158,21 @@ class Leasing:
         if self._has_time(plan):
             self._retry = asyncio.get_running_loop().call_later(RETRY_INTERVAL, self._look_again)
             return
-        role = "primary" if self._primary else "server"
-        patience = self._patience(plan)
-        nobody = f"no {role} of group {plan.group!r} is available (waited {patience:g} s)"
-        self._failed(error or BackendUnavailable(nobody))
+        self._failed(error or BackendUnavailable(f"{self._nobody(plan)} (waited {self._patience(plan):g} s)"))
+
+    def _nobody(self, plan: Relay) -> str:
+        """Who was looked for."""
+        group = self._services.topology.groups[plan.group]
+        if self._primary:
+            return f"no primary of group {plan.group!r} is available"
+        if plan.max_lag is not None and group.readers:
+            near = f"no replica is known to be less than {plan.max_lag:g} s behind"
+            return f"no primary of group {plan.group!r} is available, and {near}"
+        if any(server.up and server.stale for server in group.servers):
+            bound = group.config.reads.max_lag
+            far = f"its replicas are more than {bound:g} s behind (reads.max_lag), or do not replicate"
+            return f"no primary of group {plan.group!r} is available, and {far}"
+        return f"no server of group {plan.group!r} is available"
 
     def _has_time(self, plan: Relay) -> bool:
         """Whether ``failover_timeout`` is not over; it begins with the first question."""
@@ -197,4 +208,13 @@ class Leasing:
                 # It may be the primary that is lost, and the monitor has not seen it yet.
                 self._wait_for_server(self._plan, error)
                 return
+        elif isinstance(error, PoolTimeout) and self._others_have_room(server) and self.again(server):
+            return
         self._failed(error)
+
+    def _others_have_room(self, server: Server | None) -> bool:
+        """Whether a read that has waited at ``server`` in vain need not wait at another one."""
+        if self._primary or self._plan is None:
+            return False
+        readers = self._services.topology.groups[self._plan.group].readers
+        return any(each.pool.has_room for each in readers if each is not server)

@@ -62,7 +62,7 @@ class Losses:
         executor, session, replay = self._executor, self._session, self._replay
         server = executor.held
         verdict = verdict_on(executor.running().facts, server, session, error, sent=sent, forwarded=forwarded)
-        opened = executor.opened
+        opened = executor.beginning.of(executor.frame)
         if (connection := executor.connection) is not None:
             executor.drop(connection)
         if verdict.error is None:
@@ -124,7 +124,7 @@ class Losses:
         False when it is the client's business, as it is inside a transaction that cannot be run again.
         """
         executor, session, replay = self._executor, self._session, self._replay
-        server, opened = executor.held, executor.opened
+        server, opened = executor.held, executor.beginning.of(executor.frame)
         if server is None:
             return False
         group = self._services.topology.groups[server.group]
@@ -173,7 +173,7 @@ class Losses:
     def _behind(self, connection: BackendConnection, error: bytes) -> None:
         """The replica did not get what the session has written in time."""
         executor = self._executor
-        server, session, opened = executor.held, self._session, executor.opened
+        server, session, opened = executor.held, self._session, executor.beginning.of(executor.frame)
         if server is not None and (opened or not session.autocommit):
             # Behind the wait a transaction has been opened, in which nothing was done.
             executor.detach(connection)

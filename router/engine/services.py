@@ -8,6 +8,7 @@ from typing import Protocol
 
 from router.cluster.topology import Server, Topology
 from router.engine.admission import Admission
+from router.engine.copying import Copies
 from router.errors import MySQLError
 from router.metrics import Counters
 from router.planner.lookup import NeedsKeys
@@ -66,7 +67,7 @@ class Services:
     ``admission`` lets statements on several shards in. ``ids`` makes ids for new rows, ``keys`` looks keys up.
     ``tables_changed`` has sharded tables looked at again, and calls back when that is done. ``set_names`` remembers
     what a literal SET NAMES does on a server: (server version and default collation, text) → the three charset
-    variables.
+    variables. ``copies`` are of statements that rules mirror.
     """
 
     topology: Topology
@@ -78,6 +79,11 @@ class Services:
     keys: Keys | None = None
     tables_changed: Callable[[Callable[[], None]], None] = lambda done: done()
     set_names: dict[tuple[str, bytes] | None, tuple[str, str, str]] = field(default_factory=dict)
+    copies: Copies = field(init=False)
+
+    def __post_init__(self) -> None:
+        """``copies`` need no more than the others have."""
+        self.copies = Copies(self.topology, self.counters)
 
     def server_refused(self, error: bytes) -> int:
         """Count an ERR packet's payload; returns its code."""

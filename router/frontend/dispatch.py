@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -30,7 +31,7 @@ from router.frontend.connection import ClientConnection
 from router.frontend.describing import Describing
 from router.frontend.limits import Limits
 from router.frontend.local import JSON_COLUMNS, about_session, learn_gtids, result
-from router.frontend.several import Several, provide
+from router.frontend.several import Several, malformed, provide
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import COLUMNS, explain_json, explain_rows
 from router.planner.lookup import NeedsKeys
@@ -117,7 +118,8 @@ class Dispatcher:
         self.address = address
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services, account.replay)
-        self._limits = Limits(lambda: self.kill(lambda: None, query_only=True))
+        copy = partial(shared.services.copies.begin, self.executor)
+        self._limits = Limits(lambda: self.kill(lambda: None, query_only=True), copy)
         self._transactions = Transactions(session, self.executor, self._ended)
         self._describing = Describing(self.executor, shared.descriptions, self._alive, self._refuse)
         self._several = Several(
@@ -196,7 +198,7 @@ class Dispatcher:
 
     def _special(self, plan: Plan | Bound, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
-        self._limits.begin(plan)
+        self._limits.begin(plan, frames)
         match plan:
             case Scattered() | Spread() | Staged():
                 self._several.run(plan)
@@ -232,8 +234,7 @@ class Dispatcher:
 
     def malformed(self) -> None:
         """Answer that the command cannot be read, in the server's words."""
-        stop = "." if self.session.profile.flavor == "mysql" else ""
-        self._client.fail(mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}"))
+        self._client.fail(malformed(self.session.profile.flavor))
 
     def _scattered(self, warned: bool) -> None:
         """A statement on several shards has been answered; nothing of it is left on any connection."""
@@ -403,8 +404,8 @@ class Dispatcher:
         elif (plan := statement.plan).anywhere and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
             sql = statement.text.frame[_STATEMENT:]
             self._transactions.run(plan, sql, lambda: self.executor.execute(statement, frames))
-        elif statement.sharded is None or self._several.place(statement, statement.sharded, frames, self.malformed):
-            self._limits.begin(statement.plan)
+        elif statement.sharded is None or self._several.place(statement, statement.sharded, frames, self._limits.limit):
+            self._limits.begin(statement.plan, frames, statement)
             special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
             self.executor.execute(statement, frames, self.connection_id if special else None)
 

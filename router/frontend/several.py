@@ -65,6 +65,12 @@ async def _fetched(services: Services, missing: NoIds | NeedsKeys) -> MySQLError
     return None
 
 
+def malformed(flavor: str) -> MySQLError:
+    """A command cannot be read, in the server's words."""
+    stop = "." if flavor == "mysql" else ""
+    return mysql_error(ErrorCode.MALFORMED_PACKET, f"Malformed communication packet{stop}")
+
+
 class Several:
     """``scattered`` and ``written`` are called when a read or a write has been done, ``refuse`` answers an error."""
 
@@ -146,8 +152,17 @@ class Several:
             self._client.write(frame(outcome, 1))
             self._scattered(True)
 
-    def place(self, statement: Statement, plan: Sharded, frames: bytes, malformed: Callable[[], None]) -> bool:
-        """Find the shard of this execution; False when it is not one, and somebody else answers. Raises NoIds."""
+    def place(
+        self,
+        statement: Statement,
+        plan: Sharded,
+        frames: bytes,
+        limit: Callable[[Bound], object],
+    ) -> bool:
+        """Find the shard of this execution; False when it is not one, and somebody else answers. Raises NoIds.
+
+        ``limit`` is told of what begins on several.
+        """
         values = statement.values(frames, python_codec(self._session.variables.values["character_set_client"]))
         text = statement.text
         sql = text.frame[_STATEMENT:]
@@ -156,10 +171,11 @@ class Several:
         if isinstance(bound, Relay):
             statement.place(bound)
             return True
+        limit(bound)
         try:
             self._execute(statement, self._allowed(plan, bound), frames, values)
         except ProtocolError:
-            malformed()
+            self._refuse(malformed(self._session.profile.flavor))
         except MySQLError as error:
             self._refuse(error)
         statement.forget_long_data()

@@ -11,7 +11,7 @@ from router.config.models import Group, RouterConfig
 from router.config.rules import Rule
 from router.config.values import is_within
 from router.planner.layout import sharded_schema
-from router.planner.plan import Role
+from router.planner.plan import Mirror, Role
 from router.planner.tables import Definition, ShardedSchema
 from router.sql.fingerprint import digest_text
 from router.sql.lexer import LexMode
@@ -59,6 +59,13 @@ class RuleEntry:
     reject: str | None
     timeout: float | None = None
     max_lag: float | None = None
+    mirror: Mirror | None = None
+
+    @property
+    def only_mirrors(self) -> bool:
+        """Whether the search goes on behind it: it says nothing but that copies are sent."""
+        says = (self.group, self.role, self.reject, self.timeout, self.max_lag)
+        return self.mirror is not None and all(each is None for each in says)
 
     def from_client(self, client: str | None) -> bool:
         """Whether a client at this address is meant; None is a unix socket, which no network contains."""
@@ -120,7 +127,7 @@ def _entry(name: str, config: Group) -> GroupEntry:
 
 
 def _compile(rule: Rule) -> RuleEntry:
-    when, send_to = rule.when, rule.send_to
+    when, send_to, mirror = rule.when, rule.send_to, rule.mirror
     role = send_to.role if send_to is not None else None
     return RuleEntry(
         name=rule.name,
@@ -135,4 +142,5 @@ def _compile(rule: Rule) -> RuleEntry:
         reject=rule.reject,
         timeout=rule.timeout,
         max_lag=None if send_to is None else send_to.max_lag,
+        mirror=None if mirror is None else Mirror(rule.name, **dict(mirror)),
     )

@@ -16,6 +16,7 @@ from router.planner.plan import (
     Sharded,
     Spread,
     Staged,
+    mirror_text,
     placement_json,
     plan_json,
 )
@@ -100,7 +101,7 @@ def _reason(plan: Relay) -> str:
         reason += f" ({_why_not(plan.facts)})"
     elif plan.facts.detail and plan.reason in _NAMED:
         reason += f": {plan.facts.detail}"
-    return reason
+    return reason if plan.mirror is None else f"{reason}; {mirror_text(plan.mirror)}"
 
 
 def _why_not(facts: StatementFacts) -> str:

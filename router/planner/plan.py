@@ -44,6 +44,18 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Copies of statements go to ``group`` too, as ``rule`` says: of so many ``percent``, ``concurrency`` at a time at
+    most; ``writes``: not of reads alone."""
+
+    rule: str
+    group: str
+    percent: float
+    concurrency: int
+    writes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """The client's bytes go unchanged to one server of ``group``, its answer goes back unchanged.
 
@@ -51,7 +63,7 @@ class Relay:
     client are the router's, about transactions, or its time is limited: ``timeout`` is in seconds. ``shard`` is the
     shard meant, ``database`` the one there that stands for the session's. ``anywhere``: it names no tables, so it
     follows a transaction to whichever group that is in. ``spans``: it may be part of a transaction that is on other
-    groups too. ``max_lag``: how old, in seconds, what it reads may be.
+    groups too. ``max_lag``: how old, in seconds, what it reads may be. ``mirror``: where a copy goes (``special``).
     """
 
     group: str
@@ -66,6 +78,7 @@ class Relay:
     spans: bool = False
     timeout: float | None = None
     max_lag: float | None = None
+    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +322,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "reason": plan.reason.value,
                 "rule": plan.rule,
                 "max_lag": plan.max_lag,
+                "mirror": None if plan.mirror is None else mirror_text(plan.mirror),
             }
         case Described():
             head = {
@@ -330,6 +344,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "role": plan.relays[0].role.value,
                 "reason": plan.reason.value,
                 "rule": plan.relays[0].rule,
+                "mirror": None if (mirror := plan.relays[0].mirror) is None else mirror_text(mirror),
                 "placement": placement_json(plan.placement),
                 "several": _several_json(plan),
                 "makes": None if plan.made is None else f"ids for {plan.made.column}",
@@ -344,6 +359,12 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "rule": plan.rule,
             }
     return {key: value for key, value in {**head, "facts": _facts_json(plan.facts)}.items() if value is not None}
+
+
+def mirror_text(mirror: Mirror) -> str:
+    """Where copies go, in words."""
+    share = "" if mirror.percent == 100 else f"{mirror.percent:g} % "
+    return f"{share}copied to group {mirror.group} by rule {mirror.rule}"
 
 
 def placement_json(placement: Placement) -> list[str]:

@@ -268,7 +268,9 @@ class Planner:
             plan = routing.apply_rule(rule, plan)
         plan = routing.apply_hints(plan)
         database = shard.database if context.schema == schema.name else None
-        return replace(plan, shard=shard.name, database=database, spans=schema.spans)
+        # A write may be split, or get ids: its text is not all there is to it.
+        mirror = plan.mirror if facts.read else None
+        return replace(plan, shard=shard.name, database=database, spans=schema.spans, mirror=mirror)
 
 
 def _check_where(sql: bytes, context: PlanContext) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from router.errors import MySQLError
 from router.planner.catalog import Catalog, RuleEntry, UserEntry
-from router.planner.plan import Refused, Relay, Role
+from router.planner.plan import Mirror, Refused, Relay, Role
 from router.sql.builtins import SERVER_SCHEMAS, SHARED_INFORMATION
 from router.sql.facts import Reason, StatementFacts, StatementKind
 from router.sql.fingerprint import digest_text
@@ -18,6 +18,8 @@ from router.sql.lexer import LexMode
 from router.wire.errcodes import ErrorCode, mysql_error
 
 _INFORMATION_SCHEMA = "information_schema"
+# What is copied besides reads, if a rule says so.
+_COPIED = frozenset({StatementKind.INSERT, StatementKind.REPLACE, StatementKind.UPDATE, StatementKind.DELETE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,9 @@ def find_group(catalog: Catalog, facts: StatementFacts, default: str | None) -> 
 
 
 def find_rule(catalog: Catalog, sql: bytes, facts: StatementFacts, context: PlanContext) -> RuleEntry | None:
-    """The first rule that matches."""
+    """The first rule that matches and says more than that copies are sent, with the first mirror up to there."""
     digest = text = None
+    first: RuleEntry | None = None
     for rule in catalog.rules:
         if rule.user is not None and rule.user != context.user:
             continue
@@ -115,8 +118,10 @@ def find_rule(catalog: Catalog, sql: bytes, facts: StatementFacts, context: Plan
             text = searchable(sql) if text is None else text
             if rule.regex.search(text) is None:
                 continue
-        return rule
-    return None
+        if not rule.only_mirrors:
+            return rule if first is None else replace(rule, mirror=first.mirror)
+        first = first or rule
+    return first
 
 
 def searchable(sql: bytes) -> str:
@@ -136,16 +141,26 @@ def apply_rule(rule: RuleEntry, plan: Relay) -> Relay:
     role, reason = rule.role or plan.role, Reason.RULE if sends else plan.reason
     if role is Role.REPLICA and not plan.facts.read:
         role, reason = Role.PRIMARY, Reason.RULE_NOT_READ
+    group = rule.group or plan.group
+    mirror = rule.mirror if _may_be_copied(rule.mirror, plan.facts, group) else None
     return Relay(
-        rule.group or plan.group,
+        group,
         role,
         reason,
         plan.facts,
         rule.name,
-        special=plan.special or rule.timeout is not None,
+        special=plan.special or rule.timeout is not None or mirror is not None,
         timeout=rule.timeout,
         max_lag=rule.max_lag,
+        mirror=mirror,
     )
+
+
+def _may_be_copied(mirror: Mirror | None, facts: StatementFacts, group: str) -> bool:
+    """Whether a statement that goes to ``group`` means the same elsewhere: it asks for, and leaves, nothing else."""
+    if mirror is None or mirror.group == group or facts.multi or facts.looks_back or facts.user_variables or facts.pins:
+        return False
+    return facts.read or (mirror.writes and facts.kind in _COPIED)
 
 
 def check_hints(catalog: Catalog, facts: StatementFacts) -> Refused | None:
@@ -171,7 +186,8 @@ def apply_hints(plan: Relay) -> Relay:
     if hints.max_lag is not None:
         plan = replace(plan, max_lag=hints.max_lag)
     if hints.group is not None:
-        plan = replace(plan, group=hints.group, reason=Reason.HINT)
+        mirror = plan.mirror if plan.mirror is None or plan.mirror.group != hints.group else None
+        plan = replace(plan, group=hints.group, reason=Reason.HINT, mirror=mirror)
     match hints.role:
         case "primary":
             return replace(plan, role=Role.PRIMARY, reason=Reason.HINT)

@@ -68,6 +68,39 @@ async def test_a_released_connection_is_taken_again() -> None:
 
 
 @virtually
+async def test_there_is_room_while_nobody_has_to_give_a_connection_back() -> None:
+    pool, connector = make_pool(FakeConnector(), most=2)
+    assert pool.has_room
+    session, other = WaitingSession(pool).wait(), WaitingSession(pool, OTHER)
+    await quiet()
+    assert pool.has_room
+    other.wait()
+    await quiet()
+    assert not pool.has_room, "both are being opened"
+    for attempt in connector.pending:
+        attempt.succeed()
+    await quiet()
+    assert not pool.has_room
+    pool.release(other.connection)
+    assert pool.has_room, "whatever its key is"
+    assert session.connection is not other.connection
+
+
+@virtually
+async def test_there_is_none_where_connecting_fails() -> None:
+    pool, connector = make_pool(FakeConnector(), most=3)
+    sessions = [WaitingSession(pool).wait() for _ in range(2)]
+    await quiet()
+    connector.pending[0].fail(BackendUnavailable("connection refused"))
+    await quiet()
+    assert not pool.has_room
+    connector.pending[0].succeed()
+    await asyncio.sleep(1)
+    assert pool.has_room
+    assert [len(session.granted) for session in sessions] == [0, 1]
+
+
+@virtually
 async def test_keys_do_not_mix() -> None:
     pool, _ = make_pool()
     pool.release(await leased(pool))

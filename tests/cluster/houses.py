@@ -36,6 +36,7 @@ class Probed(FakeConnector):
         self.probes = 0
         self.profiles = 0
         self.users: set[str] = set()
+        self.took: float | None = None
 
     async def load_profile(self, user: BackendUser) -> ServerProfile:
         self.users.add(user.name)
@@ -84,6 +85,7 @@ class ProbedLine(Line):
         if server.trouble is not None:
             raise server.trouble
         server.asked = list(queries)
+        self.took = server.took
         return {query: server.answer(query) for query in queries}
 
 

@@ -490,3 +490,16 @@ async def test_a_wait_in_vain_is_forgiven() -> None:
         assert replica.missed is not None
         await asyncio.sleep(4)
         assert replica.missed is None
+
+
+@virtually
+async def test_how_long_the_first_question_takes_is_averaged() -> None:
+    house = House(Probed("a"), Probed("b", read_only=1))
+    house.db[1].took = 0.001
+    async with house.watched():
+        a, b = house.group.servers
+        assert (a.delay, b.delay) == (None, 0.001)
+        house.db[1].took = 0.002
+        await asyncio.sleep(10)
+        assert b.delay is not None
+        assert 0.0015 < b.delay < 0.002

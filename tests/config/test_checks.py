@@ -151,11 +151,24 @@ def test_right(changes: dict[str, Any]) -> None:
             {"schemas": {"shop": {"group": "mian"}}},
             "schemas.shop.group: there is no group 'mian'; did you mean 'main'?",
         ),
-        ({"rules": [{"when": {"user": "app"}}]}, "rules.0: needs one of send_to, reject and timeout"),
+        ({"rules": [{"when": {"user": "app"}}]}, "rules.0: needs one of send_to, reject, timeout and mirror"),
         (
             {"rules": [{"send_to": {"role": "primary"}, "reject": "no"}]},
-            "rules.0.reject: goes with neither send_to nor timeout",
+            "rules.0.reject: goes with none of send_to, timeout and mirror",
         ),
+        (
+            {**SEVERAL, "rules": [{"mirror": "a", "reject": "no"}]},
+            "rules.0.reject: goes with none of send_to, timeout and mirror",
+        ),
+        (
+            {**SEVERAL, "rules": [{"mirror": {"group": "x", "percent": 10}}]},
+            "rules.0.mirror.group: there is no group 'x' (known: a, b)",
+        ),
+        (
+            {**SEVERAL, "rules": [{"mirror": "a", "send_to": {"group": "a"}}]},
+            "rules.0.mirror: 'a' is where the rule sends the statement itself: a copy goes to another one",
+        ),
+        ({"rules": [{"mirror": "main"}]}, "rules.0.mirror: 'main' is the only group: a copy goes to another one"),
         ({"rules": [{"send_to": {}}]}, "rules.0.send_to: needs a group, a role or both"),
         ({"rules": [{"send_to": {"group": "x"}}]}, "rules.0.send_to.group: there is no group 'x' (known: main)"),
         ({"rules": [{"name": "a", "reject": "x"}] * 2}, "rules.1.name: two rules are called 'a'"),

@@ -238,6 +238,19 @@ logging: {slow_query: 1s}
     ]
 
 
+def test_a_zone_without_servers_is_doubted() -> None:
+    text = """\
+zone: ${env:ZONE}
+groups: {main: {servers: [{address: a:1, zone: eu-west-1a}, {address: b:1, zone: eu-west-1b}, c:1]}}
+users: {app: {password: x}}
+"""
+    config = loads(text, "routes.yaml", {"ZONE": "eu-west-1a"})
+    assert config.zone == "eu-west-1a"
+    assert warnings(config) == []
+    (warning,) = warnings(loads(text, "routes.yaml", {"ZONE": "eu-west-1"}))
+    assert str(warning).startswith("routes.yaml:1:7: zone: no server is in zone 'eu-west-1', so reads go to all alike")
+
+
 def test_files_start_at_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "pw").write_text("s3cret\n")
     (tmp_path / "ca.pem").write_text("")

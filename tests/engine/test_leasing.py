@@ -138,6 +138,52 @@ async def test_a_full_pool_is_not_a_reason_to_go_elsewhere() -> None:
     assert house.suspects == []
 
 
+async def queued_behind_a_full_pool(*roles: Role) -> House:
+    """A read waits at a server whose only connection is taken; nobody else had room then."""
+    house = House(*roles)
+    for connector in house.connectors:
+        connector.willing = True
+    for _ in house.group.readers:
+        house.lease(SELECT, Role.REPLICA)
+        await quiet()
+    house.lease(SELECT, Role.REPLICA)
+    await quiet()
+    return house
+
+
+@virtually
+async def test_a_read_goes_where_there_is_room() -> None:
+    house = await queued_behind_a_full_pool(Role.PRIMARY, Role.REPLICA, Role.REPLICA, Role.REPLICA)
+    assert {server.name for _, server in house.granted} == {"db1", "db2", "db3"}
+    assert sum(server.pool.waiting for server in house.servers) == 1
+
+
+@virtually
+async def test_a_read_that_has_waited_in_vain_goes_where_there_is_room_by_now() -> None:
+    house = await queued_behind_a_full_pool(Role.PRIMARY, Role.REPLICA, Role.REPLICA)
+    (full,) = [server for server in house.servers if server.pool.waiting]
+    connection, other = next((it, server) for it, server in house.granted if server is not full)
+    other.pool.release(connection)
+    await asyncio.sleep(5.5)
+    assert house.errors == []
+    assert house.granted[2:] == [(connection, other)]
+
+
+@virtually
+async def test_if_there_is_none_its_patience_is_over() -> None:
+    house = await queued_behind_a_full_pool(Role.PRIMARY, Role.REPLICA, Role.REPLICA)
+    await asyncio.sleep(5.5)
+    assert [type(error) for error in house.errors] == [PoolTimeout]
+
+
+@virtually
+async def test_the_primary_is_spared_what_is_too_much_for_its_replicas() -> None:
+    house = await queued_behind_a_full_pool(Role.PRIMARY, Role.REPLICA)
+    await asyncio.sleep(5.5)
+    assert [type(error) for error in house.errors] == [PoolTimeout]
+    assert house.servers[0].pool.size == 0
+
+
 @virtually
 async def test_a_write_waits_for_a_primary() -> None:
     house = House(Role.REPLICA, patience=1.0)
@@ -313,6 +359,26 @@ async def test_a_read_that_may_only_be_so_old_goes_where_that_is_known() -> None
     assert await places(1) == {"db0"}, "it was asked two seconds ago"
     house.servers[1].lag = None
     assert await places(100) == {"db2"}
+
+
+@virtually
+async def test_who_finds_no_replica_near_enough_is_told_so() -> None:
+    house = Followers()
+    house.servers[0].up = False
+    house.group.refresh()
+    relay = Relay("main", Role.REPLICA, Reason.READ, SELECT, max_lag=0.5)
+    house.leasing.lease(relay, KEY, primary=False)
+    await asyncio.sleep(2)
+    for server in house.servers[1:]:
+        server.lagging = server.stale = True
+    house.group.refresh()
+    house.lease(SELECT, Role.REPLICA)
+    await asyncio.sleep(2)
+    nobody = "no primary of group 'main' is available"
+    assert [str(error) for error in house.errors] == [
+        f"{nobody}, and no replica is known to be less than 0.5 s behind (waited 1 s)",
+        f"{nobody}, and its replicas are more than 10 s behind (reads.max_lag), or do not replicate (waited 1 s)",
+    ]
 
 
 @virtually

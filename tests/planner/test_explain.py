@@ -8,7 +8,7 @@ import pytest
 
 from router.planner.explain import explain_json, explain_rows
 from router.planner.plan import Local
-from tests.planner.fix_catalog import ONE_GROUP, context, planner_of
+from tests.planner.fix_catalog import ONE_GROUP, TWO_GROUPS, context, planner_of
 from tests.planner.fix_shards import shop_context, shop_planner
 
 RULES = """
@@ -39,6 +39,14 @@ def test_one_row_says_where_and_why(sql: str, role: str | None, reason: str) -> 
     plan = planner_of(ONE_GROUP + RULES).plan(sql.encode(), context())
     server = None if role is None else "main-a"
     assert explain_rows(plan, server) == [(1, server, role, None, None, reason)]
+
+
+def test_copies_are_named() -> None:
+    rules = "rules: [{name: m, mirror: {group: analytics, percent: 12.5}}]\n"
+    plan = planner_of(TWO_GROUPS + rules).plan(b"SELECT 1", context())
+    ((*_, reason),) = explain_rows(plan, "a")
+    assert reason == "read m; 12.5 % copied to group analytics by rule m"
+    assert json.loads(explain_json(plan, []))["plan"]["mirror"] == "12.5 % copied to group analytics by rule m"
 
 
 def test_without_a_server_the_group_is_named() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.errors import AccessDenied, Unsupported
-from router.planner.plan import Plan, Refused, Relay, Role
+from router.planner.plan import Mirror, Plan, Refused, Relay, Role
 from router.sql.facts import PinReason, Reason
 from tests.planner.fix_catalog import ONE_GROUP, TWO_GROUPS, context, planner_of
 
@@ -217,6 +217,66 @@ def test_a_rule_may_only_limit_the_time() -> None:
     assert (found.rule, found.role, found.reason, found.timeout) == ("a", Role.REPLICA, Reason.READ, 2.0)
     found = relay("DELETE FROM t", config)
     assert (found.rule, found.role, found.reason, found.timeout) == ("b", Role.PRIMARY, Reason.RULE, 5.0)
+
+
+def test_a_rule_that_only_mirrors_does_not_end_the_search() -> None:
+    config = rules(
+        "{name: m, when: {statement: select}, mirror: {group: analytics, percent: 10}}",
+        "{name: later, mirror: main}",
+        "{name: a, when: {regex: orders}, send_to: {role: primary}, mirror: main}",
+        "{name: no, when: {regex: secret}, reject: 'no'}",
+    )
+    found = relay("SELECT 1", config)
+    assert (found.rule, found.role, found.reason, found.special) == ("m", Role.REPLICA, Reason.READ, True)
+    assert found.mirror == Mirror("m", "analytics", 10, 16, writes=False), "the first of them"
+    found = relay("SELECT 1 FROM orders", config)
+    assert (found.rule, found.role, found.reason) == ("a", Role.PRIMARY, Reason.RULE)
+    assert found.mirror is not None
+    assert found.mirror.rule == "m"
+    assert refused("SELECT 1 FROM secret", config).rule == "no"
+
+
+@pytest.mark.parametrize(
+    ("sql", "reads", "writes"),
+    [
+        ("SELECT 1", True, True),
+        ("SHOW TABLES", True, True),
+        ("INSERT INTO t VALUES (1)", False, True),
+        ("REPLACE INTO t VALUES (1)", False, True),
+        ("UPDATE t SET a = 1", False, True),
+        ("DELETE FROM t", False, True),
+        ("SELECT f(1)", False, False),
+        ("SELECT 1 FOR UPDATE", False, False),
+        ("SELECT LAST_INSERT_ID()", False, False),
+        ("SELECT @a", False, False),
+        ("INSERT INTO t VALUES (LAST_INSERT_ID())", False, False),
+        ("UPDATE t SET a = @a", False, False),
+        ("INSERT INTO t VALUES (1); DELETE FROM t", False, False),
+        ("DROP TABLE t", False, False),
+        ("CALL p()", False, False),
+        ("BEGIN", False, False),
+        ("SET a = 1", False, False),
+        ("/*+ router(group=analytics) */ SELECT 1", False, False),
+        ("/*+ router(replica) */ SELECT f(1)", False, False),
+    ],
+)
+def test_what_is_copied(sql: str, reads: bool, writes: bool) -> None:
+    if sql == "SHOW TABLES":
+        reads = writes = relay(sql).facts.read
+    for settings, copied in (("analytics", reads), ("{group: analytics, writes: true}", writes)):
+        found = relay(sql, rules(f"{{name: m, mirror: {settings}}}"))
+        assert (found.mirror is not None) is copied
+
+
+def test_a_statement_is_not_copied_to_where_it_goes() -> None:
+    config = rules("{name: m, mirror: main}")
+    assert relay("SELECT 1", config).mirror is None
+    assert not relay("SELECT 1", config).special
+    assert relay("SELECT 1", config, schema="events").mirror is not None
+    config = rules("{name: m, send_to: {group: main}, mirror: analytics}")
+    assert relay("SELECT 1", config).mirror is not None
+    found = relay("/*+ router(group=analytics) */ SELECT 1", config)
+    assert (found.group, found.mirror) == ("analytics", None), "a hint beats the rule"
 
 
 def test_a_rule_overrides_where_reads_come_from() -> None:
