@@ -56,5 +56,8 @@ def test_so_have_statements_on_shards(server_set: ReplicaSet, tmp_path: Path, st
         with start_router(settings).connect(database="slow", autocommit=True) as connection:
             rows(connection, "INSERT INTO t VALUES (0), (1), (2), (3), (4), (5)")
             assert interrupted(connection, "SELECT id, SLEEP(10) FROM t WHERE id = 2 OR id = 4")
+            began = time.monotonic()
+            assert ask_prepared(connection, "SELECT id, SLEEP(10) FROM t ORDER BY id").error == 1317
+            assert time.monotonic() - began < 3
             assert interrupted(connection, "DELETE FROM t WHERE id >= 0 AND SLEEP(10) = 0")
             assert rows(connection, "SELECT COUNT(*) FROM t") == [(6,)]
