@@ -5,6 +5,7 @@
     RouterError
     ├── ConfigError            the configuration file is wrong; lists every problem with its place
     ├── NoSuchName             an operator's word names nothing of the configuration
+    ├── OperationFailed        a running router could not be asked for something, or has refused
     ├── ProtocolError          the peer's bytes break the MySQL protocol
     │   └── PacketTooLarge     a packet header announces more than the limit
     ├── MySQLError             what a client gets as an ERR packet: code, SQLSTATE, message
@@ -56,6 +57,10 @@ class ConfigError(RouterError):
 
 class NoSuchName(RouterError):
     """A group or a server that is not in the configuration; the text says what may have been meant."""
+
+
+class OperationFailed(RouterError):
+    """A running router cannot be asked, or has refused; the text is for people."""
 
 
 class ProtocolError(RouterError):

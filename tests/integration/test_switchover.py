@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
 from collections import Counter
@@ -15,9 +17,11 @@ from typing import Any
 import pymysql
 import pytest
 from pymysql.cursors import Cursor
+from typer.testing import CliRunner
 
+from router import cli
 from router.cluster.operations import Drained, Paused
-from router.sandbox import ReplicaSet, Server
+from router.sandbox import ReplicaSet, Server, free_port
 from tests.fix_router import RunningRouter, settings_for
 from tests.fix_servers import FLAVORS, start_or_skip
 from tests.integration.bank import ACCOUNTS, amounts, bank, fill, rows
@@ -120,6 +124,32 @@ def switch(servers: ReplicaSet, new: Server) -> None:
     servers.promote(new)
 
 
+def switch_as_documented(servers: ReplicaSet, new: Server) -> None:
+    """The same, with the statements of the how-to."""
+    page = (Path(__file__).parents[2] / "docs/how-to/switchover.md").read_text(encoding="utf-8")
+    name = "MySQL" if servers.flavor == "mysql" else "MariaDB"
+    text = page.partition(f"**{name}**")[2].partition("```sql\n")[2].partition("```")[0]
+    old, gtids = servers.primary, ""
+    on = {"-- db1": old, "-- db2": new}
+    password = servers.USERS["repl"]
+    for part in re.split(r"^(?=-- db)", text, flags=re.MULTILINE)[1:]:
+        head, _, statements = part.partition("\n")
+        for statement in re.sub(r"--.*", "", statements).split(";"):
+            prefix = "MASTER" if "MASTER_HOST" in statement else "SOURCE"
+            sql = statement.replace("HOST = 'db2'", f"HOST = '127.0.0.1', {prefix}_PORT = {new.port}")
+            sql = sql.replace("PASSWORD = '…'", f"PASSWORD = '{password}'").replace("'…'", f"'{gtids}'").strip()
+            if not sql:
+                continue
+            found = on[head[:6]].execute(sql)
+            if sql.startswith("SELECT @@"):
+                gtids = found[0][0]
+            assert "WAIT" not in sql or found == [(0,)]
+    others = [server for server in servers.servers if server not in (old, new)]
+    for server in others:
+        server.replicate_from(new, "repl", password)
+    servers.primary, servers.replicas = new, [old, *others]
+
+
 def drain(router: RunningRouter, server: Server) -> Drained:
     return router.wait_for(lambda gateway: gateway.operations.drain("main", server.name))
 
@@ -152,7 +182,7 @@ def test_drain_promote_undrain(own_set: ReplicaSet, tmp_path: Path, start_router
         for _ in range(2):
             outcome = drain(router, old)
             assert outcome.done, outcome
-            switch(own_set, new)
+            switch_as_documented(own_set, new)
             outcome = undrain(router, old)
             assert not outcome.draining
             wait_for(router, **{old.name: "replica", new.name: "primary", "replica2": "replica"})
@@ -201,6 +231,39 @@ def test_pause_promote_resume(own_set: ReplicaSet, tmp_path: Path, start_router:
         newcomer.go_on()
     crowd.clients += newcomer.clients
     verify(crowd, own_set)
+
+
+def test_the_same_from_the_command_line(
+    mariadb_set: ReplicaSet, tmp_path: Path, start_router: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(mariadb_set, tmp_path)
+    settings["admin"]["http"] = f"127.0.0.1:{free_port()}"
+    file = tmp_path / "routes.yaml"
+    file.write_text(json.dumps(settings))
+    monkeypatch.setenv("ROUTER_CONFIG", str(file))
+    router = start_router(settings)
+
+    def say(*words: str, status: int = 0) -> str:
+        result = CliRunner().invoke(cli.app, words)
+        assert result.exit_code == status, result.output
+        # The router of this process writes its log there, too.
+        return "".join(line for line in result.output.splitlines(keepends=True) if "group=main" not in line)
+
+    with router.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT 1 FOR UPDATE")
+        held = say("server", "drain", "main/primary", "--timeout", "100ms", status=1)
+        assert held == "main/primary is draining: 1 connections in use, 0 of them by idle sessions\n"
+        paused = say("group", "pause", "--wait", "100ms", status=1)
+        assert paused == "main is paused, but 1 connections are busy or in transactions\n"
+        cursor.execute("COMMIT")
+    assert say("server", "drain", "main/primary") == "main/primary is drained: nobody is held there\n"
+    assert say("group", "pause", "main") == "main is paused: nothing is under way\n"
+    listed = say("server", "list").splitlines()
+    assert [" ".join(line.split()[3:6]) for line in listed[1:2]] == ["primary draining, paused"]
+    assert say("server", "undrain", "main/primary") == "main/primary is in use\n"
+    assert say("group", "resume", "main") == "main goes on\n"
+    assert "did you mean 'main'?" in say("group", "resume", "man", status=1)
 
 
 @pytest.fixture
