@@ -1,4 +1,4 @@
-"""The command line: run, check, explain, schema, hash-password, demo.
+"""The command line: run, check, explain, server, group, schema, hash-password, demo.
 
 Exit codes: 0 all is well, 1 it failed while running, 2 wrong usage, 78 the configuration file is wrong (EX_CONFIG of
 sysexits.h). Everything heavy is imported by the command that needs it, so that ``--help`` answers at once.
@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -29,6 +29,11 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+servers = typer.Typer(help="What the servers of a running router do; drain and undrain them.")
+groups = typer.Typer(help="Pause the groups of a running router, and let them go on.")
+app.add_typer(servers, name="server")
+app.add_typer(groups, name="group")
 
 # As in router.log, which is too heavy to import for --help; a test compares them.
 Format = Literal["auto", "json", "console"]
@@ -303,6 +308,86 @@ def _columns(table: list[list[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
     )
+
+
+ServerArgument = Annotated[str, typer.Argument(metavar="GROUP/SERVER", help="As in the configuration.")]
+GroupArgument = Annotated[str | None, typer.Argument(metavar="GROUP", help="Default: all groups.")]
+
+
+@servers.command("list")
+def list_servers(context: typer.Context, config: ConfigOption = None) -> None:
+    """Show all servers."""
+    from router.admin.client import server_rows
+
+    typer.echo(_columns(server_rows(_asked(context, config, "GET", "servers"))))
+
+
+@servers.command()
+def drain(
+    context: typer.Context,
+    server: ServerArgument,
+    config: ConfigOption = None,
+    timeout: Annotated[str, typer.Option(help="How long to wait for who is held there.")] = "10s",
+) -> None:
+    """Send nothing new to a server, and wait until nobody is held there."""
+    _operate(context, config, ["servers", *_place(server), "drain"], timeout=timeout)
+
+
+@servers.command()
+def undrain(context: typer.Context, server: ServerArgument, config: ConfigOption = None) -> None:
+    """Use a server again."""
+    _operate(context, config, ["servers", *_place(server), "undrain"])
+
+
+@groups.command()
+def pause(
+    context: typer.Context,
+    group: GroupArgument = None,
+    config: ConfigOption = None,
+    timeout: Annotated[str, typer.Option(help="After so long it goes on by itself.")] = "60s",
+    wait: Annotated[str, typer.Option(help="How long to wait for what is under way.")] = "10s",
+) -> None:
+    """Let nothing new begin in a group, and wait until all is quiet; statements wait."""
+    _operate(context, config, ["groups", *([group] if group else []), "pause"], wait=wait, timeout=timeout)
+
+
+@groups.command()
+def resume(context: typer.Context, group: GroupArgument = None, config: ConfigOption = None) -> None:
+    """Let a group go on."""
+    _operate(context, config, ["groups", *([group] if group else []), "resume"])
+
+
+def _place(text: str) -> list[str]:
+    group, slash, server = text.partition("/")
+    if not slash:
+        _usage("which server? Give GROUP/SERVER; `router server list` shows them")
+    return [group, server]
+
+
+def _operate(context: typer.Context, config: Path | None, path: list[str], **options: str) -> None:
+    from router.admin.client import told
+
+    found = _asked(context, config, "POST", *path, **options)
+    for each in found["found"]:
+        typer.echo(told(each))
+    if not found["done"]:
+        raise typer.Exit(1)
+
+
+def _asked(context: typer.Context, config: Path | None, method: str, *path: str, **options: str) -> dict[str, Any]:
+    from router.admin.client import ask, path_of
+    from router.config.values import parse_duration
+    from router.errors import OperationFailed
+
+    loaded = _load(_config_path(context, config))
+    # The first option is how long it may take.
+    patience = next(iter(options.values()), "10s")
+    try:
+        return ask(loaded.admin, method, path_of(*path), parse_duration(patience) + 10, **options)
+    except ValueError as error:
+        _usage(f"'{patience}' {error}")
+    except OperationFailed as error:
+        _fail(str(error))
 
 
 @app.command()

@@ -4,6 +4,8 @@
 
     RouterError
     ├── ConfigError            the configuration file is wrong; lists every problem with its place
+    ├── NoSuchName             an operator's word names nothing of the configuration
+    ├── OperationFailed        a running router could not be asked for something, or has refused
     ├── ProtocolError          the peer's bytes break the MySQL protocol
     │   └── PacketTooLarge     a packet header announces more than the limit
     ├── MySQLError             what a client gets as an ERR packet: code, SQLSTATE, message
@@ -11,6 +13,7 @@
     │   └── Unsupported        a construct the router refuses rather than guesses
     └── BackendError           a server could not do its part
         ├── BackendUnavailable no server can take the statement
+        │   └── TurnedAway     this one takes nothing new: another may, or it itself later
         ├── PoolTimeout        no connection became free within ``queue_timeout``
         └── ConnectionLost     the connection to the server broke
 
@@ -52,6 +55,14 @@ class ConfigError(RouterError):
         self.problems = problems
 
 
+class NoSuchName(RouterError):
+    """A group or a server that is not in the configuration; the text says what may have been meant."""
+
+
+class OperationFailed(RouterError):
+    """A running router cannot be asked, or has refused; the text is for people."""
+
+
 class ProtocolError(RouterError):
     """The peer sent bytes that break the protocol; the connection cannot go on."""
 
@@ -91,6 +102,10 @@ class BackendUnavailable(BackendError):
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
+
+
+class TurnedAway(BackendUnavailable):
+    """The server, or its group, takes no new statements for now. Nothing is wrong with it."""
 
 
 class PoolTimeout(BackendError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from router.cluster.describing import Descriptions
 from router.cluster.ids import IdSource
 from router.cluster.lookups import Lookups
 from router.cluster.monitor import HealthMonitor
+from router.cluster.operations import Held, Operations
 from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Topology
 from router.config.models import RouterConfig
@@ -57,7 +58,10 @@ class Gateway:
         self.plans = PlanCache(Planner(self.catalog))
         self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
         self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
-        admission = Admission({name: group.pool.max_connections for name, group in config.groups.items()})
+        admission = Admission(
+            {name: group.pool.max_connections for name, group in config.groups.items()},
+            {name: group.gate for name, group in self.topology.groups.items()},
+        )
         self.ids = IdSource(config, self.topology, _reader(config))
         services = Services(
             self.topology,
@@ -80,7 +84,8 @@ class Gateway:
         self._shared = shared
         self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
         self.frontend = Frontend(config, self.catalog, shared)
-        self.admin = AdminHttp(config.admin, self._registry(), self._not_ready)
+        self.operations = Operations(self.topology, self.monitor.look, self._held)
+        self.admin = AdminHttp(config.admin, self._registry(), self._not_ready, self.operations)
         self.addresses: list[str] = []
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -127,6 +132,7 @@ class Gateway:
                 session.client.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self.operations.stop()
         await self.schemas.stop()
         await self.ids.stop()
         await self.monitor.stop()
@@ -168,6 +174,18 @@ class Gateway:
                 return f"no server of group {group.name!r} answers"
         return None
 
+    def _held(self) -> Iterator[Held]:
+        """What sessions keep on servers."""
+        shards = any(schema.shards for schema in self.config.schemas.values())
+        for each in self.sessions:
+            session, executor = each.session, each.executor
+            branches = executor.branches.in_order()
+            if executor.connection is not None and executor.held is not None:
+                branches.append((executor.connection, executor.held))
+            for connection, server in branches:
+                active = session.transaction or connection.busy or not executor.ready
+                yield Held(server, active, shards and session.transaction and session.spans)
+
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -198,6 +216,7 @@ class Gateway:
                         commands={_command_name(code): count for code, count in enumerate(server.commands) if count},
                         durations=server.durations,
                         fenced=server.fenced,
+                        draining=server.draining,
                         lag=server.lag,
                         delay=server.delay,
                     )
@@ -211,6 +230,7 @@ class Gateway:
             plan_cache_size=len(self.plans),
             servers=tuple(servers),
             differences=dict(self.schemas.differences),
+            paused={group.name: group.gate.shut for group in self.topology.groups.values()},
         )
 
 

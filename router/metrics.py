@@ -85,6 +85,7 @@ class ServerGauges:
     commands: dict[str, int]
     durations: Histogram
     fenced: bool = False
+    draining: bool = False
     lag: float | None = None  # seconds; None: not known
     delay: float | None = None  # seconds; None: not measured
 
@@ -102,6 +103,7 @@ class ProcessGauges:
     servers: tuple[ServerGauges, ...]
     # (schema, table) of the configuration → shards whose definition of it differs.
     differences: dict[tuple[str, str], int] = field(default_factory=dict)
+    paused: dict[str, bool] = field(default_factory=dict)  # by group
 
 
 class RouterCollector(Collector):
@@ -119,6 +121,7 @@ class RouterCollector(Collector):
         yield from self._queries()
         yield from _cache(gauges)
         yield _differences(gauges)
+        yield _paused(gauges)
         yield from _servers(gauges.servers)
 
     def _clients(self, gauges: ProcessGauges) -> Iterator[Metric]:
@@ -182,6 +185,13 @@ def _differences(gauges: ProcessGauges) -> GaugeMetricFamily:
     return family
 
 
+def _paused(gauges: ProcessGauges) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("router_group_paused", "Whether no new statement begins in the group.", labels=["group"])
+    for group, paused in gauges.paused.items():
+        family.add_metric([group], int(paused))
+    return family
+
+
 def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
     up = GaugeMetricFamily("router_backend_up", "Whether the server answers.", labels=["group", "backend", "role"])
     connections = GaugeMetricFamily(
@@ -204,11 +214,6 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         "How far the replica is behind; +Inf: it applies nothing.",
         labels=["group", "server"],
     )
-    fenced = GaugeMetricFamily(
-        "router_server_fenced",
-        "Whether the server could be written but is not the primary, so that it takes nothing.",
-        labels=["group", "server"],
-    )
     delays = GaugeMetricFamily(
         "router_server_probe_seconds",
         "How long the first question of a probe takes, on average: what `reads.balance: fastest` goes by.",
@@ -218,7 +223,6 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         key = [server.group, server.server]
         if server.delay is not None:
             delays.add_metric(key, server.delay)
-        fenced.add_metric(key, int(server.fenced))
         if server.lag is not None:
             lags.add_metric(key, server.lag)
         up.add_metric([*key, server.role], int(server.up))
@@ -232,4 +236,21 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         for command, count in server.commands.items():
             queries.add_metric([command, server.role, *key], count)
         durations.add_metric([server.role, *key], server.durations.cumulative(), server.durations.total)
-    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, fenced, delays)
+    yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, delays)
+    yield from _left_out(servers)
+
+
+def _left_out(servers: tuple[ServerGauges, ...]) -> Iterator[GaugeMetricFamily]:
+    """Servers that take nothing."""
+    fenced = GaugeMetricFamily(
+        "router_server_fenced",
+        "Whether the server could be written but is not the primary, so that it takes nothing.",
+        labels=["group", "server"],
+    )
+    draining = GaugeMetricFamily(
+        "router_server_draining", "Whether the server takes nothing new, by request.", labels=["group", "server"]
+    )
+    for server in servers:
+        fenced.add_metric([server.group, server.server], int(server.fenced))
+        draining.add_metric([server.group, server.server], int(server.draining))
+    yield from (fenced, draining)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -85,6 +85,15 @@ class RunningRouter:
             return function(self.gateway)
 
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result(30)
+
+    def wait_for(self, function: Callable[[Gateway], Awaitable[T]]) -> T:
+        """As ``call``, for what takes its time."""
+        assert self._loop is not None
+
+        async def work() -> T:
+            return await function(self.gateway)
+
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(60)
 
     @property
     def port(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -99,6 +100,22 @@ def test_wrong_usage() -> None:
     assert router("hash-password", "--plugin", "md5").returncode == 2
 
 
+def test_operations_need_names_and_a_router(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        path = tmp_path / "routes.yaml"
+        path.write_text(f"{GOOD}admin: {{http: '127.0.0.1:{nobody.getsockname()[1]}'}}\n")
+        for words, status, text in (
+            (["server", "drain", "db1"], 2, "Give GROUP/SERVER"),
+            (["server", "drain", "main/db1", "--timeout", "soon"], 2, "'soon' must be a duration"),
+            (["server", "list"], 1, "no router answers at 127.0.0.1:"),
+            (["group", "pause"], 1, "no router answers at 127.0.0.1:"),
+        ):
+            result = router("--config", str(path), *words)
+            assert (result.returncode, result.stdout) == (status, "")
+            assert text in result.stderr
+
+
 def test_version_and_help_are_quick() -> None:
     assert router("--version").stdout.startswith("router ")
     took = []
@@ -107,7 +124,7 @@ def test_version_and_help_are_quick() -> None:
         result = router("--help")
         took.append(time.perf_counter() - started)
         assert result.returncode == 0
-    for word in ("run", "check", "explain", "schema", "hash-password", "demo", "ROUTER_CONFIG"):
+    for word in ("run", "check", "explain", "schema", "hash-password", "demo", "server", "group", "ROUTER_CONFIG"):
         assert word in result.stdout
     # The budget is 0.3 s on a quiet machine; what must not happen is that somebody imports sqlglot for it.
     assert min(took) < 1.0, took

@@ -35,7 +35,10 @@ def test_the_tree_is_the_one_in_the_docstring() -> None:
     above: list[tuple[int, str]] = [(-1, "Exception")]
     for line in (errors.__doc__ or "").splitlines():
         name = line.lstrip(" │├└─").split(" ")[0]
-        if not (name.endswith(("Error", "Lost", "Denied", "Timeout", "Large", "Unavailable")) or name == "Unsupported"):
+        if not (
+            name.endswith(("Error", "Lost", "Denied", "Timeout", "Large", "Unavailable", "Name", "Failed", "Away"))
+            or name == "Unsupported"
+        ):
             continue
         column = line.index(name)
         while above[-1][0] >= column:

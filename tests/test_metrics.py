@@ -49,6 +49,7 @@ def process(*servers: ServerGauges) -> ProcessGauges:
         plan_cache_size=9,
         servers=servers,
         differences={("shop", "orders"): 2, ("shop", "regions"): 0},
+        paused={"main": True, "other": False},
     )
 
 
@@ -88,9 +89,8 @@ def value(text: str, name: str, **labels: str) -> float:
     return samples(text)[name, frozenset(labels.items())]
 
 
-FULL = scrape(
-    counted(), process(server(), server(server="db2", role="replica", up=False, fenced=True, lag=1.5, delay=0.002))
-)
+SECOND = server(server="db2", role="replica", up=False, fenced=True, draining=True, lag=1.5, delay=0.002)
+FULL = scrape(counted(), process(server(), SECOND))
 BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
 
 
@@ -120,6 +120,8 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_server_replication_lag_seconds", "gauge"),
         ("router_server_fenced", "gauge"),
         ("router_server_probe_seconds", "gauge"),
+        ("router_server_draining", "gauge"),
+        ("router_group_paused", "gauge"),
     ],
 )
 def test_families(name: str, kind: str) -> None:
@@ -154,6 +156,9 @@ def test_values() -> None:
 def test_values_of_a_server() -> None:
     assert value(FULL, "router_backend_up", role="primary", **BACKEND) == 1
     assert value(FULL, "router_server_fenced", group="main", server="db2") == 1
+    assert value(FULL, "router_server_draining", group="main", server="db2") == 1
+    assert value(FULL, "router_group_paused", group="main") == 1
+    assert value(FULL, "router_group_paused", group="other") == 0
     assert value(FULL, "router_server_replication_lag_seconds", group="main", server="db2") == 1.5
     assert value(FULL, "router_server_probe_seconds", group="main", server="db2") == 0.002
     assert sum(name == "router_server_replication_lag_seconds" for name, _ in samples(FULL)) == 1

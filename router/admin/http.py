@@ -1,8 +1,9 @@
-"""The HTTP side for operators: ``/metrics``, ``/livez``, ``/readyz``.
+"""The HTTP side for operators: ``/metrics``, ``/livez``, ``/readyz``, and the ``api``.
 
 ``/livez`` says the process runs; ``/readyz`` that it can serve: listening, not draining, and every group has a server
-that answers (one lost replica is no reason to take the router out). With ``admin.users`` all but the two health pages
-ask for HTTP basic authentication.
+that answers (one lost replica is no reason to take the router out, and a paused group none either: statements wait for
+it, and would find nobody else to wait with). With ``admin.users`` all but the two health pages ask for HTTP basic
+authentication.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from router.admin.api import Api
 from router.backend.sockets import bind_unix_socket
+from router.cluster.operations import Operations
 from router.config.models import Admin
 
 _OPEN = frozenset({"/livez", "/readyz"})
@@ -26,20 +29,24 @@ _OPEN = frozenset({"/livez", "/readyz"})
 class AdminHttp:
     """The admin web server inside the router's event loop."""
 
-    def __init__(self, config: Admin, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
+    def __init__(
+        self, config: Admin, registry: CollectorRegistry, ready: Callable[[], str | None], operations: Operations
+    ) -> None:
         """``ready`` gives None, or the reason why the router cannot serve."""
         self._address = config.http
         self._passwords = {name: user.password.get_secret_value() for name, user in config.users.items()}
         self._registry = registry
         self._ready = ready
         self._runner: web.AppRunner | None = None
+        self._api = Api(operations, config.http)
 
     async def start(self) -> str:
         """Listen; returns the address. Raises OSError."""
-        app = web.Application(middlewares=[self._authenticate])
+        app = web.Application(middlewares=[self._authenticate, self._api.guard])
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
+        self._api.add_to(app)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         site: web.BaseSite

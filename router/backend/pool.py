@@ -21,7 +21,7 @@ import structlog
 from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser, Connector
 from router.backend.reset import BASELINE, SETTLED_REPLIES, settle_commands
-from router.errors import BackendError, BackendUnavailable, PoolTimeout
+from router.errors import BackendError, BackendUnavailable, PoolTimeout, TurnedAway
 from router.tasks import spawn
 from router.wire.constants import Capability
 
@@ -61,7 +61,8 @@ class BackendPool:
     """All connections to one server.
 
     ``max_connections`` bounds open and opening ones together; ``queue_timeout`` and ``max_age`` are seconds.
-    ``expire()`` retires every connection that exists now, when it comes back or at once if it is idle.
+    ``expire()`` retires every connection that exists now, when it comes back or at once if it is idle. ``draining``:
+    nobody is to come, who is here may finish; ``recalls``: sessions are asked for lingering connections at once.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class BackendPool:
         self.waits = 0
         self.connect_errors = 0
         self.closing = False
+        self.draining = False
+        self.recalls = False
         self._idle: dict[PoolKey, list[BackendConnection]] = {}
         self._waiters: deque[Waiter] = deque()
         self._lingering: dict[BackendConnection, None] = {}
@@ -230,6 +233,8 @@ class BackendPool:
         self._lingering[connection] = None
         if self._waiters:
             self._serve()
+        elif self.recalls or self.draining:
+            self._ask_lingering(1)
 
     def unlinger(self, connection: BackendConnection) -> None:
         """The session uses its lingering connection again."""
@@ -257,7 +262,11 @@ class BackendPool:
     def trim(self, now: float, keep_idle: float) -> None:
         """Close idle connections unused for ``keep_idle`` seconds or past their age, down to ``min_idle``."""
         self.clock = now
-        spare = self.idle - self.min_idle
+        spare = self.idle
+        if self.draining:
+            keep_idle = -1.0
+        else:
+            spare -= self.min_idle
         for connections in self._idle.values():
             for connection in list(connections):
                 too_old = now - connection.created > self.max_age
@@ -266,6 +275,17 @@ class BackendPool:
                     spare -= 1
                     self._close(connection)
         self._idle = {key: connections for key, connections in self._idle.items() if connections}
+
+    def drain(self) -> None:
+        """Nobody is to come any more; who waits or lingers goes, who has a connection may finish."""
+        self.draining = True
+        self.expire()
+        self.recall()
+        self.fail_waiters(TurnedAway(f"server {self.name} is draining"))
+
+    def recall(self) -> None:
+        """Ask sessions for all lingering connections."""
+        self._ask_lingering(len(self._lingering))
 
     def close(self) -> None:
         """Close what is idle, fail who waits, and let the rest close when it comes back."""
@@ -277,7 +297,7 @@ class BackendPool:
         self._fail_all(BackendUnavailable(f"server {self.name}: the router is stopping", refused=True))
 
     def fail_waiters(self, error: BackendError) -> None:
-        """The server is known to be down: nobody should wait for it."""
+        """Nobody should wait for the server; whoever waits again at once may."""
         self._fail_all(error)
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -409,8 +429,9 @@ class BackendPool:
             self._timer = loop.call_later(left, self._expire_waiters)  # more than a tick away
 
     def _fail_all(self, error: BackendError) -> None:
-        while self._waiters:
-            self._waiters.popleft().failed(error)
+        for _ in range(len(self._waiters)):  # who is told may wait again, or have others cancel
+            if self._waiters:
+                self._waiters.popleft().failed(error)
 
     def _connection_closed(self, connection: BackendConnection) -> None:
         """A transport is gone; if the server ended it while it was idle, nobody else knows."""

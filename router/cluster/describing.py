@@ -71,7 +71,7 @@ class Descriptions:
         self._kept = {each: kept for each, kept in self._kept.items() if kept[0] > now}
         if key in self._kept:
             return self._kept[key][1]
-        own = self._primary(group)
+        own = await self._topology.groups[group].writer()
         columns = await self._view_columns(user, own)
         found = await asyncio.gather(
             *(
@@ -84,12 +84,6 @@ class Descriptions:
         described = Described(_flavor(own), dict(zip(views, found, strict=True)))
         self._kept[key] = (now + KEPT, described)
         return described
-
-    def _primary(self, group: str) -> Server:
-        primary = self._topology.groups[group].primary
-        if primary is None:
-            raise BackendError(f"group {group} has no primary")
-        return primary
 
     async def _view_columns(self, user: BackendUser, server: Server) -> Columns:
         profile = server.profile
@@ -127,7 +121,7 @@ class Descriptions:
             if schema.group == group or own:
                 continue
             shard = schema.shards[0]
-            server = self._primary(shard.group)
+            server = await self._topology.groups[shard.group].writer()
             there = (await self._view_columns(user, server)).get("SCHEMATA", {})
             items = ", ".join(f"`{name}`" if name in there else "NULL" for name in columns)
             query = f"SELECT {items} FROM information_schema.SCHEMATA WHERE "  # noqa: S608 - names of servers
@@ -162,7 +156,7 @@ class Descriptions:
         self, user: BackendUser, schema: ShardedSchema, number: int, view: str, columns: list[str], tables: list[str]
     ) -> list[Row]:
         shard = schema.shards[number]
-        server = self._primary(shard.group)
+        server = await self._topology.groups[shard.group].writer()
         there = (await self._view_columns(user, server)).get(view, {})
         items = ", ".join(f"`{name}`" if name in there else "NULL" for name in columns)
         condition = _condition(view, there, shard.database, tables)

@@ -18,7 +18,7 @@ class Candidate:
 
     ``declared``: the configuration says that it is the primary. ``follows``: the servers of the group whose writes it
     applies. ``clustered``: it is a member of a cluster in which all can be written. ``executed``: its GTIDs, and
-    ``identity`` what is in those of its own writes.
+    ``identity`` what is in those of its own writes. ``draining``: it is to be left.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Candidate:
     clustered: bool = False
     executed: str = ""
     identity: str = ""
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,29 @@ def elect(writable: Sequence[Candidate], had: str | None, down: Collection[str] 
 
     A server that follows another one is no primary, unless that one is read-only, or follows it in turn. When its
     source is ``down`` it may become one only when somebody stops its replication: the source may be written still.
+    One that drains is none, and is not fenced: whoever drained it knows that it can be written.
     """
     if not writable:
         return Outcome()
     able = [
-        each for each in writable if each.declared or not _belongs(each, writable, () if each.name == had else down)
+        each
+        for each in writable
+        if not each.draining and (each.declared or not _belongs(each, writable, () if each.name == had else down))
     ]
     declared = [each for each in able if each.declared]
     primary, reason = _first(declared or able, had)
-    others = [each for each in writable if each is not primary]
-    fenced = frozenset(each.name for each in others if not each.follows and not each.clustered)
-    return Outcome(primary.name if primary else None, fenced, reason)
+    return Outcome(primary.name if primary else None, _fenced(writable, primary), reason)
+
+
+def stay(writable: Sequence[Candidate], had: str) -> Outcome:
+    """The primary we ``had`` drains, but has sessions in transactions still: nobody takes over before they end."""
+    primary = next(each for each in writable if each.name == had)
+    return Outcome(had, _fenced(writable, primary), "sessions are held there")
+
+
+def _fenced(writable: Sequence[Candidate], primary: Candidate | None) -> frozenset[str]:
+    alone = [each for each in writable if not each.follows and not each.clustered and not each.draining]
+    return frozenset(each.name for each in alone if each is not primary)
 
 
 def _belongs(server: Candidate, writable: Sequence[Candidate], down: Collection[str]) -> bool:

@@ -25,7 +25,7 @@ from router.backend.connector import BackendUser
 from router.cluster.topology import Topology
 from router.config.models import RouterConfig
 from router.config.sharding import Schema
-from router.errors import BackendError
+from router.errors import BackendError, BackendUnavailable
 from router.planner.spreading import NoIds
 from router.tasks import spawn
 
@@ -245,6 +245,8 @@ class IdSource:
         if not isinstance(source, Segment):
             return False
         source.want(count)
+        with suppress(BackendUnavailable):
+            await self._topology.groups[self._group_of(table)].writer()
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 while source.left < count and self._task is not None:
@@ -371,10 +373,14 @@ class IdSource:
         texts = {"database": _quoted(schema), "owner": self._owner, "now": _SERVER_NOW, "lease": LEASE}
         return statement.format(**{**texts, **values})
 
+    def _group_of(self, table: str) -> str:
+        short = self._segments[table][0]
+        return self._schemas[table[: -len(short) - 1]].group or ""
+
     async def _ask(self, name: str, *queries: str, group: str | None = None) -> list[list[tuple[Any, ...]]]:
         group = group or self._schemas[name].group or ""
         account = self._accounts.get(name)
-        primary = self._topology.groups[group].primary
+        primary = self._topology.groups[group].elected
         if account is None or primary is None:
             raise BackendError(f"group {group} has no primary" if account is not None else "no user may use it")
         return (await primary.connector.ask(account, _QUIET, *queries))[1:]

@@ -30,10 +30,10 @@ class Lookups:
         """Have the function learn where the keys are. Raises BackendError."""
         function, keys = wanted.function, wanted.keys
         table = function.table
-        primary = self._topology.groups[table.group].primary
         account = self._accounts.get(table.schema)
-        if primary is None or account is None:
-            raise BackendError(f"group {table.group} has no primary" if account is not None else "no user may read it")
+        if account is None:
+            raise BackendError("no user may read it")
+        primary = await self._topology.groups[table.group].writer()
         places = {name: number for number, name in enumerate(function.names)}
         found: dict[Key, int] = {}
         for start in range(0, len(keys), _AT_ONCE):

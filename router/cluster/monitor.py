@@ -52,6 +52,7 @@ class _Watched:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     refused: dict[str, int] = field(default_factory=dict)
     told: bool = False
+    curious: list[asyncio.Future[None]] = field(default_factory=list)  # who waits for the next probe's end
     missed: int = 0  # probes since a read has waited there in vain
 
 
@@ -93,6 +94,17 @@ class HealthMonitor:
         if group.primary is None:
             self._wake(group)
 
+    async def look(self, group: Group) -> None:
+        """Ask all servers of the group now, and wait until they have answered or failed to."""
+        asked = []
+        for server in group.servers:
+            watched = self._watched[server]
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            watched.curious.append(future)
+            watched.wake.set()
+            asked.append(future)
+        await asyncio.wait(asked, timeout=group.config.monitor.timeout + _FAST)
+
     async def _watch(self, group: Group, server: Server) -> None:
         loop = asyncio.get_running_loop()
         wake = self._watched[server].wake
@@ -103,7 +115,11 @@ class HealthMonitor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), pause - _FAST)
             wake.clear()
+            curious, self._watched[server].curious = self._watched[server].curious, []
             await self._probe(group, server)
+            for future in curious:
+                if not future.done():
+                    future.set_result(None)
             server.pool.trim(loop.time(), _KEEP_IDLE)
 
     def _pause(self, group: Group, now: float) -> float:
@@ -209,7 +225,7 @@ class HealthMonitor:
         changed = self._replication(group, server, probe, role, now)
         if server.up and role is server.role:
             # Of several writable servers, which has the newest writes may have changed too.
-            if changed or any(other.fenced for other in group.servers):
+            if changed or any(other.fenced or other.draining for other in group.servers):
                 group.refresh()
             return
         log.info("server is up", group=group.name, server=server.name, role=role)
@@ -237,7 +253,7 @@ class HealthMonitor:
             clustered=server.clustered,
             declared=server.configured_role == "replica",
         )
-        if server is group.primary or (role is Role.PRIMARY and not server.sources):
+        if server is group.elected or (role is Role.PRIMARY and not server.sources):
             lag = Lag()
         watched.lag.seen(lag, group.config.reads.max_lag)
         server.lag, server.lag_at = lag.seconds, now

@@ -175,7 +175,8 @@ class SchemaWatcher:
         return Found(_by_table(columns), _by_table(keys))
 
     async def _query(self, account: BackendUser, group: str, *queries: str) -> list[list[tuple[Any, ...]]]:
-        primary = self._topology.groups[group].primary
+        # Its definitions are read also while nothing new may begin: DDL under way ends with that.
+        primary = self._topology.groups[group].elected
         if primary is None:
             raise BackendError(f"group {group} has no primary")
         return await primary.connector.ask(account, *queries)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,10 +15,12 @@ import structlog
 from router.backend.connector import Connector, Endpoint
 from router.backend.pool import BackendPool
 from router.cluster.balancer import Balancer, policy_for
-from router.cluster.electing import Candidate, elect
+from router.cluster.electing import Candidate, elect, stay
+from router.cluster.gate import Gate
 from router.config.models import Group as GroupConfig
 from router.config.models import RouterConfig, ServerTls
 from router.config.models import Server as ServerConfig
+from router.errors import BackendUnavailable, TurnedAway
 from router.metrics import Histogram
 from router.planner.plan import Role
 from router.session.gtids import NOTHING, Reached, Token
@@ -25,6 +28,8 @@ from router.session.profile import ServerProfile
 
 log = structlog.get_logger(__name__)
 
+# Seconds between two looks for a primary.
+_AGAIN = 0.05
 
 # The identity, the host and the port of a server.
 Source = tuple[str, str, int]
@@ -42,7 +47,7 @@ class Server:
     is in a cluster in which any can be written, ``executed`` and ``identity`` its GTIDs and what is in those of its own
     writes. ``lag`` in seconds was found at ``lag_at`` (None: not known); ``lagging``, ``stale``: more than may be
     (``LagState``). ``rests``: it goes up and down. ``fenced``: it could be written, and is not the primary: it takes
-    nothing.
+    nothing. ``draining``: so does it, because somebody wants it so; who is there may finish.
 
     ``near``: it is in the router's zone. ``delay``: seconds it takes for a short question, on average; None: not known.
     ``turn`` is the balancer's.
@@ -119,6 +124,11 @@ class Server:
         )
 
     @property
+    def draining(self) -> bool:
+        """Whether it takes nothing new."""
+        return self.pool.draining
+
+    @property
     def connector(self) -> Connector:
         """How to reach it."""
         return self.pool.connector
@@ -130,14 +140,32 @@ class Server:
 
 
 class Group:
-    """A replica set. ``written``: the writes that this router knows of, where any read must see all of them."""
+    """A replica set. ``written``: the writes that this router knows of, where any read must see all of them.
 
-    __slots__ = ("_balancer", "_blind", "_freshness", "config", "name", "primary", "readers", "servers", "written")
+    ``primary`` and ``readers`` take new statements: nobody does while the group's ``gate`` is shut. ``elected`` is who
+    takes what belongs to transactions under way: the primary also then, and while it drains and is not empty.
+    """
+
+    __slots__ = (
+        "_balancer",
+        "_blind",
+        "_freshness",
+        "config",
+        "elected",
+        "gate",
+        "name",
+        "primary",
+        "readers",
+        "servers",
+        "written",
+    )
 
     def __init__(self, name: str, config: GroupConfig, servers: list[Server]) -> None:
         self.name = name
         self.config = config
         self.servers = servers
+        self.gate = Gate()
+        self.elected: Server | None = None
         self.primary: Server | None = None
         self.readers: tuple[Server, ...] = ()
         self.written = NOTHING
@@ -151,7 +179,16 @@ class Group:
     def refresh(self) -> None:
         """Recompute who takes what, after a server's role or health changed."""
         self._elect()
-        replicas = [server for server in self.servers if self.role_of(server) is Role.REPLICA and server.up]
+        elected = self.elected
+        self.primary = None if elected is None or elected.draining or self.gate.shut else elected
+        if self.gate.shut:
+            self.readers = ()
+            return
+        replicas = [
+            server
+            for server in self.servers
+            if server.up and not server.draining and self.role_of(server) is Role.REPLICA
+        ]
         primary = [self.primary] if self.primary is not None else []
         source = "primary" if self._only_primary() else self.config.reads.from_
         match source:
@@ -171,44 +208,46 @@ class Group:
 
     def role_of(self, server: Server) -> Role | None:
         """What the server is for this group; None: nothing, or not known."""
-        if server is self.primary or not server.up:
+        if server is self.elected or not server.up or server.draining:
             return server.role
         # One that could be written and follows the primary is as good as a replica.
         return None if server.fenced or server.role is None else Role.REPLICA
 
     def _elect(self) -> None:
         """Choose the primary; fence who else could be written."""
-        had = self.primary
+        had = self.elected
         for server in self.servers:
             server.follows = frozenset(each.name for each in self.servers if each is not server and each.feeds(server))
         writable = {server.name: server for server in self.servers if server.up and server.role is Role.PRIMARY}
         candidates = [_candidate(server) for server in writable.values()]
         down = [server.name for server in self.servers if not server.up]
-        outcome = elect(candidates, had.name if had else None, down)
-        self.primary = writable[outcome.primary] if outcome.primary is not None else None
+        if had is not None and had.draining and had.name in writable and had.pool.in_use:
+            outcome = stay(candidates, had.name)
+        else:
+            outcome = elect(candidates, had.name if had else None, down)
+        self.elected = writable[outcome.primary] if outcome.primary is not None else None
         for server in self.servers:
-            fenced = server.name in outcome.fenced
+            fenced = server.name in outcome.fenced or (server.fenced and server.draining and server.name in writable)
             if fenced is server.fenced:
                 continue
             server.fenced = fenced
             if not fenced:
                 log.info("server is no longer fenced", group=self.name, server=server.name)
                 continue
-            log.error(
-                "more than one writable server: one is fenced and takes nothing until it is read-only or replicates",
-                group=self.name,
-                server=server.name,
-                primary=outcome.primary,
-                reason=outcome.reason,
-            )
-            # What is written there will be lost: whoever has begun with it may not end it.
-            server.pool.sever("it is not the primary")
-        if self.primary is not None and self.primary is not had:
+            say = log.error
+            text = "more than one writable server: one is fenced and takes nothing until it is read-only or replicates"
+            if self.elected is not None and self.elected.draining:
+                say, text = log.warning, "a new primary takes nothing until nobody is held on the old one, which drains"
+            else:
+                # What is written there will be lost: whoever has begun with it may not end it.
+                server.pool.sever("it is not the primary")
+            say(text, group=self.name, server=server.name, primary=outcome.primary, reason=outcome.reason)
+        if self.elected is not None and self.elected is not had:
             for server in self.servers:
                 if not server.up:
                     # Nobody waits for what another server has taken over from.
                     server.pool.sever("it is down, and another server is the primary")
-        if had is not None and had is not self.primary and had.name in writable:
+        if had is not None and had is not self.elected and had.name in writable:
             had.pool.expire()
 
     def refuses_writes(self, server: Server) -> bool:
@@ -294,6 +333,51 @@ class Group:
         elif self._freshness == "global":
             self.written = self.written.after(gtids)
 
+    def drain(self, server: Server) -> None:
+        """Nothing new for a server of the group; who waits for it looks elsewhere."""
+        server.pool.draining = True
+        self.refresh()
+        server.pool.drain()
+        self.refresh()
+
+    def undrain(self, server: Server) -> None:
+        """As before."""
+        server.pool.draining = False
+        self.refresh()
+
+    def pause(self) -> None:
+        """Nothing new begins in the group; who waits for a connection waits for ``resume``."""
+        self.gate.close()
+        self.refresh()
+        for server in self.servers:
+            server.pool.recalls = True
+            server.pool.recall()
+            server.pool.fail_waiters(TurnedAway(f"group {self.name} is paused"))
+
+    def resume(self) -> None:
+        """Go on, in the order in which statements came."""
+        for server in self.servers:
+            server.pool.recalls = False
+        self.gate.shut = False
+        self.refresh()
+        self.gate.open()
+
+    async def writer(self) -> Server:
+        """Who answers what the router itself has to ask for a statement, before it may begin: ``elected``.
+
+        Transactions that are under way ask too, so a pause does not matter; but there may be nobody until it is over.
+        Without one, waits up to ``failover_timeout``. Raises BackendUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.config.failover_timeout
+        while self.elected is None:
+            if self.gate.shut:
+                deadline = loop.time() + self.config.failover_timeout
+            elif loop.time() >= deadline:
+                raise BackendUnavailable(f"group {self.name} has no primary")
+            await asyncio.sleep(_AGAIN)
+        return self.elected
+
     @property
     def profile(self) -> ServerProfile | None:
         """The profile of the primary, or of any server that has been reached."""
@@ -336,6 +420,7 @@ def _candidate(server: Server) -> Candidate:
         server.clustered,
         server.executed,
         server.identity,
+        server.draining,
     )
 
 

@@ -78,7 +78,9 @@ class Admin(Mapping):
     """Interfaces for operators."""
 
     http: AddressField = Field(
-        default=Address("127.0.0.1", 8307), description="Where `/metrics`, `/livez` and `/readyz` are served over HTTP."
+        default=Address("127.0.0.1", 8307),
+        description="Where `/metrics`, `/livez`, `/readyz` and the API of `router server` and `router group` are served"
+        " over HTTP.",
     )
     mysql: AddressField | None = Field(
         default=None, description="Where SHOW commands are served over the MySQL protocol."

@@ -42,7 +42,7 @@ class Beginning:
     def settles(self, server: Server | None) -> None:
         """The transaction is on this server now."""
         group = None if server is None else self._services.topology.groups[server.group]
-        self.confined = group is not None and server is not group.primary and self._shares(group)
+        self.confined = group is not None and server is not group.elected and self._shares(group)
 
     def _shares(self, group: Group) -> bool:
         return group.config.reads.read_only_transactions == "replicas" and self._session.only_reads

@@ -3,7 +3,8 @@
 A statement that has not been sent may be tried elsewhere: when a server cannot be reached, when a connection breaks
 before the statement is on it, and, for proven reads, when it breaks before a byte of the answer has been forwarded.
 ``TRIES`` bounds that. While a group has no primary, or nobody can be reached, the statement waits, up to
-``failover_timeout``.
+``failover_timeout``. While it is paused, what has not begun waits for its end; what belongs to something under way –
+a transaction, a statement on several shards – must be let in, or that would wait for itself.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Callable, Mapping
 from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser
 from router.backend.pool import Waiter
-from router.cluster.topology import Server
+from router.cluster.topology import Group, Server
 from router.engine.services import Services
-from router.errors import BackendError, BackendUnavailable, PoolTimeout
+from router.errors import BackendError, BackendUnavailable, PoolTimeout, TurnedAway
 from router.planner.plan import Relay, Role
 from router.session.gtids import Token
 from router.sql.facts import StatementKind
@@ -42,9 +43,11 @@ class Leasing:
     """
 
     __slots__ = (
+        "_admitted",
         "_deadline",
         "_failed",
         "_granted",
+        "_joins",
         "_key",
         "_needs",
         "_plan",
@@ -74,21 +77,35 @@ class Leasing:
         self._needs: Token | None = None
         self.awaits: Token | None = None
         self._primary = False
+        self._joins = self._admitted = False
         self._server: Server | None = None
         self._without: Server | None = None
         self._tries = 0
         self._deadline = 0.0
         self._retry: asyncio.TimerHandle | None = None
 
-    def lease(self, plan: Relay, key: PoolKey, *, primary: bool, written: Mapping[str, Token] = NO_WRITES) -> None:
+    def lease(
+        self,
+        plan: Relay,
+        key: PoolKey,
+        *,
+        primary: bool,
+        written: Mapping[str, Token] | None = None,
+        joins: bool | None = None,
+        admitted: bool = False,
+    ) -> None:
         """Find a connection of ``key`` for ``plan``; ``primary``: not even a read may go elsewhere.
 
-        ``written``: by group, what the session has written.
+        ``written``: by group, what the session has written; that matters to what begins here. ``joins``: it is for a
+        transaction that is under way on other groups (so it is, unless said, where ``written`` is not). ``admitted``:
+        for a statement on several shards that has begun.
         """
+        self._joins = written is None if joins is None else joins
+        self._admitted = admitted
         self._plan = plan
         self._needs = self.awaits = None
         if plan.facts.read and (written or self._services.topology.shared):
-            self._needs = self._services.topology.groups[plan.group].needs(written)
+            self._needs = self._services.topology.groups[plan.group].needs(written or NO_WRITES)
         self._key = key
         self._primary = primary or plan.role is Role.PRIMARY or plan.max_lag == 0
         self._without = None
@@ -121,6 +138,8 @@ class Leasing:
 
     def cancel(self) -> None:
         """Nobody needs the connection any more."""
+        if self._plan is not None:
+            self._services.topology.groups[self._plan.group].gate.forget(self._let_in)
         self._plan = None
         if self._retry is not None:
             self._retry.cancel()
@@ -140,11 +159,10 @@ class Leasing:
         else:
             server, waits = group.fresh_reader(self._needs, self._without)
             self.awaits = self._needs if waits else None
-        if server is None and _only_touches_the_session(plan):
-            server = group.reader()
         if server is None:
-            self._wait_for_server(plan)
-            return
+            server = self._elected(group, plan)
+            if server is None:
+                return
         connection = server.pool.take(self._key)
         if connection is not None:
             self._granted(connection, server)
@@ -152,6 +170,25 @@ class Leasing:
         self._server = server
         self._waiter.key = self._key
         server.pool.wait(self._waiter)
+
+    def _elected(self, group: Group, plan: Relay) -> Server | None:
+        """Who takes the statement although nobody takes new ones; None: it waits."""
+        joins = self._joins or (self._admitted and group.gate.shut)
+        if group.gate.shut and not joins:
+            group.gate.wait(self._let_in)
+            return None
+        server = group.elected if joins else None
+        if server is None and _only_touches_the_session(plan):
+            server = group.reader()
+        if server is None:
+            self._wait_for_server(plan)
+        return server
+
+    def _let_in(self) -> None:
+        """The group is paused no more; ``failover_timeout`` begins anew."""
+        self._deadline = 0.0
+        if self._plan is not None:
+            self._look(self._plan)
 
     def _wait_for_server(self, plan: Relay, error: BackendError | None = None) -> None:
         """No server can take the statement now: look again until ``failover_timeout`` is over, then say ``error``."""
@@ -196,6 +233,9 @@ class Leasing:
 
     def _pool_failed(self, error: BackendError) -> None:
         server, self._server = self._server, None
+        if isinstance(error, TurnedAway) and self._plan is not None:
+            self._look(self._plan)
+            return
         if isinstance(error, BackendUnavailable) and server is not None:
             self._services.suspect(server)
             if not server.up and self._plan is not None and self._has_time(self._plan):

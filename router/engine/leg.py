@@ -81,7 +81,9 @@ class Leg:
         relay = self.relay
         if branch is None:
             key = (key[0], key[1], relay.database is not None or key[2])
-            self.leasing.lease(relay, key, primary=self.spanning, written=self._scatter.session.written)
+            scatter = self._scatter
+            written = scatter.session.written
+            self.leasing.lease(relay, key, primary=self.spanning, written=written, joins=scatter.joins, admitted=True)
         elif branch[0].closed:
             branch[1].pool.discard(branch[0])
             self._scatter.transaction_lost(self, branch[1], ConnectionLost("it ended between two statements"))

@@ -58,6 +58,7 @@ class Scatter:
         self.services = services
         self.execution: Execution | None = None
         self.spanning = False  # the statement is part of a transaction
+        self.joins = False  # one that is under way
         self._executor = executor
         self.deprecate_eof = bool(capabilities & Capability.DEPRECATE_EOF)
         self.paused = False
@@ -95,11 +96,16 @@ class Scatter:
         self._sequence = 1
         self.answering = False
         self.spanning = self.session.transaction or not self.session.autocommit
+        self.joins = False
         if self.spanning:
             self._draining = self._rolled_back = False
             self._failure = None
             self._executor.spare()
-            self._admitted()
+            self.joins = bool(self._executor.branches)
+            if self.joins:
+                self._admitted()
+            else:
+                self.services.admission.enter(Counter({part.relay.group: 0 for part in plan.parts}), self._admitted)
             return
         needs = Counter(part.relay.group for part in plan.parts)
         if self.services.admission.fits(needs):
@@ -336,11 +342,15 @@ class Scatter:
 
     def _stop(self, error: bytes) -> None:
         """End with an ERR packet, wherever the answer is."""
+        if self.services.admission.withdraw(self._admitted):
+            self._executor.regain()
+            self._write([error])
+            self._end(True)
+            return
         if self.spanning:
             self._failure = self._failure or error
             self._drain()
             return
-        self.services.admission.withdraw(self._admitted)
         for leg in self._legs:
             leg.abandon(self._killer)
         self._write([error])

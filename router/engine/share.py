@@ -57,7 +57,8 @@ class Share:
         relay = self.part.relay
         if branch is None:
             self.waits = True
-            self.leasing.lease(relay, (key[0], key[1], relay.database is not None or key[2]), primary=True)
+            key = (key[0], key[1], relay.database is not None or key[2])
+            self.leasing.lease(relay, key, primary=True, joins=self._writing.joins, admitted=True)
             return
         if branch[0].closed:
             self.server = branch[1]

@@ -53,6 +53,7 @@ class Writing:
         self._left = 0
         self._bare = False
         self._own = False  # the transaction is the statement's
+        self.joins = False  # it is the session's, and under way
         self._needs: Counter[str] = Counter()
         self._rolled_back = False
         self.killed = False
@@ -68,7 +69,9 @@ class Writing:
         self._bare = plan.ddl or (self._own and len(plan.parts) == 1 and plan.load is None)
         self._rolled_back = self.killed = False
         self._now = f"SET timestamp = {time.time():.6f}" if plan.clock else None
-        self._needs = Counter({part.relay.group for part in plan.parts} if self._own else ())
+        self.joins = not self._own and bool(self.executor.held or self.executor.branches)
+        groups = {part.relay.group for part in plan.parts}
+        self._needs = Counter(() if self.joins else dict.fromkeys(groups, int(self._own)))
         self.services.admission.enter(self._needs, self._admitted)
 
     def _admitted(self) -> None:

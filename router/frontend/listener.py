@@ -23,7 +23,7 @@ from router.backend.sockets import bind_unix_socket
 from router.cluster.topology import Group
 from router.config.models import Listener, RouterConfig
 from router.engine import refusals
-from router.errors import BackendError, ConnectionLost
+from router.errors import BackendError, ConnectionLost, TurnedAway
 from router.frontend.attributed import AttributesDispatcher
 from router.frontend.auth import Directory, RsaKeyPair
 from router.frontend.compression import CompressedTransport
@@ -190,14 +190,16 @@ class Frontend:
         if known is not None and monotonic() - known < _SCHEMA_MEMORY:
             return None
         group = self._shared.services.topology.groups[self._catalog.group_of(schema)]
-        server = group.primary or group.reader()
-        if server is None:
+        if (server := group.primary or group.reader()) is None:
             return None  # the first statement will wait for one
         verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         pool = server.pool
 
         def failed(error: BackendError) -> None:
-            if not verdict.done():
+            if isinstance(error, TurnedAway):
+                # The first statement will find another one.
+                verdict.set_result(None)
+            elif not verdict.done():
                 verdict.set_exception(refusals.not_sent(error))
 
         def granted(connection: BackendConnection) -> None:

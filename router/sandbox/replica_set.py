@@ -60,6 +60,22 @@ class ReplicaSet:
             if not replica.wait_for_gtids(gtids, max(0.1, deadline - time.monotonic())):
                 raise SandboxError(f"{replica.name} did not reach {gtids} in {timeout:g} s: {_complaint(replica)}")
 
+    def promote(self, new: Server) -> None:
+        """Make ``new`` the primary, and the others that run its replicas; all must have the same writes.
+
+        One that is down must be told by ``replicate_from`` when it is up again; it starts as it should.
+        """
+        others = [server for server in self.servers if server is not new]
+        read_only = read_only_options(self.flavor)
+        new.options = [option for option in new.options if option not in read_only]
+        new.make_writable()
+        for server in others:
+            server.options = [*(option for option in server.options if option not in read_only), *read_only]
+            if server.alive:
+                server.make_read_only()
+                server.replicate_from(new, "repl", self.USERS["repl"])
+        self.primary, self.replicas = new, others
+
     def close(self) -> None:
         """Kill all servers and remove their data."""
         for server in reversed(self.servers):
@@ -92,7 +108,6 @@ def start_replica_set(
     home = directory or scratch_directory()
     certificates = make_certificates(home / "tls") if tls else None
     kind: type[Server] = MariaDBServer if flavor == "mariadb" else MySQLServer
-    read_only = [] if flavor == "mariadb" else ["--super-read-only=ON"]
     names = ["primary", *(f"replica{number}" for number in range(1, replicas + 1))]
     servers = [
         kind(
@@ -103,7 +118,7 @@ def start_replica_set(
             general_log=general_log,
             certificates=certificates,
             # From the start, not by SET: a replica that comes back from a crash must still be one.
-            options=[*options, *(["--read-only=ON", *read_only] if number > 1 else [])],
+            options=[*options, *(read_only_options(flavor) if number > 1 else [])],
         )
         for number, name in enumerate(names, start=1)
     ]
@@ -114,6 +129,11 @@ def start_replica_set(
         made.close()
         raise
     return made
+
+
+def read_only_options(flavor: Flavor) -> list[str]:
+    """What a replica is started with."""
+    return ["--read-only=ON"] if flavor == "mariadb" else ["--read-only=ON", "--super-read-only=ON"]
 
 
 def _start(made: ReplicaSet) -> None:

@@ -108,7 +108,7 @@ class Server(ABC):
         """Prepare a server below ``directory`` (default: a temporary one of its own).
 
         ``general_log`` sends every statement to the table ``mysql.general_log``; ``options`` are appended to the
-        command line and so win over ours.
+        command line and so win over ours; they may be changed for the next start.
         """
         self._owned = None if directory else scratch_directory()
         self.directory = (directory or self._owned or Path()) / name
@@ -121,7 +121,7 @@ class Server(ABC):
         self._output = self.directory / "output.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._switches = self._optional(performance_schema, general_log, certificates)
-        self._options = tuple(options)
+        self.options = list(options)
         if len(str(self.socket)) >= 100:
             raise SandboxError(f"the path of the unix socket is too long, use a shorter directory: {self.socket}")
         _live.add(self)
@@ -277,6 +277,10 @@ class Server(ABC):
         """Refuse writes of ordinary users."""
 
     @abstractmethod
+    def make_writable(self) -> None:
+        """Follow nobody, and take writes."""
+
+    @abstractmethod
     def gtids(self) -> str:
         """What has been executed here, to be waited for elsewhere."""
 
@@ -302,7 +306,7 @@ class Server(ABC):
             f"--tmpdir={self.directory / 'tmp'}",
             f"--log-error={self.error_log}",
         ]
-        return [*self._program(), *here, *_COMMON_OPTIONS, *self._switches, *self._options]
+        return [*self._program(), *here, *_COMMON_OPTIONS, *self._switches, *self.options]
 
     @staticmethod
     def _optional(performance_schema: bool, general_log: bool, certificates: Certificates | None) -> list[str]:
@@ -349,6 +353,10 @@ class MariaDBServer(Server):
     def make_read_only(self) -> None:
         self.execute("SET GLOBAL read_only = 1")
 
+    def make_writable(self) -> None:
+        for statement in ("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0"):
+            self.execute(statement)
+
     def gtids(self) -> str:
         return str(self.value("SELECT @@global.gtid_current_pos"))
 
@@ -393,6 +401,10 @@ class MySQLServer(Server):
 
     def make_read_only(self) -> None:
         self.execute("SET GLOBAL super_read_only = 1")
+
+    def make_writable(self) -> None:
+        for statement in ("STOP REPLICA", "RESET REPLICA ALL", "SET GLOBAL read_only = 0"):
+            self.execute(statement)
 
     def gtids(self) -> str:
         return str(self.value("SELECT @@global.gtid_executed"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from router.admin.http import AdminHttp
+from router.cluster.operations import Operations
+from router.cluster.topology import Group, Topology
 from router.config.models import Admin
+from router.planner.plan import Role
+from tests.cluster.houses import bring_up, make_group
 
 
 class House:
@@ -24,10 +28,17 @@ class House:
         self.registry = CollectorRegistry()
         self.counter = Counter("things", "Things.", registry=self.registry)
         self.reason: str | None = None
+        topology = Topology({"main": make_group("a", "b")})
+        bring_up(topology.groups["main"], Role.PRIMARY, Role.REPLICA)
+        self.group = topology.groups["main"]
+        operations = Operations(topology, self.look, list)
         self.admin = AdminHttp(
-            Admin.model_validate({"http": "127.0.0.1:0", **config}), self.registry, lambda: self.reason
+            Admin.model_validate({"http": "127.0.0.1:0", **config}), self.registry, lambda: self.reason, operations
         )
         self.url = ""
+
+    async def look(self, group: Group) -> None:
+        """Nobody is asked how he is."""
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[House]:
@@ -39,15 +50,18 @@ class House:
 
     async def get(self, path: str, *, authorization: str | None = None) -> tuple[int, str, str]:
         """(status, content type, text)"""
+        return await self.ask("GET", path, {} if authorization is None else {"Authorization": authorization})
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str, str]:
+        """The same, with any method and headers."""
         if self.url.startswith("unix:"):
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self.url.removeprefix("unix:"))
             base = "http://router"
         else:
             connector, base = aiohttp.TCPConnector(), self.url
-        headers = {} if authorization is None else {"Authorization": authorization}
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.get(base + path, headers=headers) as response,
+            session.request(method, base + path, headers=headers) as response,
         ):
             return response.status, response.headers.get("Content-Type", ""), await response.text()
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from router.backend.connection import BackendConnection, PoolKey
 from router.backend.pool import BackendPool
-from router.errors import BackendUnavailable
+from router.errors import BackendUnavailable, TurnedAway
 from router.wire.framing import frame
 from tests.fakes import (
     KEY,
@@ -492,3 +492,81 @@ TestPoolAtRandom = PoolMachine.TestCase
 TestPoolAtRandom.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+# --- drain ------------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_drained_pool_ends_with_who_is_there() -> None:
+    pool, _ = make_pool(most=2, min_idle=2)
+    held, idle = await leased(pool), await leased(pool)
+    pool.release(idle)
+    pool.drain()
+    assert idle.closed
+    assert accounts(pool) == (1, 1, 0, 0)
+    assert not held.closed
+    pool.release(held)
+    assert held.closed
+    assert accounts(pool) == (0, 0, 0, 0)
+
+
+@virtually
+async def test_who_waits_for_a_drained_server_is_turned_away() -> None:
+    pool, _ = make_pool(most=1)
+    held = await leased(pool)
+    first, second = WaitingSession(pool).wait(), WaitingSession(pool).wait()
+    pool.drain()
+    assert [type(each) for each in first.errors + second.errors] == [TurnedAway, TurnedAway]
+    pool.discard(held)
+
+
+@virtually
+async def test_who_waits_again_at_once_is_told_once() -> None:
+    """Transactions may have to."""
+    pool, _ = make_pool(most=1)
+    held = await leased(pool)
+    session = WaitingSession(pool)
+    session.waiter.failed = session.wait_instead
+    session.wait()
+    pool.drain()
+    assert pool.waiting == 1
+    pool.release(held)
+    await quiet()
+    assert session.connection is not held
+
+
+@virtually
+async def test_nothing_lingers_on_a_drained_server() -> None:
+    pool, _ = make_pool(most=2)
+    before, after = await leased(pool), await leased(pool)
+    asked: list[str] = []
+
+    def give_back(name: str, connection: BackendConnection) -> None:
+        asked.append(name)
+        pool.unlinger(connection)
+        pool.release(connection)
+
+    pool.linger(before, lambda: give_back("before", before))
+    assert asked == []
+    pool.drain()
+    assert asked == ["before"]
+    pool.linger(after, lambda: give_back("after", after))
+    assert asked == ["before", "after"]
+    assert accounts(pool) == (0, 0, 0, 0)
+
+
+@virtually
+async def test_a_connection_opened_for_a_transaction_does_not_stay() -> None:
+    """The draining primary may have to take another branch of a transaction; min_idle is not for that."""
+    pool, _ = make_pool(most=1, min_idle=1)
+    pool.drain()
+    connection = await leased(pool)
+    pool.release(connection)
+    pool.trim(asyncio.get_running_loop().time(), 60)
+    assert connection.closed
+    pool.draining = False
+    connection = await leased(pool)
+    pool.release(connection)
+    pool.trim(asyncio.get_running_loop().time(), 0)
+    assert not connection.closed

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+# What servers say to one of two transactions that wait for each other: nobody's fault.
+_DEADLOCK = "Deadlock found"
+
 
 class Fate(Enum):
     """What a client was told about a write."""
@@ -59,6 +62,9 @@ class Journal:
         self.errors: Counter[str] = Counter()
         self.wrong: list[tuple[str, float, str]] = []
         self.longest: dict[str, tuple[float, float]] = {}
+        # Those that a fault must explain, and when the last of them was.
+        self.failures = 0
+        self.failed_at = 0.0
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -80,10 +86,13 @@ class Journal:
         """A statement ended with an error."""
         with self._lock:
             self.statements += 1
+            if _DEADLOCK not in text:
+                self.failures += 1
+                self.failed_at = self.now()
             self.errors[f"{kind} {code} {text[:70]}"] += 1
 
     def is_wrong(self, kind: str, what: str) -> None:
-        """``stale``, ``desynchronised``, ``torn`` or ``stuck``: none of them may happen."""
+        """``stale``, ``desynchronised``, ``torn``, ``stuck`` or ``refused``: none of them may happen."""
         with self._lock:
             self.wrong.append((kind, self.now(), what))
 

@@ -1,8 +1,8 @@
 """What goes wrong: every kind of fault is a context, begun by entering it and undone by leaving it.
 
 A kind claims what it breaks, so that two faults at a time never break the same thing; everything else may overlap.
-A new kind is a function with ``@kind``. Promotion of a replica belongs here: it breaks ``all``, and leaves another
-server as ``ground.servers.primary``, which is whom everybody asks.
+A new kind is a function with ``@kind``. Promotions leave another server as ``ground.servers.primary``, which is whom
+everybody asks.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ Act = Callable[[Scene], Iterator[None]]
 @dataclass(frozen=True, slots=True)
 class Kind:
     """``breaks``: ``replica``, ``primary``, ``any`` server, ``all`` of them, the clients' ``front`` line, or
-    ``nothing`` that others could not break as well; ``seconds``: shortest and longest time until it is undone."""
+    ``nothing`` that others could not break as well; ``peace``: it is no fault at all, comes alone, and no client may
+    get an error by it. ``seconds``: shortest and longest time until it is undone."""
 
     name: str
     act: Callable[[Scene], AbstractContextManager[None]]
@@ -154,6 +155,55 @@ def primary_read_only(scene: Scene) -> Iterator[None]:
     scene.target.execute("SET GLOBAL read_only = 1")
     yield
     scene.target.execute("SET GLOBAL read_only = 0")
+
+
+# --- promotions -------------------------------------------------------------------------------------------------------
+
+
+@kind("peace", (0, 0), 2, long=True)
+def planned_switchover(scene: Scene) -> Iterator[None]:
+    """Drain the primary, make a replica the primary when that has all writes, and use the old one again."""
+    ground, servers = scene.ground, scene.ground.servers
+    old, new = servers.primary, scene.random.choice(servers.replicas)
+    paused = scene.random.random() < 0.3
+    scene.detail = f"from {old.name} to {new.name}{', paused' if paused else ''}"
+    began = time.monotonic()
+    told = ground.operate("groups/main/pause" if paused else f"servers/main/{old.name}/drain")
+    assert told["done"], told
+    old.make_read_only()
+    servers.wait_for_replicas(20)
+    servers.promote(new)
+    told = ground.operate("groups/main/resume" if paused else f"servers/main/{old.name}/undrain")
+    assert told["done"], told
+    scene.detail += f", {time.monotonic() - began:.1f} s"
+    yield
+
+
+@kind("all", (0.1, 2), 3, long=True)
+def primary_lost_and_replica_promoted(scene: Scene) -> Iterator[None]:
+    """kill -9, and another becomes the primary; the old one comes back as a replica.
+
+    Replication is asynchronous: so that nothing acknowledged is lost, nobody reaches the primary any more from a while
+    before, in which the replicas get everything.
+    """
+    ground, servers = scene.ground, scene.ground.servers
+    old, new = servers.primary, scene.random.choice(servers.replicas)
+    scene.detail = f"from {old.name} to {new.name}"
+    line = ground.lines[old.name]
+    line.flowing.clear()
+    for _ in range(2):
+        # What had passed before may only now begin.
+        time.sleep(0.1)
+        ground.settle()
+    servers.wait_for_replicas(20)
+    old.kill()
+    line.cut_all()
+    line.flowing.set()
+    servers.promote(new)
+    yield
+    old.start()
+    old.replicate_from(new, "repl", servers.USERS["repl"])
+    servers.wait_for_replicas(20)
 
 
 # --- connections and statements ---------------------------------------------------------------------------------------

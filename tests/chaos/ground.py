@@ -84,6 +84,13 @@ class Ground:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
             return str(answer.read().decode())
 
+    def operate(self, path: str) -> dict[str, Any]:
+        """An operation of the router's API; what it answers."""
+        url = f"http://127.0.0.1:{self.admin}/api/v1/{path}"
+        request = urllib.request.Request(url, b"", {"Content-Type": "application/json"}, method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return dict(json.loads(answer.read()))
+
     def gauge(self, name: str, *labels: str) -> float:
         """The sum of a metric over all series with these labels."""
         pattern = re.compile(rf"^{name}(?:{{(.*)}})? (\S+)$", re.MULTILINE)

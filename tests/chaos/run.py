@@ -15,6 +15,7 @@ from random import Random
 
 import pymysql
 
+from router.sandbox import SandboxError
 from router.sandbox.replica_set import wait_until
 from tests.chaos.books import Book, Journal, Verdict, compare
 from tests.chaos.clients import Client
@@ -25,6 +26,8 @@ CLIENTS = 8
 AT_A_TIME = 3
 # A client that has waited for one statement for longer is stuck.
 PATIENCE = 30.0
+# Seconds without an error.
+CALM = 0.8
 
 
 @dataclass(slots=True)
@@ -88,12 +91,34 @@ class Chaos:
         while (left := deadline - time.monotonic()) > 0:
             self._one(left)
             time.sleep(min(left, self._random.uniform(0.2, 1.8) * self._pause))
+        self._wait_for_all()
+
+    def in_peace(self, chosen: Kind) -> None:
+        """Carry out what must not cost any client an error, when nothing else is broken and nobody suffers still."""
+        self._wait_for_all()
+        with suppress(SandboxError):
+            wait_until(lambda: self._journal.now() - self._journal.failed_at > CALM, 20, "that all is calm")
+            self._ground.servers.wait_for_replicas(20)
+            wait_until(lambda: self._ground.gauge("router_backend_up") == len(self._ground.lines), 20, "all are up")
+            fault = Injected(chosen.name, chosen.breaks, self._journal.now(), 0.0)
+            scene = Scene(self._ground, Random(self._random.getrandbits(64)), never=self.never)
+            failures = self._journal.failures
+            self.faults.append(fault)
+            self._carry_out(chosen, scene, fault)
+            time.sleep(CALM / 2)
+            if failures != self._journal.failures:
+                self._journal.is_wrong("refused", f"{self._journal.failures - failures} errors during {fault}")
+
+    def _wait_for_all(self) -> None:
         for thread in self._threads:
             thread.join(60)
 
     def _one(self, left: float) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         (chosen,) = self._random.choices(self._kinds, [each.weight for each in self._kinds])
+        if chosen.breaks == "peace":
+            self.in_peace(chosen)
+            return
         on = self._random.choice(self._subjects(chosen))
         seconds = self._random.uniform(*chosen.seconds)
         scene = Scene(self._ground, Random(self._random.getrandbits(64)), never=self.never)
@@ -153,6 +178,8 @@ def run(
         client.start()
     time.sleep(0.5)
     chaos.go_on(seconds - 0.5)
+    for peaceful in (each for each in KINDS if each.breaks == "peace"):
+        chaos.in_peace(peaceful)
     # Without faults everybody gets through again.
     time.sleep(1)
     stop.set()
@@ -198,7 +225,8 @@ def report(outcome: Outcome) -> str:
         + f" ({dict(verdict.settled)})",
         f"lost {len(verdict.lost)} · doubled {len(verdict.doubled)} · refused but done {len(verdict.undead)} · "
         f"stale {outcome.wrong('stale')} · desynchronised {outcome.wrong('desynchronised')} · "
-        f"torn {outcome.wrong('torn')} · stuck {outcome.wrong('stuck')}",
+        f"torn {outcome.wrong('torn')} · stuck {outcome.wrong('stuck')} · "
+        f"errors in a planned switchover {outcome.wrong('refused')}",
         *(_longest(outcome, kind, gap, at) for kind, (gap, at) in journal.longest.items()),
         "errors seen by clients:",
         *(f"  {count:5} × {text}" for text, count in journal.errors.most_common(25)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.cluster.electing import Candidate, elect
+from router.cluster.electing import Candidate, elect, stay
 
 A, B, C = ("aaaaaaaa-0000-0000-0000-00000000000" + digit for digit in "abc")
 
@@ -101,3 +103,30 @@ def test_never_two_and_nobody_else_takes_anything_that_stands_alone(
     if any(each.declared for each in writable) and outcome.primary is not None:
         assert next(each for each in writable if each.name == outcome.primary).declared
     assert elect(writable, had, down - names) == outcome
+
+
+def leaving(name: str, executed: str, *, follows: str = "") -> Candidate:
+    return replace(mysql(name, executed, follows=follows), draining=True)
+
+
+@pytest.mark.parametrize(
+    ("writable", "had", "primary", "fenced"),
+    [
+        # The only one: then there is none.
+        ([leaving("a", "a1-9")], "a", None, ""),
+        ([leaving("a", "a1-9"), mysql("b", "a1-9")], "a", "b", ""),
+        ([leaving("a", "a1-10"), mysql("b", "a1-9 b1-3")], "a", "b", ""),
+        ([leaving("a", "a1-9"), mysql("b", "a1-9"), mysql("c", "a1-9")], "a", "b", "c"),
+        # It is still what the other one applies the writes of: a replica that anybody may write to is no primary.
+        ([leaving("a", "a1-9"), mysql("b", "a1-9", follows="a")], "a", None, ""),
+        ([mysql("a", "a1-9"), leaving("b", "a1-9")], "a", "a", ""),
+    ],
+)
+def test_who_drains_is_no_candidate(writable: list[Candidate], had: str, primary: str | None, fenced: str) -> None:
+    outcome = elect(writable, had)
+    assert (outcome.primary, outcome.fenced) == (primary, frozenset(fenced))
+
+
+def test_nobody_takes_over_while_transactions_end() -> None:
+    outcome = stay([leaving("a", "a1-9"), mysql("b", "a1-9 b1"), mysql("c", "a1-9", follows="a")], "a")
+    assert (outcome.primary, outcome.fenced) == ("a", frozenset("b"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -503,3 +503,44 @@ async def test_how_long_the_first_question_takes_is_averaged() -> None:
         await asyncio.sleep(10)
         assert b.delay is not None
         assert 0.0015 < b.delay < 0.002
+
+
+# --- at once ----------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_servers_are_asked_when_somebody_wants_to_know() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1), monitor={"interval": "1h"}).watched() as house:
+        await asyncio.sleep(10)
+        house.db[0].read_only, house.db[1].read_only = 1, 0
+        await house.monitor.look(house.group)
+        assert house.primary == "b"
+
+
+@virtually
+async def test_a_hung_server_is_not_waited_for_long() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1), monitor={"timeout": "2s"}).watched() as house:
+
+        async def hang(queries: Sequence[str], within: float) -> dict[str, list[dict[str, Any]] | str]:
+            await asyncio.sleep(60)
+            raise DOWN
+
+        house.monitor._watched[house.group.servers[1]].line.ask = hang  # type: ignore[method-assign]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await house.monitor.look(house.group)
+        assert loop.time() - began < 2.2
+
+
+@virtually
+async def test_a_primary_that_drains_is_left_when_it_is_empty() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        old = house.group.servers[0]
+        held = await leased(old.pool)
+        house.group.drain(old)
+        house.db[1].read_only = 0
+        await asyncio.sleep(1)
+        assert house.primary is None
+        old.pool.discard(held)
+        await asyncio.sleep(1)
+        assert house.primary == "b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Any
 
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from router.cluster.topology import Group, Topology
+from router.cluster.topology import Group, Server, Topology
 from router.config.models import RouterConfig
+from router.errors import BackendUnavailable
 from router.planner.plan import Role
 from router.sandbox.tls import make_certificates
 from tests.cluster.houses import bring_up, make_group
-from tests.fakes import PROFILE, FakeConnector
+from tests.fakes import PROFILE, FakeConnector, leased, virtually
 
 P, R = Role.PRIMARY, Role.REPLICA
 
@@ -292,3 +294,114 @@ def test_whatever_happens_nobody_reads_from_a_fenced_server(
             assert server.up
             assert not server.fenced
             assert server is group.primary or server.name not in stale
+
+
+# --- drain and pause --------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_drained_replica_takes_no_reads() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    group.drain(group.servers[1])
+    assert readers(group) == {"c"}
+    bring_up(group, P, None, R)
+    bring_up(group, P, R, R)
+    assert readers(group) == {"c"}, "it survives going down and up"
+    group.drain(group.servers[2])
+    assert readers(group) == {"a"}, "as if no replica were left"
+    group.undrain(group.servers[1])
+    assert readers(group) == {"b"}
+
+
+@virtually
+async def test_a_drained_primary_takes_nothing_and_is_not_fenced() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    old, new, _ = group.servers
+    with capture_logs() as logs:
+        group.drain(old)
+        assert (group.primary, group.elected) == (None, None)
+        assert readers(group) == {"b", "c"}
+        bring_up(group, P, P, R)
+        assert group.primary is new
+        assert not old.fenced
+    assert [entry for entry in logs if entry["log_level"] in ("warning", "error")] == []
+    assert group.role_of(old) is P
+    group.undrain(old)
+    assert group.primary is new, "back in use, it is one that could be written"
+    assert old.fenced
+
+
+@virtually
+async def test_nobody_takes_over_while_somebody_is_held_on_the_primary_that_drains() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    old, new, _ = group.servers
+    held = await leased(old.pool)
+    group.drain(old)
+    assert group.primary is None
+    assert group.elected is old, "transactions may go on"
+    bring_up(group, P, P, R)
+    assert (group.primary, group.elected) == (None, old)
+    assert readers(group) == {"c"}, "the new one may be anything"
+    old.pool.release(held)
+    group.refresh()
+    assert group.primary is new
+
+
+@virtually
+async def test_a_primary_that_drains_is_left_at_once_when_it_cannot_be_written() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    old, new, _ = group.servers
+    held = await leased(old.pool)
+    group.drain(old)
+    bring_up(group, R, P, R)
+    assert group.primary is new
+    old.pool.discard(held)
+
+
+@virtually
+async def test_a_paused_group_takes_nothing_but_knows_its_primary() -> None:
+    for source in ("replicas", "any", "primary"):
+        group = group_of_three(reads={"from": source})
+        bring_up(group, P, R, R)
+        before = (group.primary, readers(group))
+        group.pause()
+        bring_up(group, P, R, None)
+        bring_up(group, P, R, R)
+        assert (group.primary, group.readers, group.reader()) == (None, (), None)
+        assert group.elected is group.servers[0]
+        assert group.role_of(group.servers[0]) is P
+        group.resume()
+        assert (group.primary, readers(group)) == before
+
+
+@virtually
+async def test_a_promotion_during_a_pause() -> None:
+    group = group_of_three()
+    bring_up(group, P, R, R)
+    group.pause()
+    bring_up(group, R, R, R)
+    bring_up(group, R, P, R)
+    seen: list[Server | None] = []
+    group.gate.wait(lambda: seen.append(group.primary))
+    group.resume()
+    assert seen == [group.servers[1]], "whoever is let in finds everything in order"
+
+
+@virtually
+async def test_who_asks_for_the_router_waits_for_a_primary() -> None:
+    group = group_of_three(failover_timeout="2s")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(BackendUnavailable, match="has no primary"):
+        await group.writer()
+    assert 2 <= loop.time() - began < 2.2
+    asking = asyncio.create_task(group.writer())
+    group.pause()
+    await asyncio.sleep(10)
+    assert not asking.done(), "a pause has its own bound"
+    bring_up(group, P, R, R)
+    assert await asking is group.servers[0], "what is asked may belong to a transaction, which goes on"

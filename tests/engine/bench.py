@@ -95,7 +95,7 @@ class Bench:
             self.counters,
             lambda server: self.suspects.append(server.name),
             catalog.group_of,
-            Admission(dict.fromkeys(groups, most)),
+            Admission(dict.fromkeys(groups, most), {name: group.gate for name, group in groups.items()}),
         )
         self.services = services
         self.plans = PlanCache(Planner(catalog))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from router.cluster.gate import Gate
 from router.engine.admission import Admission
 
 
 class Crowd:
     def __init__(self, **capacity: int) -> None:
-        self.admission = Admission(capacity)
+        self.gates = {group: Gate() for group in capacity}
+        self.admission = Admission(capacity, self.gates)
         self.inside: list[str] = []
 
     def come(self, name: str, **needs: int) -> None:
@@ -69,3 +71,48 @@ def test_what_never_fits() -> None:
     admission = Admission({"g": 2})
     assert admission.fits(Counter(g=2))
     assert not admission.fits(Counter(g=3))
+
+
+# --- groups that are paused -------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_half_begun_in_a_paused_group() -> None:
+    crowd = Crowd(g=2, h=2)
+    crowd.gates["h"].close()
+    crowd.come("both", g=1, h=1)
+    crowd.come("one", g=2)
+    assert crowd.inside == ["one"], "who does not need the group does not wait"
+    crowd.come("another", g=1)
+    crowd.gates["h"].open()
+    assert crowd.inside == ["one"]
+    crowd.admission.leave(Counter(g=2))
+    assert crowd.inside == ["one", "both", "another"]
+
+
+def test_all_groups_must_be_open() -> None:
+    crowd = Crowd(g=2, h=2)
+    for gate in crowd.gates.values():
+        gate.close()
+    crowd.come("both", g=1, h=1)
+    crowd.come("h", h=1)
+    crowd.gates["g"].open()
+    assert crowd.inside == []
+    crowd.gates["g"].close()
+    crowd.gates["h"].open()
+    assert crowd.inside == ["h"]
+    crowd.gates["g"].open()
+    assert crowd.inside == ["h", "both"]
+
+
+def test_who_needs_no_room_waits_for_the_gate_only() -> None:
+    crowd = Crowd(g=1)
+    crowd.come("a", g=1)
+    crowd.come("b", g=1)
+    crowd.come("weightless", g=0)
+    assert crowd.inside == ["a", "weightless"]
+    crowd.gates["g"].close()
+    crowd.come("late", g=0)
+    crowd.admission.leave(Counter(g=1))
+    assert crowd.inside == ["a", "weightless"], "room alone is not enough"
+    crowd.gates["g"].open()
+    assert crowd.inside == ["a", "weightless", "b", "late"]

@@ -19,6 +19,7 @@ from router.sql.facts import Assignment, Reason, StatementFacts, StatementKind
 from tests.fakes import KEY, USER, FakeConnector, make_pool, quiet, virtually
 
 SELECT = StatementFacts(StatementKind.SELECT, True, Reason.READ)
+SET = StatementFacts(StatementKind.SET, False, Reason.SET, assignments=(Assignment("session", "time_zone"),))
 INSERT = StatementFacts(StatementKind.INSERT, False, Reason.WRITE)
 
 
@@ -53,6 +54,10 @@ class House:
 
     def lease(self, facts: StatementFacts, role: Role, *, primary: bool = False) -> None:
         self.leasing.lease(Relay("main", role, facts.reason, facts), KEY, primary=primary)
+
+    def begin(self, facts: StatementFacts, role: Role) -> None:
+        """As ``lease``, for what is no part of anything under way."""
+        self.leasing.lease(Relay("main", role, facts.reason, facts), KEY, primary=False, written=NO_WRITES)
 
     @property
     def server(self) -> Server:
@@ -415,3 +420,150 @@ async def test_but_not_for_longer_than_the_failover_timeout() -> None:
     assert house.errors == []
     await asyncio.sleep(0.2)
     assert "no primary" in str(house.errors[0])
+
+
+# --- drain and pause --------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_who_waits_for_a_server_that_drains_looks_elsewhere() -> None:
+    house = House(Role.PRIMARY, Role.REPLICA)
+    house.lease(SELECT, Role.REPLICA)
+    await quiet()
+    house.group.drain(house.servers[1])
+    await quiet()
+    house.connectors[0].pending[0].succeed()
+    await quiet()
+    assert house.server is house.servers[0]
+    assert house.suspects == [], "nothing is wrong with it"
+
+
+@virtually
+async def test_a_write_waits_while_the_primary_drains() -> None:
+    house = House(Role.PRIMARY, Role.REPLICA, patience=2.0)
+    house.group.drain(house.servers[0])
+    house.begin(INSERT, Role.PRIMARY)
+    await asyncio.sleep(1)
+    assert not house.granted
+    assert not house.errors
+    house.servers[0].role, house.servers[1].role = Role.REPLICA, Role.PRIMARY
+    house.group.refresh()
+    await asyncio.sleep(0.1)
+    house.connectors[1].pending[0].succeed()
+    await quiet()
+    assert house.server is house.servers[1]
+
+
+@virtually
+async def test_a_write_waits_for_a_draining_primary_no_longer_than_for_a_lost_one() -> None:
+    house = House(Role.PRIMARY, patience=2.0)
+    house.group.drain(house.servers[0])
+    house.begin(INSERT, Role.PRIMARY)
+    await asyncio.sleep(2.1)
+    assert "no primary" in str(house.errors[0])
+
+
+@virtually
+async def test_a_transaction_under_way_may_come_to_a_draining_primary_while_others_are_there() -> None:
+    house = House(Role.PRIMARY)
+    house.connectors[0].willing = True
+    house.lease(INSERT, Role.PRIMARY)
+    await quiet()
+    house.group.drain(house.servers[0])
+    (connection, server) = house.granted.pop()
+    house.begin(INSERT, Role.PRIMARY)
+    await asyncio.sleep(0.2)
+    assert house.granted == [], "what begins now is something new"
+    house.leasing.cancel()
+    house.lease(INSERT, Role.PRIMARY)
+    await quiet()
+    server.pool.release(connection)
+    await quiet()
+    assert house.server is server
+
+
+@virtually
+async def test_a_paused_group_keeps_what_begins_waiting_beyond_the_failover_timeout() -> None:
+    for facts, role in ((INSERT, Role.PRIMARY), (SELECT, Role.REPLICA), (SET, Role.REPLICA)):
+        house = House(Role.PRIMARY, Role.REPLICA, patience=1.0)
+        for connector in house.connectors:
+            connector.willing = True
+        house.group.pause()
+        house.begin(facts, role)
+        await asyncio.sleep(30)
+        assert not house.granted
+        assert not house.errors
+        house.group.resume()
+        await quiet()
+        assert house.server is house.servers[role is Role.REPLICA]
+
+
+@virtually
+async def test_who_waited_in_a_queue_waits_for_the_end_of_the_pause() -> None:
+    house = House(Role.PRIMARY)
+    house.begin(INSERT, Role.PRIMARY)
+    await quiet()
+    house.group.pause()
+    house.connectors[0].pending[0].succeed()
+    await quiet()
+    assert house.granted == []
+    house.group.resume()
+    await quiet()
+    assert house.server is house.servers[0]
+    assert house.suspects == []
+
+
+@virtually
+async def test_after_a_pause_the_failover_timeout_begins_anew() -> None:
+    house = House(Role.REPLICA, patience=2.0)
+    house.begin(INSERT, Role.PRIMARY)
+    await asyncio.sleep(1.5)
+    house.group.pause()
+    await asyncio.sleep(5)
+    house.group.resume()
+    await asyncio.sleep(1.5)
+    assert house.errors == []
+    await asyncio.sleep(0.6)
+    assert "no primary" in str(house.errors[0])
+
+
+@virtually
+async def test_what_is_under_way_goes_on_in_a_paused_group() -> None:
+    """A transaction that is on other groups already, and a statement on several shards that was let in."""
+    for joins, admitted in ((None, False), (True, False), (False, True)):
+        house = House(Role.PRIMARY)
+        house.connectors[0].willing = True
+        house.group.pause()
+        relay = Relay("main", Role.PRIMARY, INSERT.reason, INSERT)
+        house.leasing.lease(relay, KEY, primary=True, joins=joins, admitted=admitted)
+        await quiet()
+        assert house.server is house.servers[0]
+
+
+@virtually
+async def test_a_statement_that_was_let_in_does_not_go_to_a_primary_that_drains() -> None:
+    """Statement after statement on several shards would keep it from ever being empty."""
+    house = House(Role.PRIMARY)
+    house.connectors[0].willing = True
+    house.lease(INSERT, Role.PRIMARY)
+    await quiet()
+    house.group.drain(house.servers[0])
+    house.granted.clear()
+    relay = Relay("main", Role.PRIMARY, INSERT.reason, INSERT)
+    house.leasing.lease(relay, KEY, primary=True, joins=False, admitted=True)
+    await asyncio.sleep(0.2)
+    assert house.granted == []
+
+
+@virtually
+async def test_who_gives_up_does_not_wait_for_the_end_of_a_pause() -> None:
+    house = House(Role.PRIMARY)
+    house.connectors[0].willing = True
+    house.group.pause()
+    house.begin(INSERT, Role.PRIMARY)
+    assert len(house.group.gate) == 1
+    house.leasing.cancel()
+    assert len(house.group.gate) == 0
+    house.group.resume()
+    await quiet()
+    assert house.granted == []

@@ -281,3 +281,49 @@ async def test_shards_that_answer_differently(kind: str) -> None:
 
 def test_admission_is_the_services() -> None:
     assert isinstance(Desk().bench.services.admission, Admission)
+
+
+# --- paused groups ----------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_nothing_is_asked_while_one_of_the_groups_is_paused() -> None:
+    desk = Desk()
+    other = desk.bench.services.topology.groups["other"]
+    other.pause()
+    await desk.ask()
+    assert [it.opened for it in desk.bench.connectors.values()] == [[], []]
+    other.resume()
+    await quiet()
+    desk.connection("db1").data_received(table(1))
+    desk.connection("other").data_received(table(2))
+    assert desk.client.data == table(1, 2)
+
+
+@virtually
+async def test_a_shard_that_breaks_is_asked_again_although_its_group_is_paused_by_now() -> None:
+    desk = Desk()
+    await desk.ask()
+    desk.bench.services.topology.groups["other"].pause()
+    desk.connection("db1").data_received(table(1))
+    desk.connection("other").connection_lost(None)
+    await quiet()
+    desk.connection("other").data_received(table(2))
+    assert desk.client.data == table(1, 2)
+
+
+@virtually
+async def test_a_transaction_begins_after_the_pause() -> None:
+    desk = Desk()
+    desk.bench.session.open_later(b"BEGIN")
+    desk.bench.main.pause()
+    await desk.ask()
+    assert [it.opened for it in desk.bench.connectors.values()] == [[], []]
+    desk.scatter.kill(lambda: None)
+    assert b"interrupted" in desk.client.data
+    assert desk.bench.session.opening == [b"BEGIN"], "it is open still"
+    desk.client.data = b""
+    await desk.ask()
+    desk.bench.main.resume()
+    await quiet()
+    assert [it.busy for name in ("db1", "other") for it in desk.bench.connectors[name].opened] == [True, True]
