@@ -196,10 +196,12 @@ class Frontend:
         pool = server.pool
 
         def failed(error: BackendError) -> None:
+            if verdict.done():
+                return
             if isinstance(error, TurnedAway):
                 # The first statement will find another one.
                 verdict.set_result(None)
-            elif not verdict.done():
+            else:
                 verdict.set_exception(refusals.not_sent(error))
 
         def granted(connection: BackendConnection) -> None:

@@ -38,7 +38,7 @@ from router.wire.constants import Capability
 from router.wire.framing import frame
 from router.wire.packets import Greeting, HandshakeResponse
 from router.wire.scramble import sha2_scramble
-from tests.fakes import PROFILE, FakeConnector, WaitingSession, err, ok, payloads, until, wire
+from tests.fakes import PROFILE, FakeConnector, WaitingSession, err, ok, payloads, quiet, until, wire
 from tests.frontend.house import Run
 
 PASSWORD = "secret"
@@ -233,6 +233,27 @@ def test_a_full_pool_is_too_many_connections_at_the_login_too(run: Run) -> None:
             assert (await house.refused(database="shop"))[0] == 1040
             for session in taken:
                 house.server.pool.discard(session.connection)
+
+    run(test())
+
+
+def test_a_login_does_not_wait_for_a_server_that_drains(run: Run) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            taken = [WaitingSession(house.server.pool).wait() for _ in range(5)]
+            await quiet()
+            coming = asyncio.create_task(house.connect(database="shop"))
+            async with asyncio.timeout(5):
+                while not house.server.pool.waiting:  # noqa: ASYNC110 there is nothing to wait for but the number
+                    await asyncio.sleep(0.005)
+            house.group.drain(house.server)
+            async with asyncio.timeout(5):
+                while not len(house.sessions):  # noqa: ASYNC110 as above
+                    await asyncio.sleep(0.005)
+            house.group.undrain(house.server)
+            for session in taken:
+                house.server.pool.discard(session.connection)
+            await close(await coming)
 
     run(test())
 
