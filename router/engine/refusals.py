@@ -149,6 +149,11 @@ def types_derived() -> MySQLError:
     )
 
 
+def prepare_anew() -> MySQLError:
+    """The configuration, or a table, has changed under a prepared statement, and its text would have to be another."""
+    return Unsupported(1235, "42000", "router: this statement is planned otherwise now; prepare it anew")
+
+
 def partly_done(outcomes: Mapping[str, MySQLError | None], first: MySQLError) -> MySQLError:
     """DDL that not every shard has done. ``outcomes``: shard → its error; ``first`` is one of them."""
     failed = {shard: error for shard, error in outcomes.items() if error is not None}

@@ -63,9 +63,11 @@ class Statement:
         "_named",
         "cursor",
         "derived",
+        "home",
         "id",
         "long_data",
         "long_size",
+        "made_by",
         "mode",
         "parameters",
         "plan",
@@ -89,7 +91,7 @@ class Statement:
         """``derives``: its server is one where executions leave something behind (``derivation``).
 
         ``named``: the client and its connections have query attributes. ``mode`` is how the text was to be lexed when
-        it was prepared.
+        it was prepared, ``home`` the database then, and ``made_by`` what has planned it.
         """
         self.id = statement_id
         self._derives = derives
@@ -100,6 +102,8 @@ class Statement:
         self.plan = plan
         self.sharded = sharded
         self.mode = LexMode()
+        self.home: str | None = None
+        self.made_by: object = None
         self.text = text
         self.parameters = parameters
         self.types: bytes | None = None
@@ -262,7 +266,7 @@ class Statement:
     def place(self, plan: Relay) -> None:
         """This execution is for the shard of ``plan``."""
         self.plan = plan
-        self.text = StatementText.of(self.text.frame, plan.database or self.text.schema, self.text.variables)
+        self.text = StatementText.of(self.text.frame, plan.database or self.home, self.text.variables)
 
     def never_bound(self) -> None:
         """The server has refused the last EXECUTE as malformed, before it looked at types and values."""
@@ -275,7 +279,7 @@ class Statement:
 class Statements:
     """All open statements of one session, whose connections are of ``shape``."""
 
-    __slots__ = ("_last", "_named", "_next", "_session", "by_id")
+    __slots__ = ("_last", "_named", "_next", "_session", "by_id", "made_by")
 
     def __init__(self, session: SessionState, shape: int = 0) -> None:
         self._session = session
@@ -283,6 +287,8 @@ class Statements:
         self._next = 1
         self._last: Statement | None = None
         self.by_id: dict[int, Statement] = {}
+        # Where the plans of those come from that are opened.
+        self.made_by: object = None
 
     def __len__(self) -> int:
         """Number of open statements."""
@@ -298,6 +304,8 @@ class Statements:
         derives = self._session.profile.flavor == "mysql"
         statement = Statement(self._next, plan, text, parameters, sharded, derives=derives, named=self._named)
         statement.mode = self._session.mode
+        statement.home = self._session.schema
+        statement.made_by = self.made_by
         self.by_id[statement.id] = self._last = statement
         self._next = self._next % (LAST_PREPARED - 1) + 1
         while self._next in self.by_id:

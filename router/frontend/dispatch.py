@@ -23,7 +23,6 @@ from router.cluster.describing import Descriptions
 from router.cluster.topology import Server
 from router.engine.executor import Executor
 from router.engine.services import Services
-from router.engine.statements import MAX_OPEN, Statement, id_of
 from router.engine.transactions import Transactions
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
@@ -31,6 +30,7 @@ from router.frontend.connection import ClientConnection
 from router.frontend.describing import Describing
 from router.frontend.limits import Limits
 from router.frontend.local import JSON_COLUMNS, about_session, learn_gtids, result
+from router.frontend.prepared import FAULTS, Prepared
 from router.frontend.several import Several, malformed, provide
 from router.planner.cache import PlanCache, PlanScope
 from router.planner.explain import COLUMNS, explain_json, explain_rows
@@ -49,15 +49,7 @@ from router.wire.scanner import CURSOR, QUERY, ROWS, SINGLE
 
 log = structlog.get_logger(__name__)
 
-# What a program error raises.
-_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _QUERY = int(Command.QUERY)
-# Where the text of a framed COM_STMT_PREPARE begins.
-_STATEMENT = 5
-# Command byte and statement id; with flags and iterations.
-_STATEMENT_HEAD = 5
-_EXECUTE_HEAD = 10
-_BULK_HEAD = 7
 
 
 @dataclass(slots=True)
@@ -77,21 +69,23 @@ class Dispatcher:
 
     __slots__ = (
         "_client",
-        "_describing",
-        "_limits",
         "_mode",
         "_schema",
-        "_scope",
-        "_several",
         "_shared",
-        "_transactions",
         "account",
         "address",
         "capabilities",
         "connection_id",
+        "describing",
         "executor",
         "host",
+        "limits",
+        "plans",
+        "prepared",
+        "scope",
         "session",
+        "several",
+        "transactions",
     )
 
     def __init__(
@@ -119,12 +113,13 @@ class Dispatcher:
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services, account.replay)
         copy = partial(shared.services.copies.begin, self.executor)
-        self._limits = Limits(lambda: self.kill(lambda: None, query_only=True), copy)
-        self._transactions = Transactions(session, self.executor, self._ended)
-        self._describing = Describing(self.executor, shared.descriptions, self._alive, self._refuse)
-        self._several = Several(
-            client, self.executor, shared.services, capabilities, self._scattered, self._written, self._refuse
+        self.limits = Limits(lambda: self.kill(lambda: None, query_only=True), copy)
+        self.transactions = Transactions(session, self.executor, self._ended)
+        self.describing = Describing(self.executor, shared.descriptions, self._alive, self.refuse)
+        self.several = Several(
+            client, self.executor, shared.services, capabilities, self._scattered, self._written, self.refuse
         )
+        self.prepared = Prepared(self)
         self.rescope()
 
     def rescope(self) -> None:
@@ -132,7 +127,8 @@ class Dispatcher:
         session = self.session
         self._schema = session.schema
         self._mode = session.mode
-        self._scope: PlanScope = self._shared.plans.scope(self.account.name, session.schema, session.mode, self.address)
+        self.plans = self.executor.statements.made_by = self._shared.plans
+        self.scope: PlanScope = self.plans.scope(self.account.name, session.schema, session.mode, self.address)
 
     @property
     def user(self) -> str:
@@ -146,19 +142,19 @@ class Dispatcher:
         session = self.session
         if session.schema is not self._schema or session.mode is not self._mode:
             self.rescope()
-        if self._limits.handle is not None:
-            self._limits.end()
+        if self.limits.handle is not None:
+            self.limits.end()
         code = frames[4]
         if code == _QUERY:
             sql = frames[5:] if payload is None else payload[1:]
             try:
-                plan: Plan | Bound = self._scope.lookup(sql)
-            except _FAULTS:
-                self._cannot_plan()
+                plan: Plan | Bound = self.scope.lookup(sql)
+            except FAULTS:
+                self.cannot_plan()
                 return
             if not isinstance(plan, Relay) and isinstance(plan, Sharded):
                 try:
-                    plan = self._several.bound(plan, sql)
+                    plan = self.several.bound(plan, sql)
                 except (NoIds, NeedsKeys) as missing:
                     self._provide(missing, lambda: self.command(frames, payload))
                     return
@@ -171,7 +167,7 @@ class Dispatcher:
             payload = frames[4:]
         if code == Command.STMT_EXECUTE:
             try:
-                self._execute(frames, payload)
+                self.prepared.execute(frames, payload)
             except (NoIds, NeedsKeys) as missing:
                 self._provide(missing, lambda: self.command(frames, payload))
             return
@@ -184,29 +180,29 @@ class Dispatcher:
         except ProtocolError:
             self.malformed()
 
-    def _cannot_plan(self) -> None:
+    def cannot_plan(self) -> None:
         """A fault of the planner must not cost the client its connection. (Not the SQL: it may hold secrets.)"""
         log.exception("a statement cannot be planned", connection_id=self.connection_id)
-        self._refuse(MySQLError(1105, "HY000", "router: this statement cannot be planned; the router's log says why"))
+        self.refuse(MySQLError(1105, "HY000", "router: this statement cannot be planned; the router's log says why"))
 
     def _provide(self, missing: NoIds | NeedsKeys, again: Callable[[], None]) -> None:
         """Rows need ids that are not at hand, or keys their shards: do it again when they are there."""
-        provide(self._shared.services, missing, self._alive, again, self._refuse)
+        provide(self._shared.services, missing, self._alive, again, self.refuse)
 
     def _alive(self) -> bool:
         return self._shared.sessions.get(self.connection_id) is self
 
     def _special(self, plan: Plan | Bound, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
-        self._limits.begin(plan, frames)
+        self.limits.begin(plan, frames)
         match plan:
             case Scattered() | Spread() | Staged():
-                self._several.run(plan)
+                self.several.run(plan)
             case Described(relay):
-                self._describing.run(plan, sql, lambda text: self.executor.run(relay, query(text, self.executor.shape)))
+                self.describing.run(plan, sql, lambda text: self.executor.run(relay, query(text, self.executor.shape)))
             case Relay():
                 if plan.anywhere and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
-                    self._transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
+                    self.transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
                 elif plan.facts.kind is StatementKind.KILL:
                     self._kill_statement(plan)
                 elif plan.facts.function == "CONNECTION_ID":
@@ -216,7 +212,7 @@ class Dispatcher:
             case Refused():
                 if plan.rule is not None:
                     self._shared.services.counters.rule_hits[plan.rule] += 1
-                self._refuse(plan.error)
+                self.refuse(plan.error)
             case Local() if plan.told is not None:
                 self._ended(learn_gtids(self.session, plan.told, self._shared.services.topology.groups))
             case Local() if plan.sql:
@@ -227,7 +223,7 @@ class Dispatcher:
     def _ended(self, error: MySQLError | None, close: bool = False) -> None:
         """A statement has been dealt with that no single server answers."""
         if error is None:
-            self._ok()
+            self.ok()
         else:
             self._shared.services.counters.errors["router", error.code] += 1
             self._client.fail(error, close=close)
@@ -251,17 +247,17 @@ class Dispatcher:
         self._client.answer(encode_ok(replace(ok, status=self.status), self.capabilities))
         self._client.finished()
 
-    def _refuse(self, error: MySQLError) -> None:
+    def refuse(self, error: MySQLError) -> None:
         self._shared.services.counters.errors["router", error.code] += 1
         self._client.fail(error)
 
     def _explain(self, plan: Local) -> None:
         """EXPLAIN ROUTE: what would happen to the statement, as rows."""
-        planned = self._scope.lookup(plan.sql)
+        planned = self.scope.lookup(plan.sql)
         target: Plan | Bound = planned
         if isinstance(planned, Sharded):
             try:
-                target = self._several.bound(planned, plan.sql)
+                target = self.several.bound(planned, plan.sql)
             except NoIds:
                 target = planned.refused
             except NeedsKeys as missing:
@@ -306,7 +302,7 @@ class Dispatcher:
         wanted = self.session.variables.values.get("wait_timeout", "")
         return float(wanted) if wanted.isdecimal() else float("inf")
 
-    def _ok(self, last_sequence: int = 0) -> None:
+    def ok(self, last_sequence: int = 0) -> None:
         payload = encode_ok(OkPacket(status=self.status), self.capabilities)
         self._client.write(frame(payload, last_sequence + 1))
         self._client.finished()
@@ -320,7 +316,7 @@ class Dispatcher:
             self._on_server(frames, b"DO 0", QUERY)
         else:
             self.executor.look.elsewhere(read=False, warned=False)
-            self._ok()
+            self.ok()
 
     def _init_db(self, frames: bytes, payload: bytes) -> None:
         name = payload[1:]
@@ -345,125 +341,14 @@ class Dispatcher:
 
     def _on_server(self, frames: bytes, same_as: bytes, kind: int) -> None:
         """A command that is not SQL, planned like the statement it stands for."""
-        plan = self._scope.lookup(same_as)
+        plan = self.scope.lookup(same_as)
         match plan:
             case Relay():
                 self.executor.run(plan, frames, kind)
             case Refused():
-                self._refuse(plan.error)
+                self.refuse(plan.error)
             case _:
                 self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
-
-    # -- prepared statements -----------------------------------------------------------------------------------
-
-    def _prepare(self, frames: bytes, payload: bytes) -> None:
-        try:
-            plan = self._scope.lookup(payload[1:])
-        except _FAULTS:
-            self._cannot_plan()
-            return
-        match plan:
-            case Relay() if plan.facts.kind is not StatementKind.KILL:
-                self._prepare_as(plan, frames, None)
-            case Sharded():
-                self._prepare_as(plan.relays[0], frames, plan)
-            case Described(relay):
-                head = payload[:1]
-                self._describing.run(
-                    plan, payload[1:], lambda text: self._prepare_as(relay, frame(head + text, 0), None)
-                )
-            case Refused():
-                self._refuse(plan.error)
-            case _:
-                message = "This command is not supported in the prepared statement protocol yet"
-                self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
-
-    def _prepare_as(self, plan: Relay, frames: bytes, sharded: Sharded | None) -> None:
-        if len(self.executor.statements) < MAX_OPEN:
-            self.executor.prepare(plan, frames, sharded)
-            return
-        message = (
-            f"Can't create more than max_prepared_stmt_count statements (current value: {MAX_OPEN}, for one session)"
-        )
-        self._refuse(mysql_error(ErrorCode.MAX_PREPARED_STMT_COUNT_REACHED, message))
-
-    def _execute(self, frames: bytes, payload: bytes) -> None:
-        statement = self._statement(payload, "mysqld_stmt_execute")
-        if statement is None:
-            return
-        bulk = payload[0] == Command.STMT_BULK_EXECUTE
-        if len(payload) < (_BULK_HEAD if bulk else _EXECUTE_HEAD):
-            self.malformed()
-        elif statement.long_size > self._client.max_packet:
-            statement.forget_long_data()
-            message = (
-                "Parameter of prepared statement which is set through mysql_send_long_data() is longer than "
-                "'max_allowed_packet' bytes"
-            )
-            self._refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
-        elif (plan := statement.plan).anywhere and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
-            sql = statement.text.frame[_STATEMENT:]
-            self._transactions.run(plan, sql, lambda: self.executor.execute(statement, frames))
-        elif statement.sharded is None or self._several.place(statement, statement.sharded, frames, self._limits.limit):
-            self._limits.begin(statement.plan, frames, statement)
-            special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
-            self.executor.execute(statement, frames, self.connection_id if special else None)
-
-    def _bulk_execute(self, frames: bytes, payload: bytes) -> None:
-        if self.capabilities & Capability.MARIADB_STMT_BULK_OPERATIONS:
-            self._execute(frames, payload)
-        elif self.session.profile.flavor == "mysql":
-            self._client.fail(mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command"))
-        else:
-            message = "This command is not supported in the prepared statement protocol yet"
-            self._client.fail(mysql_error(ErrorCode.UNSUPPORTED_PS, message))
-
-    def _statement(self, payload: bytes, caller: str) -> Statement | None:
-        """The statement a command is about; None when the client has been told that there is none."""
-        if len(payload) < _STATEMENT_HEAD:
-            self.malformed()
-            return None
-        statement_id = id_of(payload)
-        statement = self.executor.statements.find(statement_id)
-        if statement is None:
-            if self.session.profile.flavor == "mysql":
-                caller = "mysql_stmt_precheck"
-            message = f"Unknown prepared statement handler ({statement_id}) given to {caller}"
-            self._client.fail(mysql_error(ErrorCode.UNKNOWN_STMT_HANDLER, message))
-        return statement
-
-    def _reset_statement(self, frames: bytes, payload: bytes) -> None:
-        statement = self._statement(payload, "mysqld_stmt_reset")
-        if statement is None:
-            return
-        statement.forget_long_data()
-        if statement.cursor:
-            self.executor.about(statement, frames, QUERY)
-        else:
-            self._ok()
-
-    def _fetch(self, frames: bytes, payload: bytes) -> None:
-        statement = self._statement(payload, "mysqld_stmt_fetch")
-        if statement is None:
-            return
-        if statement.cursor:
-            self.executor.about(statement, frames, ROWS)
-        else:
-            message = f"The statement ({statement.id}) has no open cursor."
-            self._client.fail(mysql_error(ErrorCode.STMT_HAS_NO_OPEN_CURSOR, message))
-
-    def _long_data(self, frames: bytes, payload: bytes) -> None:
-        """Has no reply, not even an error: what is wrong with it, the execution says."""
-        statement = self.executor.statements.find(id_of(payload))
-        if statement is not None and len(payload) >= _STATEMENT_HEAD + 2:
-            statement.add_long_data(frames, self._client.max_packet)
-        self._client.finished()
-
-    def _close_statement(self, frames: bytes, payload: bytes) -> None:
-        """Has no reply."""
-        if len(payload) >= _STATEMENT_HEAD:
-            self.executor.statement_closed(id_of(payload))
-        self._client.finished()
 
     # -- the session -------------------------------------------------------------------------------------------
 
@@ -486,7 +371,7 @@ class Dispatcher:
 
     def _reset_connection(self, frames: bytes, payload: bytes) -> None:
         self.executor.reset()
-        self._ok()
+        self.ok()
 
     def _change_user(self, frames: bytes, payload: bytes) -> None:
         self._shared.change_user(self, payload)
@@ -499,7 +384,7 @@ class Dispatcher:
     def _kill_statement(self, plan: Relay) -> None:
         if plan.facts.kill is None:
             message = "router: KILL takes a connection id as a plain number"
-            self._refuse(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
+            self.refuse(mysql_error(ErrorCode.NOT_SUPPORTED_YET, message))
             return
         what, connection_id = plan.facts.kill
         self._kill(connection_id, query_only=what == "query")
@@ -508,13 +393,13 @@ class Dispatcher:
         """KILL by the router's connection ids: a client may kill sessions of its own user."""
         target = self._shared.sessions.get(connection_id)
         if target is None:
-            self._refuse(mysql_error(ErrorCode.NO_SUCH_THREAD, f"Unknown thread id: {connection_id}"))
+            self.refuse(mysql_error(ErrorCode.NO_SUCH_THREAD, f"Unknown thread id: {connection_id}"))
         elif target.user != self.user:
-            self._refuse(mysql_error(ErrorCode.KILL_DENIED, f"You are not owner of thread {connection_id}"))
+            self.refuse(mysql_error(ErrorCode.KILL_DENIED, f"You are not owner of thread {connection_id}"))
         elif target is self:
             self._kill_self(query_only=query_only)
         else:
-            target.kill(self._ok, query_only=query_only)
+            target.kill(self.ok, query_only=query_only)
 
     def _kill_self(self, *, query_only: bool) -> None:
         self._client.fail(
@@ -524,7 +409,7 @@ class Dispatcher:
     def kill(self, done: Callable[[], None], *, query_only: bool) -> None:
         """KILL of this session by another, who is told by ``done``."""
         if query_only:
-            self._several.kill(lambda: self.executor.kill_query(done))
+            self.several.kill(lambda: self.executor.kill_query(done))
         else:
             self._client.abort()
             done()
@@ -538,16 +423,16 @@ class Dispatcher:
     def paused(self) -> None:
         """The client reads slowly."""
         self.executor.client_paused()
-        self._several.client_paused()
+        self.several.client_paused()
 
     def resumed(self) -> None:
         """The client has caught up."""
         self.executor.client_resumed()
-        self._several.client_resumed()
+        self.several.client_resumed()
 
     def file_data(self, data: bytes, complete: bool) -> None:
         """LOCAL INFILE bytes."""
-        if self._several.file_data(data, complete):
+        if self.several.file_data(data, complete):
             return
         connection = self.executor.connection
         if connection is not None and not connection.closed:
@@ -558,9 +443,9 @@ class Dispatcher:
     def lost(self) -> None:
         """The client is gone."""
         self._shared.sessions.remove(self.connection_id)
-        self._limits.end()
+        self.limits.end()
         self.executor.client_lost()
-        self._several.cancel()
+        self.several.cancel()
         self._shared.on_lost(self)
 
     def close(self) -> None:
@@ -577,6 +462,10 @@ class Dispatcher:
         return self._client
 
 
+def _about_statements(run: Callable[[Prepared, bytes, bytes], None]) -> Callable[[Dispatcher, bytes, bytes], None]:
+    return lambda desk, frames, payload: run(desk.prepared, frames, payload)
+
+
 _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.QUIT: Dispatcher._quit,
     Command.INIT_DB: Dispatcher._init_db,
@@ -588,12 +477,12 @@ _COMMANDS: dict[int, Callable[[Dispatcher, bytes, bytes], None]] = {
     Command.PROCESS_KILL: Dispatcher._process_kill,
     Command.PING: Dispatcher._ping,
     Command.CHANGE_USER: Dispatcher._change_user,
-    Command.STMT_PREPARE: Dispatcher._prepare,
-    Command.STMT_SEND_LONG_DATA: Dispatcher._long_data,
-    Command.STMT_CLOSE: Dispatcher._close_statement,
-    Command.STMT_RESET: Dispatcher._reset_statement,
-    Command.STMT_FETCH: Dispatcher._fetch,
-    Command.STMT_BULK_EXECUTE: Dispatcher._bulk_execute,
+    Command.STMT_PREPARE: _about_statements(Prepared.prepare),
+    Command.STMT_SEND_LONG_DATA: _about_statements(Prepared.long_data),
+    Command.STMT_CLOSE: _about_statements(Prepared.close),
+    Command.STMT_RESET: _about_statements(Prepared.reset),
+    Command.STMT_FETCH: _about_statements(Prepared.fetch),
+    Command.STMT_BULK_EXECUTE: _about_statements(Prepared.bulk_execute),
     Command.SET_OPTION: Dispatcher._set_option,
     Command.RESET_CONNECTION: Dispatcher._reset_connection,
 }

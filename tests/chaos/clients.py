@@ -13,7 +13,7 @@ import pymysql
 from mysql.connector.errors import Error as ConnectorError
 
 from tests.chaos.books import Book, Fate, Journal, Note
-from tests.chaos.ground import ACCOUNTS, DATABASE, INITIAL, Ground
+from tests.chaos.ground import ACCOUNTS, DATABASE, INITIAL, REPLAYING, Ground
 
 UNKNOWN = "the outcome of this statement is unknown"
 # The client's side of the line is gone: drivers' own numbers, and the router's 2013, after which it hangs up.
@@ -85,8 +85,8 @@ class Session(ABC):
 class TextSession(Session):
     """PyMySQL."""
 
-    def __init__(self, ground: Ground, port: int) -> None:
-        self._connection = ground.connect(port)
+    def __init__(self, ground: Ground, port: int, user: str) -> None:
+        self._connection = ground.connect(port, user=user)
         self.thread_id = int(str(self._connection.thread_id()))
 
     def _run(self, sql: str, values: tuple[object, ...]) -> Rows:
@@ -102,11 +102,11 @@ class TextSession(Session):
 class PreparedSession(Session):
     """MySQL Connector/Python: what has values is prepared once and executed often."""
 
-    def __init__(self, ground: Ground, port: int) -> None:
+    def __init__(self, ground: Ground, port: int, user: str) -> None:
         self._connection: Any = mysql.connector.connect(
             host="127.0.0.1",
             port=port,
-            user="app",
+            user=user,
             password=ground.servers.app_password,
             database=DATABASE,
             autocommit=True,
@@ -147,6 +147,7 @@ class Client(threading.Thread):
         self._keeps_floor = keeps_floor
         self._port = ground.front.port if number % 2 else ground.port
         self._kind = PreparedSession if number % 3 == 2 else TextSession
+        self._user = REPLAYING if number % 4 >= 2 else "app"
         self._turn = 0
         # The last of its turns that it must see, in this session.
         self._floor = 0
@@ -157,7 +158,7 @@ class Client(threading.Thread):
         while not self._stop_asked.is_set():
             try:
                 self.busy_since = self._journal.now()
-                session = self._kind(self._ground, self._port)
+                session = self._kind(self._ground, self._port, self._user)
             except (pymysql.MySQLError, ConnectorError, OSError) as error:
                 self._journal.failed("login", int(getattr(error, "errno", 0) or 0), str(error.args[-1]))
                 self._stop_asked.wait(0.05)

@@ -206,6 +206,18 @@ def primary_lost_and_replica_promoted(scene: Scene) -> Iterator[None]:
     servers.wait_for_replicas(20)
 
 
+@kind("all", (0.1, 1), 2, long=True)
+def primary_made_read_only_and_replica_promoted(scene: Scene) -> Iterator[None]:
+    """A switchover of which nobody tells the router."""
+    servers = scene.ground.servers
+    old, new = servers.primary, scene.random.choice(servers.replicas)
+    scene.detail = f"from {old.name} to {new.name}"
+    old.make_read_only()
+    servers.wait_for_replicas(20)
+    servers.promote(new)
+    yield
+
+
 # --- connections and statements ---------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,9 @@ _TABLES = (
 )
 
 
+REPLAYING = "replaying"
+
+
 class Ground:
     """``lines``: to each server, by its name; ``front``: the line that some of the clients use."""
 
@@ -166,5 +169,13 @@ def _settings(made: Ground, group: dict[str, Any]) -> dict[str, Any]:
                 **group,
             }
         },
-        "users": {"app": {"password": servers.app_password}},
+        "users": {
+            "app": {"password": servers.app_password},
+            # The same account, whose transactions are run again when their server is lost.
+            REPLAYING: {
+                "password": servers.app_password,
+                "backend": {"user": "app"},
+                "transaction_replay": "1MiB",
+            },
+        },
     }

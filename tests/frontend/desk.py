@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from router.cluster.describing import Descriptions
 from router.frontend.attributed import AttributesDispatcher
 from router.frontend.auth import Directory
@@ -70,6 +72,10 @@ class Desk:
         """A command of the client."""
         dispatcher.client.data_received(frame(payload, 0))
         await quiet()
+
+    def plan_anew(self, **changes: Any) -> None:
+        """Plans of another configuration, as for a ``Bench``; nothing else changes."""
+        self.bench.plans = self.shared.plans = Bench(**{"users": USERS, **changes}).plans
 
     def to_servers(self) -> bytes:
         """Everything servers have been sent since last asked."""
