@@ -21,18 +21,23 @@ from router.admin.http import AdminHttp
 from router.backend.connector import BackendUser
 from router.cluster.checking import Login, OnlineCheck, Report
 from router.cluster.describing import Descriptions
+from router.cluster.gate import Gate
 from router.cluster.ids import IdSource
 from router.cluster.lookups import Lookups
 from router.cluster.monitor import HealthMonitor
 from router.cluster.operations import Held, Operations
 from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Topology
+from router.config.differences import Difference, differences
+from router.config.loader import load
 from router.config.models import RouterConfig
+from router.config.watching import watch
 from router.engine.admission import Admission
 from router.engine.services import Services
+from router.errors import ConfigError, Problem
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
-from router.frontend.listener import Frontend
+from router.frontend.listener import Entrance, Frontend
 from router.metrics import Counters, ProcessGauges, RouterCollector, ServerGauges
 from router.planner.cache import PlanCache
 from router.planner.catalog import Catalog, Definitions
@@ -50,18 +55,19 @@ _FAILED = 1
 class Gateway:
     """One router process."""
 
-    def __init__(self, config: RouterConfig) -> None:
+    def __init__(self, config: RouterConfig, path: Path | None = None) -> None:
+        """``path``: the file that the configuration is from, and is read from again."""
         self.config = config
+        self.path = path
+        self._reloading = asyncio.Lock()
+        self._definitions: Definitions = {}
         self.counters = Counters()
         self.topology = Topology.build(config)
         self.catalog = Catalog.build(config, generation=1)
         self.plans = PlanCache(Planner(self.catalog))
         self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
         self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
-        admission = Admission(
-            {name: group.pool.max_connections for name, group in config.groups.items()},
-            {name: group.gate for name, group in self.topology.groups.items()},
-        )
+        admission = Admission(*_room(config, self.topology))
         self.ids = IdSource(config, self.topology, _reader(config))
         services = Services(
             self.topology,
@@ -85,7 +91,7 @@ class Gateway:
         self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
         self.frontend = Frontend(config, self.catalog, shared)
         self.operations = Operations(self.topology, self.monitor.look, self._held)
-        self.admin = AdminHttp(config.admin, self._registry(), self._not_ready, self.operations)
+        self.admin = AdminHttp(config.admin, self._registry(), self._not_ready, self.operations, self.reload)
         self.addresses: list[str] = []
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -114,10 +120,66 @@ class Gateway:
 
     def _defined(self, definitions: Definitions) -> None:
         """Tables of sharded schemas have become known, or have changed: plans are made anew."""
-        self.catalog = Catalog.build(self.config, self.catalog.generation + 1, definitions)
+        self._definitions = definitions
+        if not self._reloading.locked():
+            self._plan_anew()
+            for session in self.sessions:
+                session.rescope()
+
+    def _plan_anew(self) -> None:
+        self.catalog = Catalog.build(self.config, self.catalog.generation + 1, self._definitions)
         self.plans = self._shared.plans = PlanCache(Planner(self.catalog))
+        self._shared.services.group_of = self.catalog.group_of
+
+    async def reload(self) -> list[Difference]:
+        """Read the file again and go by it; what is different. No client is dropped, no statement interrupted.
+
+        All or nothing: raises ConfigError, or OSError when an address, a certificate or the like cannot be had.
+        """
+        if self.path is None:
+            raise ConfigError([Problem("-", 1, 1, "", "the configuration is not from a file")])
+        async with self._reloading:
+            if self._stopping:
+                return []
+            config = await asyncio.to_thread(load, self.path)
+            wanted = Topology.build(config)
+            entrances = await self.frontend.prepare(config)
+            changes = differences(self.config, config)
+            await self._adopt(config, wanted, entrances)
+        for change in changes:
+            log.info("configuration changed", change=str(change))
+        log.info("configuration reloaded", config=str(self.path), changes=len(changes))
+        for key in ("workers", "admin.http", "admin.mysql", "logging"):
+            if any(change.path == key or change.path.startswith(f"{key}.") for change in changes):
+                log.warning("this takes effect when the router is started again", key=key)
+        return changes
+
+    async def _adopt(self, config: RouterConfig, wanted: Topology, entrances: dict[str, Entrance]) -> None:
+        """Nothing of this can fail; sessions go by the new configuration when all of it is done."""
+        services, old, self.config = self._shared.services, self.config, config
+        accounts, readers = _monitor_accounts(config), _reader(config)
+        self.topology.adopt(wanted)
+        services.admission.adopt(*_room(config, self.topology))
+        await self.monitor.adopt(accounts)
+        if (old.schemas, _reader(old)) != (config.schemas, readers):
+            await self._adopt_schemas(readers)
+        self._plan_anew()
+        self.frontend.adopt(config, self.catalog, entrances)
+        self.admin.adopt(config.admin)
+        self._shared.descriptions.forget()
         for session in self.sessions:
-            session.rescope()
+            session.reloaded()
+
+    async def _adopt_schemas(self, readers: dict[str, BackendUser]) -> None:
+        services, schemas, ids = self._shared.services, self.schemas, self.ids
+        self.schemas = SchemaWatcher(self.config, self.topology, readers, self._defined)
+        self.ids = IdSource(self.config, self.topology, readers)
+        self._definitions = {}
+        await self.schemas.start()
+        await self.ids.start()
+        services.ids, services.keys = self.ids, Lookups(self.topology, readers)
+        await schemas.stop()
+        await ids.stop()
 
     async def stop(self, drain_timeout: float | None = None) -> None:
         """Drain and close everything."""
@@ -234,18 +296,30 @@ class Gateway:
         )
 
 
-def run(config_path: Path, config: RouterConfig) -> int:
-    """Run until a signal says stop; returns the exit status."""
+def run(config_path: Path, config: RouterConfig, *, watching: bool = False) -> int:
+    """Run until a signal says stop; returns the exit status. ``watching``: reload whenever the file has changed."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(config_path, config))
+        return runner.run(_run(config_path, config, watching=watching))
 
 
-async def _run(config_path: Path, config: RouterConfig) -> int:
-    gateway = Gateway(config)
+async def _reload(gateway: Gateway) -> None:
+    """SIGHUP: whatever is wrong with the new file, the old configuration goes on."""
+    try:
+        await gateway.reload()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("configuration refused; the old one goes on", problem=str(problem))
+    except OSError as error:
+        log.error("configuration refused; the old one goes on", problem=str(error))
+
+
+async def _run(config_path: Path, config: RouterConfig, *, watching: bool) -> int:
+    gateway = Gateway(config, config_path)
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
+    loop.add_signal_handler(signal.SIGHUP, lambda: spawn(_reload(gateway), "reload"))
     log.info("starting", config=str(config_path))
     try:
         await gateway.start()
@@ -253,7 +327,10 @@ async def _run(config_path: Path, config: RouterConfig) -> int:
         log.error("cannot listen", reason=str(error))
         await gateway.stop(drain_timeout=0)
         return _FAILED
+    watcher = spawn(watch(config_path, lambda: _reload(gateway)), "watch the configuration") if watching else None
     await signals.get()
+    if watcher is not None:
+        watcher.cancel()
     log.info("stopping", drain_timeout=config.limits.drain_timeout)
     stopping = spawn(gateway.stop(), "stop")
     again = spawn(signals.get(), "second signal")
@@ -265,6 +342,12 @@ async def _run(config_path: Path, config: RouterConfig) -> int:
     again.cancel()
     log.info("stopped")
     return 0
+
+
+def _room(config: RouterConfig, topology: Topology) -> tuple[dict[str, int], dict[str, Gate]]:
+    """Group → connections to each of its servers, and the gate that new statements go through."""
+    connections = {name: group.pool.max_connections for name, group in config.groups.items()}
+    return connections, {name: group.gate for name, group in topology.groups.items()}
 
 
 def _monitor_accounts(config: RouterConfig) -> dict[str, BackendUser]:
