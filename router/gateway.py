@@ -38,9 +38,10 @@ from router.errors import ConfigError, Problem
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.listener import Entrance, Frontend
-from router.metrics import Counters, ProcessGauges, RouterCollector, ServerGauges
+from router.metrics import BUCKETS, Counters, ProcessGauges, RouterCollector, ServerGauges
 from router.planner.cache import PlanCache
 from router.planner.catalog import Catalog, Definitions
+from router.planner.digests import Digests
 from router.planner.planner import Planner
 from router.session.registry import SessionRegistry
 from router.tasks import spawn
@@ -64,7 +65,10 @@ class Gateway:
         self.counters = Counters()
         self.topology = Topology.build(config)
         self.catalog = Catalog.build(config, generation=1)
-        self.plans = PlanCache(Planner(self.catalog))
+        self.digests = Digests(
+            config.limits.digests, len(BUCKETS) + 1, examples=config.logging.examples, slow=config.logging.slow_query
+        )
+        self.plans = PlanCache(Planner(self.catalog), self.digests)
         self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
         self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
         admission = Admission(*_room(config, self.topology))
@@ -128,7 +132,7 @@ class Gateway:
 
     def _plan_anew(self) -> None:
         self.catalog = Catalog.build(self.config, self.catalog.generation + 1, self._definitions)
-        self.plans = self._shared.plans = PlanCache(Planner(self.catalog))
+        self.plans = self._shared.plans = PlanCache(Planner(self.catalog), self.digests)
         self._shared.services.group_of = self.catalog.group_of
 
     async def reload(self) -> list[Difference]:
@@ -149,7 +153,7 @@ class Gateway:
         for change in changes:
             log.info("configuration changed", change=str(change))
         log.info("configuration reloaded", config=str(self.path), changes=len(changes))
-        for key in ("workers", "admin.http", "admin.mysql", "logging"):
+        for key in ("workers", "admin.http", "admin.mysql", "logging.format", "logging.level"):
             if any(change.path == key or change.path.startswith(f"{key}.") for change in changes):
                 log.warning("this takes effect when the router is started again", key=key)
         return changes
@@ -163,6 +167,7 @@ class Gateway:
         await self.monitor.adopt(accounts)
         if (old.schemas, _reader(old)) != (config.schemas, readers):
             await self._adopt_schemas(readers)
+        self.digests.configure(config.limits.digests, examples=config.logging.examples, slow=config.logging.slow_query)
         self._plan_anew()
         self.frontend.adopt(config, self.catalog, entrances)
         self.admin.adopt(config.admin)

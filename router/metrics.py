@@ -25,6 +25,11 @@ from prometheus_client.registry import Collector
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+def bucket_of(seconds: float) -> int:
+    """The number of the bucket that a duration belongs to."""
+    return bisect_left(BUCKETS, seconds)
+
+
 class Histogram:
     """Durations in ``BUCKETS``; ``observe`` is a bisection and two additions."""
 
@@ -34,10 +39,12 @@ class Histogram:
         self.counts = [0] * (len(BUCKETS) + 1)
         self.total = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Add one duration."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
+    def observe(self, seconds: float) -> int:
+        """Add one duration; the number of its bucket."""
+        bucket = bisect_left(BUCKETS, seconds)
+        self.counts[bucket] += 1
         self.total += seconds
+        return bucket
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Buckets as Prometheus wants them."""

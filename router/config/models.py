@@ -34,7 +34,6 @@ from router.errors import Problem
 # `=value` to mean all values but that one. Remove a line when the code acts on its key.
 NOT_YET: dict[str, str] = {
     "admin.mysql": "the SHOW interface is not served yet",
-    "logging.slow_query": "slow statements are not logged yet",
 }
 
 
@@ -101,6 +100,10 @@ class Limits(Mapping):
     )
     connect_timeout: Seconds = Field(default=5.0, description="Time a client has to finish its login.")
     idle_timeout: Seconds = Field(default=8 * 3600.0, description="Clients silent for longer are disconnected.")
+    digests: NonNegative = Field(
+        default=1000,
+        description="Kinds of statements (digest, user, database, route) whose counts and times are kept; 0: none.",
+    )
     drain_timeout: Seconds = Field(
         default=30.0, description="Time running transactions get to finish when the router is told to stop."
     )
@@ -117,7 +120,11 @@ class Logging(Mapping):
         default="info", description="The least severe level logged."
     )
     slow_query: Seconds | None = Field(
-        default=None, description="Log statements that take longer; not set: none are logged."
+        default=None,
+        description="Log statements that take longer, as their digest (without values); not set: none are logged.",
+    )
+    examples: bool = Field(
+        default=False, description="Keep one statement of every digest as it was sent. It may hold personal data."
     )
 
 

@@ -381,13 +381,8 @@ class Executor:
         session = self.session
         if self._replay is not None:
             self._replay.ran(self.command(), self.beginning.of(self.frame))
-        counters = self._services.counters
-        counters.decisions[plan.reason] += 1
-        counters.client_bytes_out += connection.bytes_relayed
-        if plan.rule is not None:
-            counters.rule_hits[plan.rule] += 1
         server.commands[self.frame[4]] += 1
-        server.durations.observe(perf_counter() - self.started)
+        self._services.answered(plan, server, connection, self.started)
         facts = plan.facts
         if self._statement is not None:
             self.statements.ran(self._statement, scanner, cursor=self._kind != QUERY)
