@@ -26,14 +26,14 @@ from router.cluster.lookups import Lookups
 from router.cluster.monitor import HealthMonitor
 from router.cluster.operations import Held, Operations
 from router.cluster.schema import SchemaWatcher
-from router.cluster.topology import Topology
+from router.cluster.topology import Group, Topology
 from router.config.models import RouterConfig
 from router.engine.admission import Admission
 from router.engine.services import Services
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.listener import Frontend
-from router.metrics import Counters, ProcessGauges, RouterCollector, ServerGauges
+from router.metrics import Counters, GroupGauges, Histogram, ProcessGauges, RouterCollector, ServerGauges
 from router.planner.cache import PlanCache
 from router.planner.catalog import Catalog, Definitions
 from router.planner.planner import Planner
@@ -87,6 +87,7 @@ class Gateway:
         self.operations = Operations(self.topology, self.monitor.look, self._held)
         self.admin = AdminHttp(config.admin, self._registry(), self._not_ready, self.operations)
         self.addresses: list[str] = []
+        self.loop_lag = Histogram()
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -163,8 +164,11 @@ class Gateway:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + _SWEEP_INTERVAL
             await asyncio.sleep(_SWEEP_INTERVAL)
-            self.frontend.sweep(loop.time())
+            now = loop.time()
+            self.loop_lag.observe(max(0.0, now - due))
+            self.frontend.sweep(now)
 
     def _not_ready(self) -> str | None:
         if self._stopping:
@@ -219,6 +223,9 @@ class Gateway:
                         draining=server.draining,
                         lag=server.lag,
                         delay=server.delay,
+                        lagging=server.lagging,
+                        most=pool.max_connections,
+                        connects=pool.connects,
                     )
                 )
         return ProcessGauges(
@@ -230,8 +237,30 @@ class Gateway:
             plan_cache_size=len(self.plans),
             servers=tuple(servers),
             differences=dict(self.schemas.differences),
-            paused={group.name: group.gate.shut for group in self.topology.groups.values()},
+            groups=tuple(_group_gauges(group) for group in self.topology.groups.values()),
+            ready=self._not_ready() is None,
+            max_connections=self.config.limits.max_connections,
+            sessions=self._sessions_by_state(),
+            admission_waiting=self._shared.services.admission.waiting,
+            loop_lag=self.loop_lag,
         )
+
+    def _sessions_by_state(self) -> dict[str, int]:
+        states = {"idle": 0, "idle_in_transaction": 0, "running": 0}
+        for each in self.sessions:
+            idle = "idle_in_transaction" if each.session.transaction else "idle"
+            states[idle if each.client.idle else "running"] += 1
+        return states
+
+
+def _group_gauges(group: Group) -> GroupGauges:
+    writable = any(server.configured_role != "replica" for server in group.servers)
+    return GroupGauges(
+        group=group.name,
+        paused=group.gate.shut,
+        readers=len(group.readers),
+        has_primary=group.elected is not None if writable else None,
+    )
 
 
 def run(config_path: Path, config: RouterConfig) -> int:
