@@ -38,6 +38,7 @@ from router.planner.cache import PlanCache
 from router.planner.catalog import Catalog, Definitions
 from router.planner.planner import Planner
 from router.session.registry import SessionRegistry
+from router.supervision import Supervisor
 from router.tasks import spawn
 from router.wire.constants import Command
 
@@ -271,6 +272,7 @@ def run(config_path: Path, config: RouterConfig) -> int:
 
 async def _run(config_path: Path, config: RouterConfig) -> int:
     gateway = Gateway(config)
+    supervisor = Supervisor()
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -282,7 +284,9 @@ async def _run(config_path: Path, config: RouterConfig) -> int:
         log.error("cannot listen", reason=str(error))
         await gateway.stop(drain_timeout=0)
         return _FAILED
+    supervisor.ready()
     await signals.get()
+    supervisor.stopping(config.limits.drain_timeout)
     log.info("stopping", drain_timeout=config.limits.drain_timeout)
     stopping = spawn(gateway.stop(), "stop")
     again = spawn(signals.get(), "second signal")
@@ -292,6 +296,7 @@ async def _run(config_path: Path, config: RouterConfig) -> int:
         stopping.cancel()
         await gateway.stop(drain_timeout=0)
     again.cancel()
+    supervisor.close()
     log.info("stopped")
     return 0
 
