@@ -324,11 +324,12 @@ def _left_out(servers: tuple[ServerGauges, ...]) -> Iterator[GaugeMetricFamily]:
     )
     lagging = GaugeMetricFamily(
         "router_server_lagging",
-        "Whether the replica is further behind than reads.max_lag and takes no reads while others can.",
+        "Whether the replica, which is up, is further behind than reads.max_lag and takes no reads while others can.",
         labels=["group", "server"],
     )
     for server in servers:
         fenced.add_metric([server.group, server.server], int(server.fenced))
         draining.add_metric([server.group, server.server], int(server.draining))
-        lagging.add_metric([server.group, server.server], int(server.lagging))
+        if server.up and server.role == "replica":
+            lagging.add_metric([server.group, server.server], int(server.lagging))
     yield from (fenced, draining, lagging)

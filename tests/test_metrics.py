@@ -103,7 +103,8 @@ def value(text: str, name: str, **labels: str) -> float:
 
 
 SECOND = server(server="db2", role="replica", up=False, fenced=True, draining=True, lag=1.5, delay=0.002, lagging=True)
-FULL = scrape(counted(), process(server(), SECOND))
+THIRD = server(server="db3", role="replica", lagging=True)
+FULL = scrape(counted(), process(server(), SECOND, THIRD))
 BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
 
 
@@ -197,7 +198,8 @@ def test_values_of_a_server() -> None:
     assert value(FULL, "router_group_readers", group="main") == 2
     assert value(FULL, "router_group_has_primary", group="main") == 1
     assert ("router_group_has_primary", frozenset({("group", "other")})) not in samples(FULL)
-    assert value(FULL, "router_server_lagging", group="main", server="db2") == 1
+    assert value(FULL, "router_server_lagging", group="main", server="db3") == 1
+    assert sum(name == "router_server_lagging" for name, _ in samples(FULL)) == 1
     assert value(FULL, "router_pool_connections_limit", **BACKEND) == 8
     assert value(FULL, "router_backend_connect_duration_seconds_count", **BACKEND) == 1
     assert value(FULL, "router_server_replication_lag_seconds", group="main", server="db2") == 1.5
