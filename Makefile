@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make demo` and `make test`. `make help` lists the rest.
 
-PYTHON_SOURCES = router tests
+PYTHON_SOURCES = router tests deploy/grafana/dashboards.py
 
 .PHONY: help setup setup-test demo demo-down test lint types bench guards chaos fuzz schema docs
 # Every target prepares the same .venv.
@@ -48,5 +48,7 @@ fuzz: setup-test ## run the fuzz targets; ARGS chooses one
 schema: setup ## write config/routes.schema.json
 	.venv/bin/router schema > config/routes.schema.json
 
-docs: schema ## write the generated pages of docs/reference
+docs: schema ## write the generated pages of docs/reference, and the dashboards
 	.venv/bin/router schema --markdown > docs/reference/configuration.md
+	.venv/bin/python -m router.admin.metrics_page > docs/reference/metrics.md
+	.venv/bin/python deploy/grafana/dashboards.py

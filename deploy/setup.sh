@@ -152,6 +152,7 @@ test)
     like node nodejs
     like npm npm
     knows mariadb-test # installed, it would bring and start a server
+    knows prometheus # likewise
     like go golang-go
     like javac default-jdk-headless
     like mvn maven

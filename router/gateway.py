@@ -27,7 +27,7 @@ from router.cluster.lookups import Lookups
 from router.cluster.monitor import HealthMonitor
 from router.cluster.operations import Held, Operations
 from router.cluster.schema import SchemaWatcher
-from router.cluster.topology import Topology
+from router.cluster.topology import Group, Topology
 from router.config.differences import Difference, differences
 from router.config.loader import load
 from router.config.models import RouterConfig
@@ -38,12 +38,21 @@ from router.errors import ConfigError, Problem
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
 from router.frontend.listener import Entrance, Frontend
-from router.metrics import BUCKETS, Counters, ProcessGauges, RouterCollector, ServerGauges
+from router.metrics import (
+    BUCKETS,
+    Counters,
+    GroupGauges,
+    Histogram,
+    ProcessGauges,
+    RouterCollector,
+    ServerGauges,
+)
 from router.planner.cache import PlanCache
 from router.planner.catalog import Catalog, Definitions
 from router.planner.digests import Digests
 from router.planner.planner import Planner
 from router.session.registry import SessionRegistry
+from router.supervision import Supervisor
 from router.tasks import spawn
 from router.wire.constants import Command
 
@@ -97,6 +106,7 @@ class Gateway:
         self.operations = Operations(self.topology, self.monitor.look, self._held)
         self.admin = AdminHttp(config.admin, self._registry(), self._not_ready, self.operations, self.reload)
         self.addresses: list[str] = []
+        self.loop_lag = Histogram()
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -230,8 +240,11 @@ class Gateway:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + _SWEEP_INTERVAL
             await asyncio.sleep(_SWEEP_INTERVAL)
-            self.frontend.sweep(loop.time())
+            now = loop.time()
+            self.loop_lag.observe(max(0.0, now - due))
+            self.frontend.sweep(now)
 
     def _not_ready(self) -> str | None:
         if self._stopping:
@@ -286,6 +299,9 @@ class Gateway:
                         draining=server.draining,
                         lag=server.lag,
                         delay=server.delay,
+                        lagging=server.lagging,
+                        most=pool.max_connections,
+                        connects=pool.connects,
                     )
                 )
         return ProcessGauges(
@@ -297,8 +313,30 @@ class Gateway:
             plan_cache_size=len(self.plans),
             servers=tuple(servers),
             differences=dict(self.schemas.differences),
-            paused={group.name: group.gate.shut for group in self.topology.groups.values()},
+            groups=tuple(_group_gauges(group) for group in self.topology.groups.values()),
+            ready=self._not_ready() is None,
+            max_connections=self.config.limits.max_connections,
+            sessions=self._sessions_by_state(),
+            admission_waiting=self._shared.services.admission.waiting,
+            loop_lag=self.loop_lag,
         )
+
+    def _sessions_by_state(self) -> dict[str, int]:
+        states = {"idle": 0, "idle_in_transaction": 0, "running": 0}
+        for each in self.sessions:
+            idle = "idle_in_transaction" if each.session.transaction else "idle"
+            states[idle if each.client.idle else "running"] += 1
+        return states
+
+
+def _group_gauges(group: Group) -> GroupGauges:
+    writable = any(server.configured_role != "replica" for server in group.servers)
+    return GroupGauges(
+        group=group.name,
+        paused=group.gate.shut,
+        readers=len(group.readers),
+        has_primary=group.elected is not None if writable else None,
+    )
 
 
 def run(config_path: Path, config: RouterConfig, *, watching: bool = False) -> int:
@@ -307,24 +345,26 @@ def run(config_path: Path, config: RouterConfig, *, watching: bool = False) -> i
         return runner.run(_run(config_path, config, watching=watching))
 
 
-async def _reload(gateway: Gateway) -> None:
+async def _reload(gateway: Gateway, supervisor: Supervisor) -> None:
     """SIGHUP: whatever is wrong with the new file, the old configuration goes on."""
-    try:
-        await gateway.reload()
-    except ConfigError as error:
-        for problem in error.problems:
-            log.error("configuration refused; the old one goes on", problem=str(problem))
-    except OSError as error:
-        log.error("configuration refused; the old one goes on", problem=str(error))
+    with supervisor.reloading():
+        try:
+            await gateway.reload()
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("configuration refused; the old one goes on", problem=str(problem))
+        except OSError as error:
+            log.error("configuration refused; the old one goes on", problem=str(error))
 
 
 async def _run(config_path: Path, config: RouterConfig, *, watching: bool) -> int:
     gateway = Gateway(config, config_path)
+    supervisor = Supervisor()
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    loop.add_signal_handler(signal.SIGHUP, lambda: spawn(_reload(gateway), "reload"))
+    loop.add_signal_handler(signal.SIGHUP, lambda: spawn(_reload(gateway, supervisor), "reload"))
     log.info("starting", config=str(config_path))
     try:
         await gateway.start()
@@ -332,10 +372,14 @@ async def _run(config_path: Path, config: RouterConfig, *, watching: bool) -> in
         log.error("cannot listen", reason=str(error))
         await gateway.stop(drain_timeout=0)
         return _FAILED
-    watcher = spawn(watch(config_path, lambda: _reload(gateway)), "watch the configuration") if watching else None
+    supervisor.ready()
+    watcher = (
+        spawn(watch(config_path, lambda: _reload(gateway, supervisor)), "watch the configuration") if watching else None
+    )
     await signals.get()
     if watcher is not None:
         watcher.cancel()
+    supervisor.stopping(config.limits.drain_timeout)
     log.info("stopping", drain_timeout=config.limits.drain_timeout)
     stopping = spawn(gateway.stop(), "stop")
     again = spawn(signals.get(), "second signal")
@@ -345,6 +389,7 @@ async def _run(config_path: Path, config: RouterConfig, *, watching: bool) -> in
         stopping.cancel()
         await gateway.stop(drain_timeout=0)
     again.cancel()
+    supervisor.close()
     log.info("stopped")
     return 0
 

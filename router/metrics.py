@@ -71,6 +71,8 @@ class Counters:
     retries: int = 0
     waits_in_vain: int = 0
     replays: Counter[str] = field(default_factory=Counter)  # of transactions, by result: continued, failed
+    scattered: int = 0  # statements asked of several shards
+    scattered_parts: int = 0  # what shards were asked for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,19 @@ class ServerGauges:
     draining: bool = False
     lag: float | None = None  # seconds; None: not known
     delay: float | None = None  # seconds; None: not measured
+    lagging: bool = False
+    most: int = 0  # connections there may be
+    connects: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupGauges:
+    """What a scrape shows of one group."""
+
+    group: str
+    paused: bool
+    readers: int
+    has_primary: bool | None  # None: it is to have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +125,12 @@ class ProcessGauges:
     servers: tuple[ServerGauges, ...]
     # (schema, table) of the configuration → shards whose definition of it differs.
     differences: dict[tuple[str, str], int] = field(default_factory=dict)
-    paused: dict[str, bool] = field(default_factory=dict)  # by group
+    groups: tuple[GroupGauges, ...] = ()
+    ready: bool = True
+    max_connections: int = 0
+    sessions: dict[str, int] = field(default_factory=dict)  # by state
+    admission_waiting: int = 0
+    loop_lag: Histogram = field(default_factory=Histogram)
 
 
 class RouterCollector(Collector):
@@ -124,16 +144,26 @@ class RouterCollector(Collector):
         """All families."""
         gauges = self._gauges()
         yield InfoMetricFamily("router_build", "Version of the router.", {"version": gauges.version})
+        text = "Whether new clients can be served, as /readyz says."
+        yield GaugeMetricFamily("router_ready", text, int(gauges.ready))
+        yield _loop_lag(gauges)
         yield from self._clients(gauges)
         yield from self._queries()
+        yield from self._scattered(gauges)
         yield from _cache(gauges)
         yield _differences(gauges)
-        yield _paused(gauges)
+        yield from _groups(gauges.groups)
         yield from _servers(gauges.servers)
 
     def _clients(self, gauges: ProcessGauges) -> Iterator[Metric]:
         counters = self._counters
         yield GaugeMetricFamily("router_client_connections", "Clients connected now.", gauges.client_connections)
+        text = "Clients there may be: limits.max_connections."
+        yield GaugeMetricFamily("router_client_connections_limit", text, gauges.max_connections)
+        sessions = GaugeMetricFamily("router_sessions", "Sessions by what they are doing.", labels=["state"])
+        for state, count in sorted(gauges.sessions.items()):
+            sessions.add_metric([state], count)
+        yield sessions
         yield _counter("router_client_connections", "Client connections by result.", "result", counters.connections)
         yield _counter("router_auth_failures", "Refused logins by reason.", "reason", counters.auth_failures)
         pinned = GaugeMetricFamily("router_sessions_pinned", "Sessions that keep a connection.", labels=["reason"])
@@ -167,6 +197,14 @@ class RouterCollector(Collector):
         text = "Reads that a replica was too far behind for, so that the primary answered."
         yield CounterMetricFamily("router_read_waits_in_vain", text, counters.waits_in_vain)
 
+    def _scattered(self, gauges: ProcessGauges) -> Iterator[Metric]:
+        text = "Statements asked of several shards."
+        yield CounterMetricFamily("router_scattered_statements", text, self._counters.scattered)
+        text = "What shards were asked for statements on several of them."
+        yield CounterMetricFamily("router_scattered_parts", text, self._counters.scattered_parts)
+        text = "Statements on several shards that wait until there is room for all their connections."
+        yield GaugeMetricFamily("router_admission_waiting", text, gauges.admission_waiting)
+
 
 def _counter(name: str, text: str, label: str, values: Counter[str]) -> CounterMetricFamily:
     family = CounterMetricFamily(name, text, labels=[label])
@@ -192,11 +230,29 @@ def _differences(gauges: ProcessGauges) -> GaugeMetricFamily:
     return family
 
 
-def _paused(gauges: ProcessGauges) -> GaugeMetricFamily:
-    family = GaugeMetricFamily("router_group_paused", "Whether no new statement begins in the group.", labels=["group"])
-    for group, paused in gauges.paused.items():
-        family.add_metric([group], int(paused))
-    return family
+def _loop_lag(gauges: ProcessGauges) -> HistogramMetricFamily:
+    return HistogramMetricFamily(
+        "router_event_loop_lag_seconds",
+        "How much later than it should the event loop gets to a timer, measured four times a second.",
+        gauges.loop_lag.cumulative(),
+        gauges.loop_lag.total,
+    )
+
+
+def _groups(groups: tuple[GroupGauges, ...]) -> Iterator[GaugeMetricFamily]:
+    paused = GaugeMetricFamily("router_group_paused", "Whether no new statement begins in the group.", labels=["group"])
+    readers = GaugeMetricFamily("router_group_readers", "Servers that take the group's reads.", labels=["group"])
+    primary = GaugeMetricFamily(
+        "router_group_has_primary",
+        "Whether a server of the group takes writes; not there where all servers are configured as replicas.",
+        labels=["group"],
+    )
+    for each in groups:
+        paused.add_metric([each.group], int(each.paused))
+        readers.add_metric([each.group], each.readers)
+        if each.has_primary is not None:
+            primary.add_metric([each.group], int(each.has_primary))
+    yield from (paused, readers, primary)
 
 
 def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
@@ -244,7 +300,23 @@ def _servers(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
             queries.add_metric([command, server.role, *key], count)
         durations.add_metric([server.role, *key], server.durations.cumulative(), server.durations.total)
     yield from (up, connections, waiters, waits, seconds, timeouts, failures, queries, durations, lags, delays)
+    yield from _connecting(servers)
     yield from _left_out(servers)
+
+
+def _connecting(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
+    """How connections to servers come to be."""
+    names = ["group", "backend"]
+    limits = GaugeMetricFamily(
+        "router_pool_connections_limit", "Connections there may be to the server: pool.max_connections.", labels=names
+    )
+    connects = HistogramMetricFamily(
+        "router_backend_connect_duration_seconds", "Time to connect and log in to the server.", labels=names
+    )
+    for server in servers:
+        limits.add_metric([server.group, server.server], server.most)
+        connects.add_metric([server.group, server.server], server.connects.cumulative(), server.connects.total)
+    yield from (limits, connects)
 
 
 def _left_out(servers: tuple[ServerGauges, ...]) -> Iterator[GaugeMetricFamily]:
@@ -257,7 +329,14 @@ def _left_out(servers: tuple[ServerGauges, ...]) -> Iterator[GaugeMetricFamily]:
     draining = GaugeMetricFamily(
         "router_server_draining", "Whether the server takes nothing new, by request.", labels=["group", "server"]
     )
+    lagging = GaugeMetricFamily(
+        "router_server_lagging",
+        "Whether the replica, which is up, is further behind than reads.max_lag and takes no reads while others can.",
+        labels=["group", "server"],
+    )
     for server in servers:
         fenced.add_metric([server.group, server.server], int(server.fenced))
         draining.add_metric([server.group, server.server], int(server.draining))
-    yield from (fenced, draining)
+        if server.up and server.role == "replica":
+            lagging.add_metric([server.group, server.server], int(server.lagging))
+    yield from (fenced, draining, lagging)

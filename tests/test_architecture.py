@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"demo"}),
     frozenset({"process", "sandbox"}),
     frozenset({"gateway"}),
-    frozenset({"frontend", "admin"}),
+    frozenset({"frontend", "admin", "supervision"}),
     frozenset({"engine"}),
     frozenset({"cluster"}),
     frozenset({"backend"}),

@@ -13,13 +13,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from router import metrics
-from router.metrics import BUCKETS, Counters, Histogram, ProcessGauges, RouterCollector, ServerGauges
+from router.metrics import BUCKETS, Counters, GroupGauges, Histogram, ProcessGauges, RouterCollector, ServerGauges
 
 
 def server(**changes: object) -> ServerGauges:
     durations = Histogram()
     durations.observe(0.0002)
     durations.observe(3.0)
+    connects = Histogram()
+    connects.observe(0.02)
     gauges = ServerGauges(
         group="main",
         server='10.0.0.1:3306 "a\\b"',
@@ -35,11 +37,15 @@ def server(**changes: object) -> ServerGauges:
         connect_errors=6,
         commands={"query": 20, "stmt_execute": 3},
         durations=durations,
+        most=8,
+        connects=connects,
     )
     return dataclasses.replace(gauges, **changes)  # type: ignore[arg-type]
 
 
 def process(*servers: ServerGauges) -> ProcessGauges:
+    lag = Histogram()
+    lag.observe(0.002)
     return ProcessGauges(
         version="1.2.3",
         client_connections=42,
@@ -49,7 +55,12 @@ def process(*servers: ServerGauges) -> ProcessGauges:
         plan_cache_size=9,
         servers=servers,
         differences={("shop", "orders"): 2, ("shop", "regions"): 0},
-        paused={"main": True, "other": False},
+        groups=(GroupGauges("main", True, 2, True), GroupGauges("other", False, 0, None)),
+        ready=False,
+        max_connections=10_000,
+        sessions={"idle": 40, "running": 2},
+        admission_waiting=5,
+        loop_lag=lag,
     )
 
 
@@ -66,6 +77,8 @@ def counted() -> Counters:
     counters.client_bytes_out = 5678
     counters.retries = 2
     counters.waits_in_vain = 3
+    counters.scattered = 11
+    counters.scattered_parts = 23
     return counters
 
 
@@ -89,8 +102,9 @@ def value(text: str, name: str, **labels: str) -> float:
     return samples(text)[name, frozenset(labels.items())]
 
 
-SECOND = server(server="db2", role="replica", up=False, fenced=True, draining=True, lag=1.5, delay=0.002)
-FULL = scrape(counted(), process(server(), SECOND))
+SECOND = server(server="db2", role="replica", up=False, fenced=True, draining=True, lag=1.5, delay=0.002, lagging=True)
+THIRD = server(server="db3", role="replica", lagging=True)
+FULL = scrape(counted(), process(server(), SECOND, THIRD))
 BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
 
 
@@ -122,6 +136,18 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_server_probe_seconds", "gauge"),
         ("router_server_draining", "gauge"),
         ("router_group_paused", "gauge"),
+        ("router_group_readers", "gauge"),
+        ("router_group_has_primary", "gauge"),
+        ("router_server_lagging", "gauge"),
+        ("router_ready", "gauge"),
+        ("router_event_loop_lag_seconds", "histogram"),
+        ("router_client_connections_limit", "gauge"),
+        ("router_sessions", "gauge"),
+        ("router_scattered_statements", "counter"),
+        ("router_scattered_parts", "counter"),
+        ("router_admission_waiting", "gauge"),
+        ("router_pool_connections_limit", "gauge"),
+        ("router_backend_connect_duration_seconds", "histogram"),
     ],
 )
 def test_families(name: str, kind: str) -> None:
@@ -153,12 +179,29 @@ def test_values() -> None:
     assert value(FULL, "router_bytes_total", side="client", direction="in") == 1234
 
 
+def test_values_of_the_process() -> None:
+    assert value(FULL, "router_ready") == 0
+    assert value(FULL, "router_client_connections_limit") == 10_000
+    assert value(FULL, "router_sessions", state="idle") == 40
+    assert value(FULL, "router_scattered_statements_total") == 11
+    assert value(FULL, "router_scattered_parts_total") == 23
+    assert value(FULL, "router_admission_waiting") == 5
+    assert value(FULL, "router_event_loop_lag_seconds_bucket", le="0.0025") == 1
+
+
 def test_values_of_a_server() -> None:
     assert value(FULL, "router_backend_up", role="primary", **BACKEND) == 1
     assert value(FULL, "router_server_fenced", group="main", server="db2") == 1
     assert value(FULL, "router_server_draining", group="main", server="db2") == 1
     assert value(FULL, "router_group_paused", group="main") == 1
     assert value(FULL, "router_group_paused", group="other") == 0
+    assert value(FULL, "router_group_readers", group="main") == 2
+    assert value(FULL, "router_group_has_primary", group="main") == 1
+    assert ("router_group_has_primary", frozenset({("group", "other")})) not in samples(FULL)
+    assert value(FULL, "router_server_lagging", group="main", server="db3") == 1
+    assert sum(name == "router_server_lagging" for name, _ in samples(FULL)) == 1
+    assert value(FULL, "router_pool_connections_limit", **BACKEND) == 8
+    assert value(FULL, "router_backend_connect_duration_seconds_count", **BACKEND) == 1
     assert value(FULL, "router_server_replication_lag_seconds", group="main", server="db2") == 1.5
     assert value(FULL, "router_server_probe_seconds", group="main", server="db2") == 0.002
     assert sum(name == "router_server_replication_lag_seconds" for name, _ in samples(FULL)) == 1

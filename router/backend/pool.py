@@ -22,6 +22,7 @@ from router.backend.connection import BackendConnection, Capture, PoolKey
 from router.backend.connector import BackendUser, Connector
 from router.backend.reset import BASELINE, SETTLED_REPLIES, settle_commands
 from router.errors import BackendError, BackendUnavailable, PoolTimeout, TurnedAway
+from router.metrics import Histogram
 from router.tasks import spawn
 from router.wire.constants import Capability
 
@@ -90,6 +91,7 @@ class BackendPool:
         self.wait_seconds = 0.0
         self.waits = 0
         self.connect_errors = 0
+        self.connects = Histogram()
         self.closing = False
         self.draining = False
         self.recalls = False
@@ -366,6 +368,7 @@ class BackendPool:
         """Open one connection with the key of ``waiter``; whoever is first in the queue by then gets it."""
         key, user = waiter.key, waiter.user
         generation = self.generation
+        began = asyncio.get_running_loop().time()
         try:
             connection = await self.connector.open(user, key[1])
         except BaseException as error:
@@ -380,6 +383,7 @@ class BackendPool:
             self._open_failed(waiter, error)
             return
         self.opening -= 1
+        self.connects.observe(asyncio.get_running_loop().time() - began)
         connection.generation = generation
         connection.key = key
         self.clock = max(self.clock, connection.created)

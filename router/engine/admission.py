@@ -31,6 +31,11 @@ class Admission:
         self._gates = {**self._gates, **gates}
         self._admit()
 
+    @property
+    def waiting(self) -> int:
+        """Statements that are not admitted yet."""
+        return len(self._queue)
+
     def fits(self, needs: Needs) -> bool:
         """Whether it could ever be admitted."""
         return all(count <= self._capacity[group] for group, count in needs.items())

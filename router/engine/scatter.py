@@ -92,6 +92,8 @@ class Scatter:
     def run(self, plan: Scattered, key: PoolKey, execution: Execution | None = None) -> None:
         """Ask all shards; connections are of ``key``. ``execution``: of a prepared statement, with these values."""
         self.execution = execution
+        self.services.counters.scattered += 1
+        self.services.counters.scattered_parts += len(plan.parts)
         self._plan = plan
         self._key = key
         self._merge = None

@@ -435,6 +435,18 @@ async def test_waiting_is_measured() -> None:
     assert pool.wait_seconds - before == pytest.approx(2)
 
 
+@virtually
+async def test_connecting_is_measured() -> None:
+    pool, connector = make_pool(FakeConnector(), most=2)
+    WaitingSession(pool).wait()
+    await quiet()
+    await asyncio.sleep(3)
+    connector.attempts[0].succeed()
+    await quiet()
+    assert sum(pool.connects.counts) == 1
+    assert pool.connects.total == pytest.approx(3)
+
+
 # --- connecting fails -------------------------------------------------------------------------------------------------
 
 

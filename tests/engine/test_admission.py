@@ -46,10 +46,12 @@ def test_nobody_overtakes() -> None:
     crowd.come("large", g=2)
     crowd.come("small", g=1)
     assert crowd.inside == ["a"]
+    assert crowd.admission.waiting == 2
     crowd.admission.leave(Counter(g=1))
     assert crowd.inside == ["a", "large"]
     crowd.admission.leave(Counter(g=2))
     assert crowd.inside == ["a", "large", "small"]
+    assert crowd.admission.waiting == 0
 
 
 def test_who_gives_up_is_forgotten() -> None:

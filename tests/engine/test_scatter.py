@@ -61,6 +61,8 @@ async def test_rows_of_both_in_one_answer() -> None:
     assert desk.pools() == [(0, 1, 0), (0, 1, 0)]
     assert not desk.scatter.running
     assert desk.bench.services.admission.fits(Counter(main=2))
+    counters = desk.bench.services.counters
+    assert (counters.scattered, counters.scattered_parts) == (1, 2)
 
 
 @virtually
