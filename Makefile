@@ -50,3 +50,4 @@ schema: setup ## write config/routes.schema.json
 
 docs: schema ## write the generated pages of docs/reference
 	.venv/bin/router schema --markdown > docs/reference/configuration.md
+	.venv/bin/router schema --admin > docs/reference/admin.md

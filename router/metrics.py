@@ -88,6 +88,8 @@ class ServerGauges:
     draining: bool = False
     lag: float | None = None  # seconds; None: not known
     delay: float | None = None  # seconds; None: not measured
+    failures: int = 0  # connections lost
+    max_connections: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,7 @@ def test_schema() -> None:
     document = json.loads(router("schema").stdout)
     assert document["required"] == ["groups", "users"]
     assert router("schema", "--markdown").stdout.startswith("# Configuration reference\n")
+    assert router("schema", "--admin").stdout.startswith("# The admin interface over the MySQL protocol\n")
 
 
 def test_hash_password() -> None:
