@@ -159,6 +159,12 @@ def understand(sql: str, context: Context) -> Question:
                 raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, "router: no user variables and parameters here")
             case kind:
                 piece = text[token.start : token.end].decode("utf-8", "replace")
+                if kind is TokenKind.WORD and piece[0] == "$":
+                    piece = f"`{piece}`"  # a parameter to SQLite, and in double quotes perhaps a string
+                elif kind is TokenKind.WORD and (behind := _converted(tokens, at)) is not None:
+                    piece, last = f"'{piece}'", behind
+                elif at and tokens[at - 1].text == "COLLATE" and piece.lower().startswith("utf8"):
+                    piece = "NOCASE" if piece.lower().endswith("_ci") else "BINARY"
                 if kind in (TokenKind.WORD, TokenKind.QUOTED):
                     words.add((unquoted(token) if kind is TokenKind.QUOTED else piece).lower())
                 parts.append(piece)
@@ -175,6 +181,14 @@ def _variable(tokens: Sequence[Token], at: int) -> tuple[str, int]:
     if name in _SCOPES and at + 2 < len(tokens) and tokens[at + 1].text == ".":
         return tokens[at + 2].text.strip("`").lower(), at + 2
     return name.strip("`"), at
+
+
+def _converted(tokens: Sequence[Token], at: int) -> int | None:
+    """The last token of a type in CONVERT(value, SIGNED INTEGER), if one begins at ``at``."""
+    if tokens[at].text not in ("SIGNED", "UNSIGNED") or at == 0 or tokens[at - 1].text != ",":
+        return None
+    last = at + 1 if at + 1 < len(tokens) and tokens[at + 1].text in ("INTEGER", "INT") else at
+    return last if last + 1 < len(tokens) and tokens[last + 1].text == ")" else None
 
 
 def _with_needs(tables: dict[str, Table]) -> tuple[Table, ...]:
@@ -198,7 +212,7 @@ _WORDS = """
 abs avg ceil ceiling coalesce count date datetime dense_rank first_value floor glob group_concat iif ifnull instr
 lag last_value lead length like likely lower ltrim max min mod ntile nullif percent_rank rank replace round row_number
 rtrim sign strftime substr substring sum time total trim typeof unicode unixepoch upper
-concat concat_ws if now unix_timestamp from_unixtime utc_timestamp
+concat concat_ws convert greatest if lcase least locate now ucase unix_timestamp from_unixtime utc_timestamp
 """
 _FUNCTIONS = frozenset(_WORDS.split())
 _ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
@@ -353,6 +367,37 @@ def _if(condition: Value, one: Value, other: Value) -> Value:
     return one if condition and condition != "0" else other
 
 
+def _convert(value: Value, _kind: Value) -> int | None:
+    try:
+        return None if value is None else int(float(value))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _locate(part: Value, text: Value) -> int | None:
+    return None if part is None or text is None else str(text).lower().find(str(part).lower()) + 1
+
+
+def _least(one: Value, other: Value) -> Value:
+    return None if one is None or other is None else min(one, other, key=_order)
+
+
+def _greatest(one: Value, other: Value) -> Value:
+    return None if one is None or other is None else max(one, other, key=_order)
+
+
+def _order(value: int | float | str) -> tuple[bool, int | float | str]:
+    return isinstance(value, str), value
+
+
+def _upper(text: Value) -> str | None:
+    return None if text is None else str(text).upper()
+
+
+def _lower(text: Value) -> str | None:
+    return None if text is None else str(text).lower()
+
+
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
 
@@ -372,6 +417,12 @@ _ADDED: Final[tuple[tuple[str, int, Callable[..., Value]], ...]] = (
     ("concat", -1, _concat),
     ("concat_ws", -1, _concat_ws),
     ("if", 3, _if),
+    ("convert", 2, _convert),
+    ("locate", 2, _locate),
+    ("least", 2, _least),
+    ("greatest", 2, _greatest),
+    ("ucase", 1, _upper),
+    ("lcase", 1, _lower),
     ("now", 0, _now),
     ("utc_timestamp", 0, _now),
     ("unix_timestamp", 0, _unix_timestamp),

@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client.core import Metric
 
 from router.admin.tables import DATABASES, TABLES, Column, Table, Value, mysql_type
+from router.admin.variables import CHARSET, COLLATION
 from router.cluster.operations import Operations
 from router.config.models import RouterConfig, Server
 from router.config.rules import Rule
@@ -244,8 +245,12 @@ _ROWS: dict[str, Callable[[RouterState], Iterable[Row]]] = {
 
 def _column(table: Table, position: int, column: Column) -> Row:
     kind = mysql_type(column)
-    place = ("def", table.database, table.name, column.name, position)
-    return (*place, None, "YES", kind, kind, "", "", column.description)
+    row: Row = ("def", table.database, table.name, column.name, position)
+    row += (None, "YES", kind, kind, "", "", column.description)
+    if column.type == "TEXT":
+        return (*row, 65535, 65535, None, None, None, CHARSET, COLLATION, "select", "")
+    precision, scale = (19, 0) if column.type == "INTEGER" else (22, None)
+    return (*row, None, None, precision, scale, None, None, None, "select", "")
 
 
 def _session(each: Glance, *, texts: bool) -> Row:

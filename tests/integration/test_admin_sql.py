@@ -19,6 +19,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import DictCursor
 
 from router.sandbox import ReplicaSet
+from tests.clients.ways import mysql_tree
 from tests.fix_router import RunningRouter, settings_for
 
 Start = Callable[[dict[str, Any]], RunningRouter]
@@ -245,6 +246,19 @@ def test_command_line_clients(router: RunningRouter, program: str) -> None:
     assert "| primary" in done.stdout
     assert "| runtime_mysql_servers" in done.stdout
     assert "| lag_seconds" in done.stdout
+
+
+@pytest.mark.mysql
+def test_mysqls_own_client(router: RunningRouter) -> None:
+    """It asks every server for ``select $$`` first, and wants an error."""
+    tree = mysql_tree()
+    command = [*tree.mysql, f"--plugin-dir={tree.plugins}", "--commands", "-h127.0.0.1", f"-P{port_of(router)}"]
+    command += ["-uops", f"-p{LOGIN['password']}", "-t", "stats"]
+    script = "status\nSHOW SERVERS;\nUSE main\nSELECT DATABASE();\nSHOW PROCESSLIST;\nresetconnection\nSHOW VERSION;\n"
+    done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| primary" in done.stdout
+    assert "| maintenance" in done.stdout
 
 
 def test_mysql_connector(router: RunningRouter) -> None:
