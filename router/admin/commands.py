@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -26,6 +26,8 @@ from router.errors import NoSuchName
 from router.wire.errcodes import ErrorCode, mysql_error
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _STRING = re.compile(r"""'[^']*'|"[^"]*"|\([^()]*\)""")
 _ASSIGNMENT = re.compile(
@@ -103,13 +105,15 @@ class Commands:
         """The answer to a SELECT. Raises MySQLError."""
         question = understand(sql, context)
         rows = {
-            table.name: self.state.rows(table, texts=texts, variables=context.variables)
+            table.name: await self.state.rows(table, texts=texts, variables=context.variables)
             for table in question.tables
             if table.source is None
         }
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, select, question, rows, context.functions
-        )
+        return await self.aside(lambda: select(question, rows, context.functions))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Something that takes its time, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 class Interpreter:

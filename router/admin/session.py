@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 _MAX_LOGIN_PACKET = 1 << 16
 _BINARY = 63
+# Rows that are encoded without asking a thread.
+_FEW = 200
 _STATUS = int(ServerStatus.AUTOCOMMIT)
 # Commands of the protocol that have no answer.
 _SILENT = (Code.STMT_CLOSE, Code.STMT_SEND_LONG_DATA)
@@ -300,7 +302,7 @@ class AdminSession(asyncio.BufferedProtocol):
 
     async def _command(self, interpreter: Interpreter, payload: bytes) -> None:
         try:
-            data = self._encoded(await self._run(interpreter, payload))
+            data = await self._encoded(await self._run(interpreter, payload))
         except MySQLError as error:
             data = _failed(error)
         except ProtocolError:
@@ -343,12 +345,14 @@ class AdminSession(asyncio.BufferedProtocol):
                 raise mysql_error(ErrorCode.UNSUPPORTED_PS, message)
         raise mysql_error(ErrorCode.UNKNOWN_COM, "Unknown command")
 
-    def _encoded(self, result: Result | bytes) -> bytes:
+    async def _encoded(self, result: Result | bytes) -> bytes:
         if isinstance(result, bytes):
             return frame(result, 1)
         if result is None:
             return frame(encode_ok(OkPacket(status=_STATUS), self._capabilities), 1)
-        return encoded(result, self._capabilities)
+        if len(result.rows) <= _FEW:
+            return encoded(result, self._capabilities)
+        return await self._entrance.commands.aside(lambda: encoded(result, self._capabilities))
 
     # -- from outside ------------------------------------------------------------------------------------------
 

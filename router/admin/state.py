@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ from router.metrics import Counters, ProcessGauges, ServerGauges
 from router.session.registry import Glance
 
 Row = tuple[Value, ...]
+
+# Seconds after which others have their turn.
+_SLICE = 0.002
 
 
 @dataclass(slots=True)
@@ -71,14 +75,18 @@ class RouterState:
         """Seconds."""
         return monotonic() - self._since
 
-    def rows(self, table: Table, *, texts: bool, variables: Mapping[str, Value]) -> list[Row]:
+    async def rows(self, table: Table, *, texts: bool, variables: Mapping[str, Value]) -> list[Row]:
         """All rows of ``table``; ``texts``: statements with their literals."""
         match table.name:
             case "sessions":
-                return [_session(each, texts=texts) for each in self._inside.sessions()]
+                found: Iterable[Row] = (_session(each, texts=texts) for each in self._inside.sessions())
+            case "digests":
+                found = self._digests()
             case "variables":
                 return sorted(variables.items())
-        return list(_ROWS[table.name](self))
+            case name:
+                return list(_ROWS[name](self))
+        return await _politely(found)
 
     # -- one table each ----------------------------------------------------------------------------------------
 
@@ -228,7 +236,6 @@ class RouterState:
 _ROWS: dict[str, Callable[[RouterState], Iterable[Row]]] = {
     "servers": RouterState._servers,
     "pools": RouterState._pools,
-    "digests": RouterState._digests,
     "rules": RouterState._rules,
     "shards": RouterState._shards,
     "groups": RouterState._groups,
@@ -241,6 +248,18 @@ _ROWS: dict[str, Callable[[RouterState], Iterable[Row]]] = {
     "tables": RouterState._tables,
     "columns": RouterState._columns,
 }
+
+
+async def _politely(rows: Iterable[Row]) -> list[Row]:
+    """Many rows, without keeping the clients waiting for all of them."""
+    found = []
+    began = monotonic()
+    for row in rows:
+        found.append(row)
+        if monotonic() - began > _SLICE:
+            await asyncio.sleep(0)
+            began = monotonic()
+    return found
 
 
 def _column(table: Table, position: int, column: Column) -> Row:

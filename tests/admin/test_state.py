@@ -13,16 +13,16 @@ from tests.admin.inside import World
 from tests.fakes import virtually
 
 
-def rows(world: World, name: str, *, texts: bool = False) -> list[dict[str, Any]]:
+async def rows(world: World, name: str, *, texts: bool = False) -> list[dict[str, Any]]:
     table = TABLES[name]
-    found = RouterState(world.inside).rows(table, texts=texts, variables=variables("8", 1))
+    found = await RouterState(world.inside).rows(table, texts=texts, variables=variables("8", 1))
     return [dict(zip((column.name for column in table.columns), row, strict=True)) for row in found]
 
 
 @pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.source is None])
 @virtually
 async def test_every_table_has_rows_of_its_columns(name: str) -> None:
-    found = rows(World(), name)
+    found = await rows(World(), name)
     assert found or name == "digests"
     kinds = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str, int, float)}
     for column in TABLES[name].columns:
@@ -32,30 +32,30 @@ async def test_every_table_has_rows_of_its_columns(name: str) -> None:
 @virtually
 async def test_servers_and_pools() -> None:
     world = World()
-    first, second = rows(world, "servers")
+    first, second = await rows(world, "servers")
     assert (first["server"], first["role"], first["host"], first["port"]) == ("a", "primary", "a", 3306)
     assert (second["role"], second["up"], second["statements"], second["failures"]) == ("replica", 1, 6, 4)
-    assert rows(world, "pools")[0]["timeouts"] == 2
-    (group,) = rows(world, "groups")
+    assert (await rows(world, "pools"))[0]["timeouts"] == 2
+    (group,) = await rows(world, "groups")
     assert (group["primary_server"], group["servers"], group["servers_up"], group["paused"]) == ("a", 2, 2, 0)
 
 
 @virtually
 async def test_sessions_show_no_literals_unless_asked_for() -> None:
-    idle, busy = rows(World(), "sessions")
+    idle, busy = await rows(World(), "sessions")
     assert (idle["state"], idle["server"], idle["statement"]) == ("idle", None, None)
     assert (busy["server"], busy["server_connection"], busy["pinned_by"]) == ("a", 77, "named_lock")
     assert busy["statement"] == "SELECT ?"
-    assert rows(World(), "sessions", texts=True)[1]["statement"] == "SELECT 'x'"
+    assert (await rows(World(), "sessions", texts=True))[1]["statement"] == "SELECT 'x'"
 
 
 @virtually
 async def test_rules_and_shards() -> None:
     world = World()
-    first, second = rows(world, "rules")
+    first, second = await rows(world, "rules")
     assert (first["hits"], first["conditions"], first["effect"]) == (4, "user app, statement ddl", "reject: not here")
     assert (second["name"], second["effect"]) == ("rule-2", "send to role primary; timeout 2 s")
-    assert [(each["shard"], each["database_name"], each["tables"]) for each in rows(world, "shards")] == [
+    assert [(each["shard"], each["database_name"], each["tables"]) for each in (await rows(world, "shards"))] == [
         ("s0", "shop0", "few, items, orders"),
         ("s1", "shop", "items, orders"),
     ]
@@ -63,7 +63,7 @@ async def test_rules_and_shards() -> None:
 
 @virtually
 async def test_secrets_are_masked() -> None:
-    found = {row["path"]: row["value"] for row in rows(World(), "config")}
+    found = {row["path"]: row["value"] for row in (await rows(World(), "config"))}
     assert found["users.app.password"] == "**********"
     assert found["groups.main.pool.max_connections"] == "50"
     assert "hunter2" not in str(found)
@@ -72,7 +72,7 @@ async def test_secrets_are_masked() -> None:
 @virtually
 async def test_digests_are_what_the_gateway_gives() -> None:
     given = [{"digest_id": "x", "count": 3, "something": "else"}]
-    (found,) = rows(World(digests=lambda: given), "digests")
+    (found,) = await rows(World(digests=lambda: given), "digests")
     assert (found["digest_id"], found["count"], found["errors"]) == ("x", 3, None)
 
 
@@ -80,9 +80,9 @@ async def test_digests_are_what_the_gateway_gives() -> None:
 async def test_maintenance_is_seen() -> None:
     world = World()
     world.inside.maintenance.on = True
-    (version,) = rows(world, "version")
+    (version,) = await rows(world, "version")
     assert (version["version"], version["maintenance"]) == ("1.2.3", 1)
-    assert {each["name"]: each["value"] for each in rows(world, "stats")}["commands"] == 12
+    assert {each["name"]: each["value"] for each in (await rows(world, "stats"))}["commands"] == 12
 
 
 def test_every_own_table_is_filled() -> None:
