@@ -19,6 +19,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import DictCursor
 
 from router.sandbox import ReplicaSet
+from router.sandbox.tls import make_certificates
 from tests.clients.ways import mysql_tree
 from tests.fix_router import RunningRouter, settings_for
 
@@ -198,6 +199,20 @@ def test_without_users_by_any_name_and_no_password(
         pymysql.connect(unix_socket=f"{tmp_path}/admin.sock", user="me", password="some")
     router.stop()
     assert not (tmp_path / "admin.sock").exists()
+
+
+def test_tls_is_that_of_the_listeners(mariadb_set: ReplicaSet, tmp_path: Path, start_router: Start) -> None:
+    certificates = make_certificates(tmp_path)
+    tls = {"certificate": str(certificates.certificate), "key": str(certificates.key), "mode": "required"}
+    settings = settings_for(mariadb_set, tmp_path)
+    settings["listeners"] += [{"address": "127.0.0.1:0", "tls": tls}]
+    settings["admin"] |= {"mysql": "127.0.0.1:0", "users": {"ops": {"password": LOGIN["password"]}}}
+    router = start_router(settings)
+    with admin(router, ssl={"ca": str(certificates.ca), "check_hostname": False}) as ops:
+        assert rows(ops, "SELECT 1 AS one") == [{"one": 1}]
+    # Nobody listens in on this machine.
+    with admin(router, ssl_disabled=True) as ops:
+        assert rows(ops, "SELECT 1 AS one") == [{"one": 1}]
 
 
 HOSTILE = (
