@@ -402,13 +402,18 @@ def _asked(context: typer.Context, config: Path | None, method: str, *path: str,
 @app.command()
 def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page instead.")] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="Print the reference page of the admin interface.")] = False,
 ) -> None:
     """Print the JSON schema of the configuration file, for editors."""
     import json
 
     from router.config.reference import json_schema, reference_page
 
-    if markdown:
+    if admin:
+        from router.admin import reference
+
+        typer.echo(reference.reference_page(), nl=False)
+    elif markdown:
         typer.echo(reference_page(), nl=False)
     else:
         typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

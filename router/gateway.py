@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +19,8 @@ import uvloop
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from router.admin.http import AdminHttp
+from router.admin.mysql import AdminMysql
+from router.admin.state import Inside, Maintenance
 from router.backend.connector import BackendUser
 from router.cluster.checking import Login, OnlineCheck, Report
 from router.cluster.describing import Descriptions
@@ -37,7 +40,7 @@ from router.engine.services import Services
 from router.errors import ConfigError, Problem
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
-from router.frontend.listener import Entrance, Frontend
+from router.frontend.listener import Entrance, Frontend, tls_context
 from router.metrics import (
     BUCKETS,
     Counters,
@@ -102,13 +105,34 @@ class Gateway:
         )
         self._shared = shared
         self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
-        self.frontend = Frontend(config, self.catalog, shared)
+        self.maintenance = Maintenance()
+        self.frontend = Frontend(config, self.catalog, shared, lambda: self.maintenance.on)
         self.operations = Operations(self.topology, self.monitor.look, self._held)
-        self.admin = AdminHttp(config.admin, self._registry(), self._not_ready, self.operations, self.reload)
+        self.admin, self.admin_mysql = self._admin(config)
+        self.admin_address: str | None = None
         self.addresses: list[str] = []
         self.loop_lag = Histogram()
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
+
+    def _admin(self, config: RouterConfig) -> tuple[AdminHttp, AdminMysql]:
+        """The interfaces for operators."""
+        registry = self._registry()
+        http = AdminHttp(config.admin, registry, self._not_ready, self.operations, self.reload)
+        inside = Inside(
+            config=lambda: self.config,
+            gauges=self._gauges,
+            counters=self.counters,
+            operations=self.operations,
+            sessions=self.frontend.glances,
+            kill=self._kill,
+            samples=registry.collect,
+            maintenance=self.maintenance,
+            digests=lambda: self.digests,
+            reload=self.reload,
+        )
+        mysql = AdminMysql(config.admin, config.limits, inside, self.sessions.next_id, _tls(config), self.frontend.rsa)
+        return http, mysql
 
     async def start(self) -> None:
         """Probe, then listen. Raises OSError when an address cannot be had."""
@@ -118,7 +142,8 @@ class Gateway:
         self.addresses = await self.frontend.start()
         admin = await self.admin.start()
         self._sweeper = spawn(self._sweep(), "sweep idle clients")
-        log.info("ready", listeners=self.addresses, admin=admin)
+        self.admin_address = await self.admin_mysql.start()
+        log.info("ready", listeners=self.addresses, admin=admin, admin_mysql=self.admin_address)
 
     def _tables_changed(self, done: Callable[[], None]) -> None:
         """DDL has been run on shards: statements behind it must know what it did."""
@@ -202,6 +227,7 @@ class Gateway:
         self.frontend.stop_listening()
         patience = self.config.limits.drain_timeout if drain_timeout is None else drain_timeout
         await self._drain(patience)
+        self.admin_mysql.stop()
         for session in self.sessions:
             if session.client.idle:
                 session.shut_down()
@@ -249,10 +275,19 @@ class Gateway:
     def _not_ready(self) -> str | None:
         if self._stopping:
             return "stopping"
+        if self.maintenance.on:
+            return "maintenance"
         for group in self.topology.groups.values():
             if not any(server.up for server in group.servers):
                 return f"no server of group {group.name!r} answers"
         return None
+
+    def _kill(self, connection_id: int, query_only: bool, done: Callable[[], None]) -> bool:
+        """KILL by an operator; False: there is no such session."""
+        session = self.sessions.get(connection_id)
+        if session is not None:
+            session.kill(done, query_only=query_only)
+        return session is not None
 
     def _held(self) -> Iterator[Held]:
         """What sessions keep on servers."""
@@ -300,8 +335,9 @@ class Gateway:
                         lag=server.lag,
                         delay=server.delay,
                         lagging=server.lagging,
-                        most=pool.max_connections,
                         connects=pool.connects,
+                        failures=server.failures,
+                        max_connections=pool.max_connections,
                     )
                 )
         return ProcessGauges(
@@ -398,6 +434,14 @@ def _room(config: RouterConfig, topology: Topology) -> tuple[dict[str, int], dic
     """Group → connections to each of its servers, and the gate that new statements go through."""
     connections = {name: group.pool.max_connections for name, group in config.groups.items()}
     return connections, {name: group.gate for name, group in topology.groups.items()}
+
+
+def _tls(config: RouterConfig) -> tuple[ssl.SSLContext, bool] | None:
+    """For operators: as the first listener with a certificate has it, and whether it is required there."""
+    for listener in config.listeners:
+        if (context := tls_context(listener)) is not None and listener.tls is not None:
+            return context, listener.tls.mode == "required"
+    return None
 
 
 def _monitor_accounts(config: RouterConfig) -> dict[str, BackendUser]:

@@ -98,7 +98,8 @@ class ServerGauges:
     lag: float | None = None  # seconds; None: not known
     delay: float | None = None  # seconds; None: not measured
     lagging: bool = False
-    most: int = 0  # connections there may be
+    failures: int = 0  # connections lost
+    max_connections: int = 0  # that there may be
     connects: Histogram = field(default_factory=Histogram)
 
 
@@ -314,7 +315,7 @@ def _connecting(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         "router_backend_connect_duration_seconds", "Time to connect and log in to the server.", labels=names
     )
     for server in servers:
-        limits.add_metric([server.group, server.server], server.most)
+        limits.add_metric([server.group, server.server], server.max_connections)
         connects.add_metric([server.group, server.server], server.connects.cumulative(), server.connects.total)
     yield from (limits, connects)
 

@@ -32,9 +32,7 @@ from router.errors import Problem
 # Keys that are understood but that this version does not act on yet. Whoever sets one is told so by `router check` and
 # in the log: nothing a user writes is ignored in silence. `*` stands for one name or list position; a key may carry
 # `=value` to mean all values but that one. Remove a line when the code acts on its key.
-NOT_YET: dict[str, str] = {
-    "admin.mysql": "the SHOW interface is not served yet",
-}
+NOT_YET: dict[str, str] = {}
 
 
 class ListenerTls(Mapping):
@@ -82,10 +80,14 @@ class Admin(Mapping):
         " over HTTP.",
     )
     mysql: AddressField | None = Field(
-        default=None, description="Where SHOW commands are served over the MySQL protocol."
+        default=None,
+        description="Where tables, SHOW and commands for operators are served over the MySQL protocol, such as"
+        " `127.0.0.1:6307`; see `admin.md`. Not set: nowhere.",
     )
     users: dict[Name, AdminUser] = Field(
-        default={}, description="Who may use them; required when an admin address can be reached from other machines."
+        default={},
+        description="Who may use them; required when an admin address can be reached from other machines. Without it"
+        " whoever reaches them may: over the MySQL protocol by any name, without a password.",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -29,9 +30,11 @@ from router.frontend.auth import Directory, RsaKeyPair
 from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
 from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.glance import glance
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
+from router.session.registry import Glance
 from router.session.state import SessionState
 from router.wire.compression import Compression, Zlib, Zstd
 from router.wire.constants import EXTENDED, NONCE_SIZE, Capability
@@ -81,12 +84,16 @@ class Entrance:
 class Frontend:
     """All listeners of one process."""
 
-    def __init__(self, config: RouterConfig, catalog: Catalog, shared: Shared) -> None:
+    def __init__(
+        self, config: RouterConfig, catalog: Catalog, shared: Shared, closed: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``closed``: whether new sessions are refused, by request."""
+        self._closed = closed
         self._config = config
         self._catalog = catalog
         self._shared = shared
         self._directory = Directory(config)
-        self._rsa = RsaKeyPair()
+        self.rsa = RsaKeyPair()
         self._decoy = secrets.token_bytes(32)
         self._entrances: dict[str, Entrance] = {}
         self._schemas: dict[tuple[str, str], float] = {}
@@ -169,11 +176,11 @@ class Frontend:
 
     def _door(self, listener: Listener, config: RouterConfig) -> Door:
         tls = listener.tls
-        context = _tls_context(listener)
+        context = tls_context(listener)
         return Door(
             directory=self._directory,
             counters=self._shared.services.counters,
-            rsa=self._rsa,
+            rsa=self.rsa,
             balancers=listener.proxy_protocol,
             tls=context,
             tls_required=tls is not None and tls.mode == "required",
@@ -182,6 +189,7 @@ class Frontend:
             nonce=_nonce,
             decoy=self._decoy,
             next_id=self._shared.sessions.next_id,
+            closed=self._closed,
             full=self._full,
             prepare=self._prepare,
             enter=self._enter,
@@ -340,6 +348,13 @@ class Frontend:
         forgiving = dispatcher.session.profile.flavor == "mariadb"
         login.change_user(transport, replace(welcome, schema=schema), payload, forgiving=forgiving)
 
+    def glances(self) -> Iterator[Glance]:
+        """All sessions, for operators."""
+        now = asyncio.get_running_loop().time()
+        for session in self._shared.sessions:
+            if (welcome := self._welcomes.get(session.connection_id)) is not None:
+                yield glance(session, welcome.login.attributes, now)
+
     def sweep(self, now: float) -> None:
         """Disconnect clients that have been silent for ``limits.idle_timeout``, or their own wait_timeout."""
         limit = self._config.limits.idle_timeout
@@ -358,7 +373,8 @@ def _nonce() -> bytes:
     return bytes(secrets.choice(alphabet) for _ in range(NONCE_SIZE))
 
 
-def _tls_context(listener: Listener) -> ssl.SSLContext | None:
+def tls_context(listener: Listener) -> ssl.SSLContext | None:
+    """TLS as the listener has it; None without a certificate."""
     tls = listener.tls
     if tls is None or tls.mode == "disabled" or tls.certificate is None:
         return None
