@@ -310,7 +310,7 @@ def _session(each: Glance, *, texts: bool) -> Row:
         each.host,
         each.schema,
         each.state,
-        round(each.seconds, 6),
+        None if each.seconds is None else round(each.seconds, 6),
         group,
         servers or None,
         connection,

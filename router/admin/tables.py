@@ -115,7 +115,8 @@ OWN: Final = (
             _text("state", "`idle`; `running`; `waiting`: for a connection to a server."),
             _real(
                 "state_seconds",
-                "How long its statement takes already, or how long the client has been silent, to half a second.",
+                "How long its statement takes already, or how long the client has been silent (to half a second);"
+                " NULL: not known (several shards).",
             ),
             _text("group_name", "Group of the server whose connection it has."),
             _text("server", "That server; several are parted by commas."),

@@ -25,18 +25,20 @@ def glance(dispatcher: Dispatcher, attributes: Mapping[str, str], now: float) ->
         branches.append((executor.connection, executor.held))
     running = executor.plan is not None
     text = _text(executor.frame, executor.shape) if running and not client.idle else None
+    since: float | None
     if client.idle:
-        state, seconds = "idle", 0.0 if client.active else now - client.last_activity
+        state, since = "idle", 0.0 if client.active else now - client.last_activity
     else:
         state = "waiting" if running and executor.connection is None else "running"
-        seconds = perf_counter() - executor.started if running else 0.0
+        # What runs on several shards is not the executor's, and nobody has noted when it began.
+        since = perf_counter() - executor.started if running else None
     return Glance(
         connection_id=dispatcher.connection_id,
         user=dispatcher.user,
         host=dispatcher.host,
         schema=session.schema,
         state=state,
-        seconds=max(0.0, seconds),
+        seconds=None if since is None else max(0.0, since),
         servers=tuple((server.group, server.name, connection.thread_id) for connection, server in branches),
         transaction=session.transaction,
         pinned_by=tuple(sorted(dispatcher.pin_reasons())),

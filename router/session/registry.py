@@ -29,9 +29,9 @@ S = TypeVar("S", bound=Registered)
 class Glance:
     """What operators see of a session.
 
-    ``state`` is idle, running or waiting (for a connection), since ``seconds``. ``servers`` are those it has
-    connections to, as (group, server, id there). ``statement`` is the one that runs, None: not known; ``digest`` is it
-    without literals.
+    ``state`` is idle, running or waiting (for a connection), since ``seconds`` (None: not known). ``servers`` are those
+    it has connections to, as (group, server, id there). ``statement`` is the one that runs, None: not known; ``digest``
+    is it without literals.
     """
 
     connection_id: int
@@ -39,7 +39,7 @@ class Glance:
     host: str
     schema: str | None
     state: str
-    seconds: float
+    seconds: float | None
     servers: tuple[tuple[str, str, int], ...]
     transaction: bool
     pinned_by: tuple[str, ...]

@@ -44,6 +44,24 @@ async def test_running() -> None:
 
 
 @virtually
+async def test_what_runs_on_several_shards() -> None:
+    dispatcher, _ = Desk().client()
+    dispatcher.client._idle = False
+    found = glance(dispatcher, {}, now())
+    assert (found.state, found.seconds, found.statement) == ("running", None, None)
+
+
+@virtually
+async def test_waiting_for_a_connection() -> None:
+    desk = Desk()
+    dispatcher, _ = desk.client()
+    desk.bench.services.topology.groups["main"].pause()
+    await desk.say(dispatcher, b"\x03SELECT 1")
+    found = glance(dispatcher, {}, now())
+    assert (found.state, found.digest, found.servers) == ("waiting", "SELECT ?", ())
+
+
+@virtually
 async def test_attributes_of_a_query_are_not_its_text() -> None:
     desk = Desk()
     dispatcher, _ = desk.client(capabilities=int(Capability.QUERY_ATTRIBUTES | Capability.PROTOCOL_41))
