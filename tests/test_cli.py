@@ -76,7 +76,7 @@ def test_check_warns_of_what_has_no_effect(tmp_path: Path) -> None:
     path.write_text(GOOD + "zone: nowhere\n")
     result = router("check", str(path))
     assert result.returncode == 0
-    assert result.stderr.startswith(f"{path}:4:1: warning: zone: no server is in zone 'nowhere'")
+    assert result.stderr.startswith(f"{path}:3:7: warning: zone: no server is in zone 'nowhere'")
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["check"], ["explain", "SELECT 1"]])

@@ -120,8 +120,10 @@ class Frontend:
         """
         made: dict[str, Entrance] = {}
         try:
-            for listener in config.listeners:
+            for number, listener in enumerate(config.listeners):
                 address = str(listener.address)
+                if listener.address.port == 0:
+                    address += f" ({number})"  # any port: another one for each
                 door = self._door(listener, config)
                 known = self._entrances.get(address)
                 made[address] = Entrance(door, known) if known is not None else await self._listen(listener, door)
