@@ -141,7 +141,7 @@ def validator(folder: Path, kind: str) -> Draft202012Validator:
     def retrieve(uri: str) -> Resource[Any]:
         path = folder / uri.rpartition("/")[2]
         contents = json.loads(path.read_text(encoding="utf-8"))
-        return Resource(contents=contents, specification=DRAFT202012)
+        return DRAFT202012.create_resource(contents)
 
     registry: Registry[Any] = Registry(retrieve=retrieve)  # type: ignore[call-arg]
     return Draft202012Validator({"$ref": f"{SCHEMAS[kind]}.json"}, registry=registry)

@@ -203,3 +203,12 @@ def test_alerts_are_whole() -> None:
         assert name.startswith("Router")
         assert rule["labels"]["severity"] in ("critical", "warning"), name
         assert set(rule["annotations"]) == {"summary", "description"}, name
+
+
+def test_the_guide_lists_every_alert() -> None:
+    guide = (DEPLOY.parent / "docs/how-to/monitor.md").read_text(encoding="utf-8")
+    for severity in ("critical", "warning"):
+        [row] = [line for line in guide.splitlines() if line.startswith(f"| {severity}")]
+        assert set(re.findall(r"`(Router\w+)`", row)) == {
+            name for name, rule in ALERTS.items() if rule["labels"]["severity"] == severity
+        }
