@@ -272,7 +272,6 @@ def run(config_path: Path, config: RouterConfig) -> int:
 
 async def _run(config_path: Path, config: RouterConfig) -> int:
     gateway = Gateway(config)
-    supervisor = Supervisor()
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -284,6 +283,7 @@ async def _run(config_path: Path, config: RouterConfig) -> int:
         log.error("cannot listen", reason=str(error))
         await gateway.stop(drain_timeout=0)
         return _FAILED
+    supervisor = Supervisor()
     supervisor.ready()
     await signals.get()
     supervisor.stopping(config.limits.drain_timeout)

@@ -330,6 +330,7 @@ ERRORS = (
     ),
 )
 
+# Statements by digest are not here: there is no bound to their number, so they are no metrics.
 SESSIONS = (
     number("Clients", "none", f"sum(router_client_connections{{{R}}})"),
     number("Idle in a transaction", "none", f'sum(router_sessions{{{R}, state="idle_in_transaction"}})'),

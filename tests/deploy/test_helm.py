@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from ruamel.yaml import YAML
@@ -277,3 +277,15 @@ def test_a_policy_without_peers_lets_nobody_in(render: Render) -> None:
     assert policy["spec"]["policyTypes"] == ["Ingress"]
     [policy] = render({"networkPolicy": {"enabled": True, "monitoring": [{"podSelector": {}}]}})["NetworkPolicy"]
     assert [rule["ports"][0]["port"] for rule in policy["spec"]["ingress"]] == ["admin"]
+
+
+def test_values_have_a_schema() -> None:
+    """Helm itself holds values against it, so that a misspelled key is told."""
+    text: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    schema = Draft7Validator(text)
+    for given in WAYS.values():
+        schema.validate(merged(DEFAULTS, given))
+    mistakes: list[dict[str, Any]] = [{"replicas": 2}, {"config": {"groups": {}}}, {"secretEnv": {"secret": "x"}}]
+    for wrong in mistakes:
+        assert list(schema.iter_errors(merged(DEFAULTS, wrong))), wrong
+    assert set(DEFAULTS) == set(text["properties"]) - {"global"}

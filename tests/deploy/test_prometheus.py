@@ -47,6 +47,7 @@ SERVER = 'group="main", backend="a"'
 NAMED = 'group="main", server="a"'
 CASES = {
     "RouterDown": case('job="router"', ('up{job="router"}', ALWAYS_0, ALWAYS_1)),
+    "RouterAbsent": Case({'up{job="other"}': ALWAYS_1}, {'up{job="router"}': ALWAYS_0}, 'job="router"'),
     "RouterNotReady": case("", ("router_ready", ALWAYS_0, ALWAYS_1)),
     "RouterNoPrimary": case('group="main"', ('router_group_has_primary{group="main"}', ALWAYS_0, ALWAYS_1)),
     "RouterNoReaders": case(
