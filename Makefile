@@ -52,3 +52,4 @@ docs: schema ## write the generated pages of docs/reference, and the dashboards
 	.venv/bin/router schema --markdown > docs/reference/configuration.md
 	.venv/bin/python -m router.admin.metrics_page > docs/reference/metrics.md
 	.venv/bin/python deploy/grafana/dashboards.py
+	.venv/bin/router schema --admin > docs/reference/admin.md

@@ -99,8 +99,9 @@ def run(
     config: ConfigOption = None,
     log_format: FormatOption = None,
     log_level: LevelOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Reload the configuration whenever the file changes.")] = False,
 ) -> None:
-    """Run the router until it is told to stop (SIGTERM, SIGINT)."""
+    """Run the router until it is told to stop (SIGTERM, SIGINT); SIGHUP reloads the configuration."""
     path = _config_path(context, config)
     loaded = _load(path)
     from router import log
@@ -115,7 +116,15 @@ def run(
 
     for warning in warnings(loaded):
         structlog.get_logger("router.config").warning("configuration", problem=str(warning))
-    raise typer.Exit(run_gateway(path, loaded))
+    raise typer.Exit(run_gateway(path, loaded, watching=watch))
+
+
+@app.command()
+def reload(context: typer.Context, config: ConfigOption = None) -> None:
+    """Have the running router read its configuration again, and show what is different."""
+    found = _asked(context, config, "POST", "reload", timeout="60s")
+    for change in found["changes"] or ["nothing has changed"]:
+        typer.echo(change)
 
 
 @app.command()
@@ -393,13 +402,18 @@ def _asked(context: typer.Context, config: Path | None, method: str, *path: str,
 @app.command()
 def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page instead.")] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="Print the reference page of the admin interface.")] = False,
 ) -> None:
     """Print the JSON schema of the configuration file, for editors."""
     import json
 
     from router.config.reference import json_schema, reference_page
 
-    if markdown:
+    if admin:
+        from router.admin import reference
+
+        typer.echo(reference.reference_page(), nl=False)
+    elif markdown:
         typer.echo(reference_page(), nl=False)
     else:
         typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

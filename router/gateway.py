@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,24 +19,40 @@ import uvloop
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from router.admin.http import AdminHttp
+from router.admin.mysql import AdminMysql
+from router.admin.state import Inside, Maintenance
 from router.backend.connector import BackendUser
 from router.cluster.checking import Login, OnlineCheck, Report
 from router.cluster.describing import Descriptions
+from router.cluster.gate import Gate
 from router.cluster.ids import IdSource
 from router.cluster.lookups import Lookups
 from router.cluster.monitor import HealthMonitor
 from router.cluster.operations import Held, Operations
 from router.cluster.schema import SchemaWatcher
 from router.cluster.topology import Group, Topology
+from router.config.differences import Difference, differences
+from router.config.loader import load
 from router.config.models import RouterConfig
+from router.config.watching import watch
 from router.engine.admission import Admission
 from router.engine.services import Services
+from router.errors import ConfigError, Problem
 from router.frontend.auth import backend_user
 from router.frontend.dispatch import Dispatcher, Shared
-from router.frontend.listener import Frontend
-from router.metrics import Counters, GroupGauges, Histogram, ProcessGauges, RouterCollector, ServerGauges
+from router.frontend.listener import Entrance, Frontend, tls_context
+from router.metrics import (
+    BUCKETS,
+    Counters,
+    GroupGauges,
+    Histogram,
+    ProcessGauges,
+    RouterCollector,
+    ServerGauges,
+)
 from router.planner.cache import PlanCache
 from router.planner.catalog import Catalog, Definitions
+from router.planner.digests import Digests
 from router.planner.planner import Planner
 from router.session.registry import SessionRegistry
 from router.supervision import Supervisor
@@ -51,18 +68,22 @@ _FAILED = 1
 class Gateway:
     """One router process."""
 
-    def __init__(self, config: RouterConfig) -> None:
+    def __init__(self, config: RouterConfig, path: Path | None = None) -> None:
+        """``path``: the file that the configuration is from, and is read from again."""
         self.config = config
+        self.path = path
+        self._reloading = asyncio.Lock()
+        self._definitions: Definitions = {}
         self.counters = Counters()
         self.topology = Topology.build(config)
         self.catalog = Catalog.build(config, generation=1)
-        self.plans = PlanCache(Planner(self.catalog))
+        self.digests = Digests(
+            config.limits.digests, len(BUCKETS) + 1, examples=config.logging.examples, slow=config.logging.slow_query
+        )
+        self.plans = PlanCache(Planner(self.catalog), self.digests)
         self.sessions: SessionRegistry[Dispatcher] = SessionRegistry()
         self.monitor = HealthMonitor(self.topology, _monitor_accounts(config))
-        admission = Admission(
-            {name: group.pool.max_connections for name, group in config.groups.items()},
-            {name: group.gate for name, group in self.topology.groups.items()},
-        )
+        admission = Admission(*_room(config, self.topology))
         self.ids = IdSource(config, self.topology, _reader(config))
         services = Services(
             self.topology,
@@ -84,13 +105,34 @@ class Gateway:
         )
         self._shared = shared
         self.schemas = SchemaWatcher(config, self.topology, _reader(config), self._defined)
-        self.frontend = Frontend(config, self.catalog, shared)
+        self.maintenance = Maintenance()
+        self.frontend = Frontend(config, self.catalog, shared, lambda: self.maintenance.on)
         self.operations = Operations(self.topology, self.monitor.look, self._held)
-        self.admin = AdminHttp(config.admin, self._registry(), self._not_ready, self.operations)
+        self.admin, self.admin_mysql = self._admin(config)
+        self.admin_address: str | None = None
         self.addresses: list[str] = []
         self.loop_lag = Histogram()
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
+
+    def _admin(self, config: RouterConfig) -> tuple[AdminHttp, AdminMysql]:
+        """The interfaces for operators."""
+        registry = self._registry()
+        http = AdminHttp(config.admin, registry, self._not_ready, self.operations, self.reload)
+        inside = Inside(
+            config=lambda: self.config,
+            gauges=self._gauges,
+            counters=self.counters,
+            operations=self.operations,
+            sessions=self.frontend.glances,
+            kill=self._kill,
+            samples=registry.collect,
+            maintenance=self.maintenance,
+            digests=lambda: self.digests,
+            reload=self.reload,
+        )
+        mysql = AdminMysql(config.admin, config.limits, inside, self.sessions.next_id, _tls(config), self.frontend.rsa)
+        return http, mysql
 
     async def start(self) -> None:
         """Probe, then listen. Raises OSError when an address cannot be had."""
@@ -100,7 +142,8 @@ class Gateway:
         self.addresses = await self.frontend.start()
         admin = await self.admin.start()
         self._sweeper = spawn(self._sweep(), "sweep idle clients")
-        log.info("ready", listeners=self.addresses, admin=admin)
+        self.admin_address = await self.admin_mysql.start()
+        log.info("ready", listeners=self.addresses, admin=admin, admin_mysql=self.admin_address)
 
     def _tables_changed(self, done: Callable[[], None]) -> None:
         """DDL has been run on shards: statements behind it must know what it did."""
@@ -116,10 +159,67 @@ class Gateway:
 
     def _defined(self, definitions: Definitions) -> None:
         """Tables of sharded schemas have become known, or have changed: plans are made anew."""
-        self.catalog = Catalog.build(self.config, self.catalog.generation + 1, definitions)
-        self.plans = self._shared.plans = PlanCache(Planner(self.catalog))
+        self._definitions = definitions
+        if not self._reloading.locked():
+            self._plan_anew()
+            for session in self.sessions:
+                session.rescope()
+
+    def _plan_anew(self) -> None:
+        self.catalog = Catalog.build(self.config, self.catalog.generation + 1, self._definitions)
+        self.plans = self._shared.plans = PlanCache(Planner(self.catalog), self.digests)
+        self._shared.services.group_of = self.catalog.group_of
+
+    async def reload(self) -> list[Difference]:
+        """Read the file again and go by it; what is different. No client is dropped, no statement interrupted.
+
+        All or nothing: raises ConfigError, or OSError when an address, a certificate or the like cannot be had.
+        """
+        if self.path is None:
+            raise ConfigError([Problem("-", 1, 1, "", "the configuration is not from a file")])
+        async with self._reloading:
+            if self._stopping:
+                return []
+            config = await asyncio.to_thread(load, self.path)
+            wanted = Topology.build(config)
+            entrances = await self.frontend.prepare(config)
+            changes = differences(self.config, config)
+            await self._adopt(config, wanted, entrances)
+        for change in changes:
+            log.info("configuration changed", change=str(change))
+        log.info("configuration reloaded", config=str(self.path), changes=len(changes))
+        for key in ("workers", "admin.http", "admin.mysql", "logging.format", "logging.level"):
+            if any(change.path == key or change.path.startswith(f"{key}.") for change in changes):
+                log.warning("this takes effect when the router is started again", key=key)
+        return changes
+
+    async def _adopt(self, config: RouterConfig, wanted: Topology, entrances: dict[str, Entrance]) -> None:
+        """Nothing of this can fail; sessions go by the new configuration when all of it is done."""
+        services, old, self.config = self._shared.services, self.config, config
+        accounts, readers = _monitor_accounts(config), _reader(config)
+        self.topology.adopt(wanted)
+        services.admission.adopt(*_room(config, self.topology))
+        await self.monitor.adopt(accounts)
+        if (old.schemas, _reader(old)) != (config.schemas, readers):
+            await self._adopt_schemas(readers)
+        self.digests.configure(config.limits.digests, examples=config.logging.examples, slow=config.logging.slow_query)
+        self._plan_anew()
+        self.frontend.adopt(config, self.catalog, entrances)
+        self.admin.adopt(config.admin)
+        self._shared.descriptions.forget()
         for session in self.sessions:
-            session.rescope()
+            session.reloaded()
+
+    async def _adopt_schemas(self, readers: dict[str, BackendUser]) -> None:
+        services, schemas, ids = self._shared.services, self.schemas, self.ids
+        self.schemas = SchemaWatcher(self.config, self.topology, readers, self._defined)
+        self.ids = IdSource(self.config, self.topology, readers)
+        self._definitions = {}
+        await self.schemas.start()
+        await self.ids.start()
+        services.ids, services.keys = self.ids, Lookups(self.topology, readers)
+        await schemas.stop()
+        await ids.stop()
 
     async def stop(self, drain_timeout: float | None = None) -> None:
         """Drain and close everything."""
@@ -127,6 +227,7 @@ class Gateway:
         self.frontend.stop_listening()
         patience = self.config.limits.drain_timeout if drain_timeout is None else drain_timeout
         await self._drain(patience)
+        self.admin_mysql.stop()
         for session in self.sessions:
             if session.client.idle:
                 session.shut_down()
@@ -174,10 +275,19 @@ class Gateway:
     def _not_ready(self) -> str | None:
         if self._stopping:
             return "stopping"
+        if self.maintenance.on:
+            return "maintenance"
         for group in self.topology.groups.values():
             if not any(server.up for server in group.servers):
                 return f"no server of group {group.name!r} answers"
         return None
+
+    def _kill(self, connection_id: int, query_only: bool, done: Callable[[], None]) -> bool:
+        """KILL by an operator; False: there is no such session."""
+        session = self.sessions.get(connection_id)
+        if session is not None:
+            session.kill(done, query_only=query_only)
+        return session is not None
 
     def _held(self) -> Iterator[Held]:
         """What sessions keep on servers."""
@@ -225,8 +335,9 @@ class Gateway:
                         lag=server.lag,
                         delay=server.delay,
                         lagging=server.lagging,
-                        most=pool.max_connections,
                         connects=pool.connects,
+                        failures=server.failures,
+                        max_connections=pool.max_connections,
                     )
                 )
         return ProcessGauges(
@@ -264,18 +375,32 @@ def _group_gauges(group: Group) -> GroupGauges:
     )
 
 
-def run(config_path: Path, config: RouterConfig) -> int:
-    """Run until a signal says stop; returns the exit status."""
+def run(config_path: Path, config: RouterConfig, *, watching: bool = False) -> int:
+    """Run until a signal says stop; returns the exit status. ``watching``: reload whenever the file has changed."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(config_path, config))
+        return runner.run(_run(config_path, config, watching=watching))
 
 
-async def _run(config_path: Path, config: RouterConfig) -> int:
-    gateway = Gateway(config)
+async def _reload(gateway: Gateway, supervisor: Supervisor) -> None:
+    """SIGHUP: whatever is wrong with the new file, the old configuration goes on."""
+    with supervisor.reloading():
+        try:
+            await gateway.reload()
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("configuration refused; the old one goes on", problem=str(problem))
+        except OSError as error:
+            log.error("configuration refused; the old one goes on", problem=str(error))
+
+
+async def _run(config_path: Path, config: RouterConfig, *, watching: bool) -> int:
+    gateway = Gateway(config, config_path)
+    supervisor = Supervisor()
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
+    loop.add_signal_handler(signal.SIGHUP, lambda: spawn(_reload(gateway, supervisor), "reload"))
     log.info("starting", config=str(config_path))
     try:
         await gateway.start()
@@ -283,9 +408,13 @@ async def _run(config_path: Path, config: RouterConfig) -> int:
         log.error("cannot listen", reason=str(error))
         await gateway.stop(drain_timeout=0)
         return _FAILED
-    supervisor = Supervisor()
     supervisor.ready()
+    watcher = (
+        spawn(watch(config_path, lambda: _reload(gateway, supervisor)), "watch the configuration") if watching else None
+    )
     await signals.get()
+    if watcher is not None:
+        watcher.cancel()
     supervisor.stopping(config.limits.drain_timeout)
     log.info("stopping", drain_timeout=config.limits.drain_timeout)
     stopping = spawn(gateway.stop(), "stop")
@@ -299,6 +428,20 @@ async def _run(config_path: Path, config: RouterConfig) -> int:
     supervisor.close()
     log.info("stopped")
     return 0
+
+
+def _room(config: RouterConfig, topology: Topology) -> tuple[dict[str, int], dict[str, Gate]]:
+    """Group → connections to each of its servers, and the gate that new statements go through."""
+    connections = {name: group.pool.max_connections for name, group in config.groups.items()}
+    return connections, {name: group.gate for name, group in topology.groups.items()}
+
+
+def _tls(config: RouterConfig) -> tuple[ssl.SSLContext, bool] | None:
+    """For operators: as the first listener with a certificate has it, and whether it is required there."""
+    for listener in config.listeners:
+        if (context := tls_context(listener)) is not None and listener.tls is not None:
+            return context, listener.tls.mode == "required"
+    return None
 
 
 def _monitor_accounts(config: RouterConfig) -> dict[str, BackendUser]:

@@ -25,6 +25,11 @@ from prometheus_client.registry import Collector
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+def bucket_of(seconds: float) -> int:
+    """The number of the bucket that a duration belongs to."""
+    return bisect_left(BUCKETS, seconds)
+
+
 class Histogram:
     """Durations in ``BUCKETS``; ``observe`` is a bisection and two additions."""
 
@@ -34,10 +39,12 @@ class Histogram:
         self.counts = [0] * (len(BUCKETS) + 1)
         self.total = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Add one duration."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
+    def observe(self, seconds: float) -> int:
+        """Add one duration; the number of its bucket."""
+        bucket = bisect_left(BUCKETS, seconds)
+        self.counts[bucket] += 1
         self.total += seconds
+        return bucket
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Buckets as Prometheus wants them."""
@@ -91,7 +98,8 @@ class ServerGauges:
     lag: float | None = None  # seconds; None: not known
     delay: float | None = None  # seconds; None: not measured
     lagging: bool = False
-    most: int = 0  # connections there may be
+    failures: int = 0  # connections lost
+    max_connections: int = 0  # that there may be
     connects: Histogram = field(default_factory=Histogram)
 
 
@@ -307,7 +315,7 @@ def _connecting(servers: tuple[ServerGauges, ...]) -> Iterator[Metric]:
         "router_backend_connect_duration_seconds", "Time to connect and log in to the server.", labels=names
     )
     for server in servers:
-        limits.add_metric([server.group, server.server], server.most)
+        limits.add_metric([server.group, server.server], server.max_connections)
         connects.add_metric([server.group, server.server], server.connects.cumulative(), server.connects.total)
     yield from (limits, connects)
 

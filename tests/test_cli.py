@@ -71,12 +71,12 @@ def test_check_prints_every_problem(tmp_path: Path) -> None:
     ]
 
 
-def test_check_warns_of_keys_without_effect(tmp_path: Path) -> None:
+def test_check_warns_of_what_has_no_effect(tmp_path: Path) -> None:
     path = tmp_path / "routes.yaml"
-    path.write_text(GOOD + "logging:\n  slow_query: 3s\n")
+    path.write_text(GOOD + "zone: nowhere\n")
     result = router("check", str(path))
     assert result.returncode == 0
-    assert result.stderr.startswith(f"{path}:4:3: warning: logging.slow_query: is accepted but not yet acted on")
+    assert result.stderr.startswith(f"{path}:4:1: warning: zone: no server is in zone 'nowhere'")
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["check"], ["explain", "SELECT 1"]])
@@ -138,6 +138,7 @@ def test_schema() -> None:
     document = json.loads(router("schema").stdout)
     assert document["required"] == ["groups", "users"]
     assert router("schema", "--markdown").stdout.startswith("# Configuration reference\n")
+    assert router("schema", "--admin").stdout.startswith("# The admin interface over the MySQL protocol\n")
 
 
 def test_hash_password() -> None:

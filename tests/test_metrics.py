@@ -37,7 +37,7 @@ def server(**changes: object) -> ServerGauges:
         connect_errors=6,
         commands={"query": 20, "stmt_execute": 3},
         durations=durations,
-        most=8,
+        max_connections=8,
         connects=connects,
     )
     return dataclasses.replace(gauges, **changes)  # type: ignore[arg-type]

@@ -22,18 +22,21 @@ from aiohttp import web
 
 from router.cluster.operations import LONGEST_PAUSE, PATIENCE, Drained, Operations, Paused
 from router.config.values import Address, parse_duration
-from router.errors import NoSuchName
+from router.errors import ConfigError, NoSuchName
 
 PREFIX = "/api/v1/"
+Reload = Callable[[], Awaitable[Sequence[object]]]
 _LONGEST = 24 * 3600.0
 
 
 class Api:
     """Its routes. ``address``: where the configuration says that it is served."""
 
-    def __init__(self, operations: Operations, address: Address) -> None:
+    def __init__(self, operations: Operations, address: Address, reload: Reload) -> None:
+        """``reload`` reads the configuration again."""
         self._operations = operations
         self._address = address
+        self._reload = reload
 
     def add_to(self, app: web.Application) -> None:
         """Serve it."""
@@ -41,6 +44,7 @@ class Api:
         server = f"{PREFIX}servers/{{group}}/{{server}}"
         app.router.add_post(f"{server}/drain", self._drain)
         app.router.add_post(f"{server}/undrain", self._undrain)
+        app.router.add_post(f"{PREFIX}reload", self._read_again)
         # Without a name: all groups.
         for place in (f"{PREFIX}groups/{{group}}", f"{PREFIX}groups"):
             app.router.add_post(f"{place}/pause", self._pause)
@@ -61,6 +65,9 @@ class Api:
             return await handler(request)
         except NoSuchName as error:
             return web.json_response({"error": str(error)}, status=404)
+        except ConfigError as error:
+            problems = [str(problem) for problem in error.problems]
+            return web.json_response({"error": "the new configuration is wrong", "problems": problems}, status=422)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
 
@@ -98,6 +105,13 @@ class Api:
     async def _undrain(self, request: web.Request) -> web.Response:
         found = await self._operations.undrain(*_server(request))
         return _told([found], done=not found.draining)
+
+    async def _read_again(self, request: web.Request) -> web.Response:
+        try:
+            changes = await self._reload()
+        except OSError as error:
+            return web.json_response({"error": f"the new configuration cannot be used: {error}"}, status=409)
+        return web.json_response({"changes": [str(each) for each in changes]})
 
     async def _pause(self, request: web.Request) -> web.Response:
         longest, wait = _seconds(request, "timeout", LONGEST_PAUSE), _seconds(request, "wait", PATIENCE)

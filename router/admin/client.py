@@ -39,7 +39,7 @@ def ask(admin: Admin, method: str, path: str, within: float, **options: str | No
     except ValueError as error:
         raise OperationFailed(f"what answers at {admin.http} is no router of this version") from error
     if answer.status != 200:
-        raise OperationFailed(str(found.get("error", answer.reason)))
+        raise OperationFailed("\n".join([str(found.get("error", answer.reason)), *found.get("problems", [])]))
     return found
 
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from router.admin.api import Api
+from router.admin.api import Api, Reload
 from router.backend.sockets import bind_unix_socket
 from router.cluster.operations import Operations
 from router.config.models import Admin
@@ -30,15 +30,20 @@ class AdminHttp:
     """The admin web server inside the router's event loop."""
 
     def __init__(
-        self, config: Admin, registry: CollectorRegistry, ready: Callable[[], str | None], operations: Operations
+        self,
+        config: Admin,
+        registry: CollectorRegistry,
+        ready: Callable[[], str | None],
+        operations: Operations,
+        reload: Reload,
     ) -> None:
-        """``ready`` gives None, or the reason why the router cannot serve."""
+        """``ready`` gives None, or the reason why the router cannot serve; ``reload`` reads the configuration again."""
         self._address = config.http
         self._passwords = {name: user.password.get_secret_value() for name, user in config.users.items()}
         self._registry = registry
         self._ready = ready
         self._runner: web.AppRunner | None = None
-        self._api = Api(operations, config.http)
+        self._api = Api(operations, config.http, reload)
 
     async def start(self) -> str:
         """Listen; returns the address. Raises OSError."""
@@ -60,6 +65,10 @@ class AdminHttp:
             return f"unix:{bound}"
         host, port = bound[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def adopt(self, config: Admin) -> None:
+        """Other users may use it from now on."""
+        self._passwords = {name: user.password.get_secret_value() for name, user in config.users.items()}
 
     async def stop(self) -> None:
         """Close the server."""

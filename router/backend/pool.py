@@ -261,6 +261,19 @@ class BackendPool:
             for connection in self._connections:
                 loop.call_soon(connection.lose, reason)
 
+    def retire(self) -> None:
+        """Nobody comes any more: who has a connection may finish with it, then it is closed."""
+        self.max_age, self.min_idle = -1.0, 0
+        self.expire()
+        self.fail_waiters(TurnedAway(f"server {self.name} is not in the configuration any more"))
+
+    def resize(self, other: BackendPool) -> None:
+        """Take over the settings of another pool to the same server, and how it is reached."""
+        self.max_connections, self.queue_timeout = other.max_connections, other.queue_timeout
+        self.max_age, self.min_idle = other.max_age, other.min_idle
+        self.connector.endpoint = other.connector.endpoint
+        self._serve()
+
     def trim(self, now: float, keep_idle: float) -> None:
         """Close idle connections unused for ``keep_idle`` seconds or past their age, down to ``min_idle``."""
         self.clock = now

@@ -67,27 +67,51 @@ class HealthMonitor:
             server: _Watched(server.connector.line(accounts[server.group])) for server in topology.servers()
         }
         self._without_primary: dict[str, float] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[Server, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Probe everything once, then go on in the background."""
-        rounds = [self._probe(group, server) for group in self._topology.groups.values() for server in group.servers]
-        await asyncio.gather(*rounds)
-        for group in self._topology.groups.values():
-            for server in group.servers:
-                self._tasks.append(spawn(self._watch(group, server), f"monitor {server.name}"))
+        await self._begin([(group, server) for group in self._topology.groups.values() for server in group.servers])
+
+    async def _begin(self, new: list[tuple[Group, Server]]) -> None:
+        await asyncio.gather(*(self._probe(group, server) for group, server in new))
+        for group, server in new:
+            self._tasks[server] = spawn(self._watch(group, server), f"monitor {server.name}")
+
+    async def adopt(self, accounts: dict[str, BackendUser]) -> None:
+        """The topology has other servers now, or other ``accounts`` probe them: watch those that are there."""
+        there = set(self._topology.servers())
+        for server in [server for server in self._watched if server not in there]:
+            if (task := self._tasks.pop(server, None)) is not None:
+                task.cancel()
+            self._watched.pop(server).line.close()
+        had, self._accounts = self._accounts, accounts
+        for server, watched in self._watched.items():
+            if had[server.group] != accounts[server.group]:
+                watched.line.close()
+                watched.line = server.connector.line(accounts[server.group])
+        new = [
+            (group, server)
+            for group in self._topology.groups.values()
+            for server in group.servers
+            if server not in self._watched
+        ]
+        for _, server in new:
+            self._watched[server] = _Watched(server.connector.line(accounts[server.group]))
+        await self._begin(new)
 
     async def stop(self) -> None:
         """Stop probing."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for watched in self._watched.values():
             watched.line.close()
 
     def suspect(self, server: Server) -> None:
         """A session has met a failure of this server: count it, so that the next failed probe, now, leaves it out."""
-        watched = self._watched[server]
+        if (watched := self._watched.get(server)) is None:
+            return  # it is not in the configuration any more
         watched.state.suspect()
         watched.wake.set()
         group = self._topology.groups[server.group]

@@ -115,6 +115,16 @@ class Server:
         self.rests = False
         self.fenced = False
 
+    def configure(self, other: Server, *, reconnect: bool) -> None:
+        """Be as ``other``, the same server in another configuration; ``reconnect`` when it is reached otherwise."""
+        self.weight, self.near = other.weight, other.near
+        if self.configured_role != other.configured_role:
+            self.configured_role = other.configured_role
+            self.role = other.role or self.role
+        self.pool.resize(other.pool)
+        if reconnect:
+            self.pool.expire()
+
     def feeds(self, other: Server) -> bool:
         """Whether ``other`` applies its writes."""
         address = self.connector.endpoint.address
@@ -162,16 +172,20 @@ class Group:
 
     def __init__(self, name: str, config: GroupConfig, servers: list[Server]) -> None:
         self.name = name
-        self.config = config
-        self.servers = servers
         self.gate = Gate()
         self.elected: Server | None = None
         self.primary: Server | None = None
         self.readers: tuple[Server, ...] = ()
         self.written = NOTHING
+        self._blind = False
+        self.configure(config, servers)
+
+    def configure(self, config: GroupConfig, servers: list[Server]) -> None:
+        """Go by this configuration, with these servers, from now on."""
+        self.config = config
+        self.servers = servers
         # With one server there is nobody to be behind.
         self._freshness = config.reads.consistency if len(servers) > 1 else "eventual"
-        self._blind = False
         zoned = len({server.near for server in servers}) > 1
         self._balancer = Balancer(policy_for(config.reads.balance), zoned=zoned)
         self.refresh()
@@ -386,13 +400,24 @@ class Group:
         return next((server.profile for server in self.servers if server.profile is not None), None)
 
 
+class _Groups(dict[str, Group]):
+    """``retired``: groups that the configuration does not have any more."""
+
+    def __init__(self, groups: dict[str, Group]) -> None:
+        super().__init__(groups)
+        self.retired: dict[str, Group] = {}
+
+    def __missing__(self, name: str) -> Group:
+        return self.retired[name]
+
+
 class Topology:
     """All groups by name."""
 
     __slots__ = ("groups", "shared")
 
     def __init__(self, groups: dict[str, Group]) -> None:
-        self.groups = groups
+        self.groups = _Groups(groups)
         # Whether reads of a group must see what other sessions have written.
         self.shared = any(group.config.reads.consistency == "global" for group in groups.values())
 
@@ -400,6 +425,35 @@ class Topology:
     def build(cls, config: RouterConfig) -> Topology:
         """Servers with empty pools; nothing is connected yet."""
         return cls({name: _group(name, group, config) for name, group in config.groups.items()})
+
+    def adopt(self, other: Topology) -> None:
+        """Become as ``other``, which another configuration makes; servers that stay keep all that is known of them.
+
+        Groups that have gone can still be found by who is in the middle of a statement.
+        """
+        for name in [name for name in self.groups if name not in other.groups]:
+            group = self.groups.retired[name] = self.groups.pop(name)
+            for server in group.servers:
+                server.pool.retire()
+        for name, wanted in other.groups.items():
+            self.groups.retired.pop(name, None)
+            if name in self.groups:
+                self._merge(self.groups[name], wanted)
+            else:
+                self.groups[name] = wanted
+        self.shared = other.shared
+
+    def _merge(self, group: Group, wanted: Group) -> None:
+        known = {(server.name, server.connector.endpoint.address): server for server in group.servers}
+        servers = []
+        for new in wanted.servers:
+            server = known.pop((new.name, new.connector.endpoint.address), None)
+            if server is not None:
+                server.configure(new, reconnect=group.config.tls != wanted.config.tls)
+            servers.append(server or new)
+        group.configure(wanted.config, servers)
+        for gone in known.values():
+            gone.pool.retire()
 
     def servers(self) -> Iterator[Server]:
         """Every server of every group."""

@@ -32,10 +32,7 @@ from router.errors import Problem
 # Keys that are understood but that this version does not act on yet. Whoever sets one is told so by `router check` and
 # in the log: nothing a user writes is ignored in silence. `*` stands for one name or list position; a key may carry
 # `=value` to mean all values but that one. Remove a line when the code acts on its key.
-NOT_YET: dict[str, str] = {
-    "admin.mysql": "the SHOW interface is not served yet",
-    "logging.slow_query": "slow statements are not logged yet",
-}
+NOT_YET: dict[str, str] = {}
 
 
 class ListenerTls(Mapping):
@@ -83,10 +80,14 @@ class Admin(Mapping):
         " over HTTP.",
     )
     mysql: AddressField | None = Field(
-        default=None, description="Where SHOW commands are served over the MySQL protocol."
+        default=None,
+        description="Where tables, SHOW and commands for operators are served over the MySQL protocol, such as"
+        " `127.0.0.1:6307`; see `admin.md`. Not set: nowhere.",
     )
     users: dict[Name, AdminUser] = Field(
-        default={}, description="Who may use them; required when an admin address can be reached from other machines."
+        default={},
+        description="Who may use them; required when an admin address can be reached from other machines. Without it"
+        " whoever reaches them may: over the MySQL protocol by any name, without a password.",
     )
 
 
@@ -101,6 +102,10 @@ class Limits(Mapping):
     )
     connect_timeout: Seconds = Field(default=5.0, description="Time a client has to finish its login.")
     idle_timeout: Seconds = Field(default=8 * 3600.0, description="Clients silent for longer are disconnected.")
+    digests: NonNegative = Field(
+        default=1000,
+        description="Kinds of statements (digest, user, database, route) whose counts and times are kept; 0: none.",
+    )
     drain_timeout: Seconds = Field(
         default=30.0, description="Time running transactions get to finish when the router is told to stop."
     )
@@ -117,7 +122,11 @@ class Logging(Mapping):
         default="info", description="The least severe level logged."
     )
     slow_query: Seconds | None = Field(
-        default=None, description="Log statements that take longer; not set: none are logged."
+        default=None,
+        description="Log statements that take longer, as their digest (without values); not set: none are logged.",
+    )
+    examples: bool = Field(
+        default=False, description="Keep one statement of every digest as it was sent. It may hold personal data."
     )
 
 

@@ -185,10 +185,14 @@ def _not_yet() -> str:
     lines = [
         "## Not in this version",
         "",
-        "`workers` other than 1 is refused. These keys are accepted, with a warning from",
-        "`router check` and in the log that they have no effect yet:",
-        "",
+        "`workers` other than 1 is refused.",
     ]
+    if NOT_YET:
+        lines += [
+            "These keys are accepted, with a warning from",
+            "`router check` and in the log that they have no effect yet:",
+            "",
+        ]
     for pattern, text in NOT_YET.items():
         path, _, accepted = pattern.partition("=")
         other = f" (other than `{accepted}`)" if accepted else ""

@@ -25,6 +25,12 @@ class Admission:
         self._used: Counter[str] = Counter()
         self._queue: list[Entry] = []
 
+    def adopt(self, capacity: Mapping[str, int], gates: Mapping[str, Gate]) -> None:
+        """The configuration has changed; what a group that has gone could have is still known."""
+        self._capacity = {**self._capacity, **capacity}
+        self._gates = {**self._gates, **gates}
+        self._admit()
+
     @property
     def waiting(self) -> int:
         """Statements that are not admitted yet."""

@@ -338,8 +338,7 @@ class Executor:
         self._finish()
 
     def _matched(self, payload: bytes, error: bytes | None) -> None:
-        backend = self._backend
-        if backend is None:
+        if (backend := self._backend) is None:
             return
         if error is None:
             self._send(self.running(), backend)
@@ -353,8 +352,8 @@ class Executor:
     def _look_back(self, backend: BackendConnection) -> None:
         """The statement asks about a past this connection does not know: tell it what can be told."""
         look = self.look
-        told = look.told(backend, self._text, self.session.is_set(backend.variables, self.running().facts))
-        if told is not None:
+        set_there = self.session.is_set(backend.variables, self.running().facts)
+        if (told := look.told(backend, self._text, set_there)) is not None:
             self._match(backend, told)
             return
         past = look.last_on
@@ -382,13 +381,8 @@ class Executor:
         session = self.session
         if self._replay is not None:
             self._replay.ran(self.command(), self.beginning.of(self.frame))
-        counters = self._services.counters
-        counters.decisions[plan.reason] += 1
-        counters.client_bytes_out += connection.bytes_relayed
-        if plan.rule is not None:
-            counters.rule_hits[plan.rule] += 1
         server.commands[self.frame[4]] += 1
-        server.durations.observe(perf_counter() - self.started)
+        self._services.answered(plan, server, connection, self.started)
         facts = plan.facts
         if self._statement is not None:
             self.statements.ran(self._statement, scanner, cursor=self._kind != QUERY)
@@ -470,8 +464,7 @@ class Executor:
             return
         if self._paused:
             connection.transport.resume_reading()
-        session = self.session
-        if session.holds:
+        if self.session.holds:
             self.look.last_on = connection
             return
         self.branches.abandon()  # the server has rolled back, and said so
@@ -551,6 +544,12 @@ class Executor:
             self._killer.kill_connection(server, backend.thread_id)
         else:
             self.leave()
+
+    def use(self, user: BackendUser) -> None:
+        """The session's account on the servers is another one from now on, or has another password."""
+        self.user = self._killer.user = user
+        self.key = (user.name, self.key[1], self.key[2])
+        self._leasing.use(user)
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""

@@ -22,10 +22,10 @@ _NO_SUCH_THREAD = 1094
 class Killer:
     """KILL for one session. ``pending`` while a KILL QUERY is under way."""
 
-    __slots__ = ("_counters", "_user", "pending")
+    __slots__ = ("_counters", "pending", "user")
 
     def __init__(self, user: BackendUser, counters: Counters) -> None:
-        self._user = user
+        self.user = user
         self._counters = counters
         self.pending = False
 
@@ -56,7 +56,7 @@ class Killer:
 
     async def _kill(self, server: Server, thread_id: int, *, query_only: bool) -> None:
         try:
-            await server.connector.kill(self._user, thread_id, query_only=query_only)
+            await server.connector.kill(self.user, thread_id, query_only=query_only)
         except BackendError:
             # The thread has ended by itself, or the server is gone and the statement with it.
             self._counters.errors["router", _NO_SUCH_THREAD] += 1

@@ -84,6 +84,10 @@ class Leasing:
         self._deadline = 0.0
         self._retry: asyncio.TimerHandle | None = None
 
+    def use(self, user: BackendUser) -> None:
+        """Connections are this account's from now on."""
+        self._waiter.user = user
+
     def lease(
         self,
         plan: Relay,

@@ -22,12 +22,12 @@ _ABOUT_VARIABLES = replace(_ABOUT, user_variables=True)
 
 def to_prepare(plan: Relay) -> Relay:
     """Where a statement that ``plan`` is for is prepared."""
-    return replace(plan, facts=_ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT)
+    return replace(plan, facts=_ABOUT_VARIABLES if plan.facts.user_variables else _ABOUT, observed=None)
 
 
 def about(plan: Relay) -> Relay:
     """For commands about a statement with an open cursor."""
-    return replace(plan, role=Role.PRIMARY, facts=_ABOUT)
+    return replace(plan, role=Role.PRIMARY, facts=_ABOUT, observed=None)
 
 
 class Preparing:

@@ -58,6 +58,8 @@ class Scatter:
         self.services = services
         self.execution: Execution | None = None
         self.spanning = False  # the statement is part of a transaction
+        self.rows = 0  # that the client has been sent
+        self.refused = False  # it ended with an error
         self.joins = False  # one that is under way
         self._executor = executor
         self.deprecate_eof = bool(capabilities & Capability.DEPRECATE_EOF)
@@ -95,6 +97,7 @@ class Scatter:
         self._plan = plan
         self._key = key
         self._merge = None
+        self.rows, self.refused = 0, False
         self._sequence = 1
         self.answering = False
         self.spanning = self.session.transaction or not self.session.autocommit
@@ -190,7 +193,7 @@ class Scatter:
         if self._failure is None:
             self._finish()
         else:
-            self._write([self._failure])
+            self._refuse(self._failure)
             self._end(True)
 
     # -- what legs tell ----------------------------------------------------------------------------------------
@@ -314,7 +317,7 @@ class Scatter:
         if merge is None:
             return
         try:
-            self._write(map(self._written, merge.take()))
+            self.rows += self._write(map(self._written, merge.take()))
         except MySQLError as error:
             self.failed(error)
             return
@@ -346,7 +349,7 @@ class Scatter:
         """End with an ERR packet, wherever the answer is."""
         if self.services.admission.withdraw(self._admitted):
             self._executor.regain()
-            self._write([error])
+            self._refuse(error)
             self._end(True)
             return
         if self.spanning:
@@ -355,8 +358,12 @@ class Scatter:
             return
         for leg in self._legs:
             leg.abandon(self._killer)
-        self._write([error])
+        self._refuse(error)
         self._end(True)
+
+    def _refuse(self, error: bytes) -> None:
+        self.refused = True
+        self._write([error])
 
     def _end(self, warned: bool) -> None:
         """Legs that still run (a LIMIT was reached) go on by themselves, and give their connections back."""
@@ -366,8 +373,10 @@ class Scatter:
         self._legs = []
         self._ended(warned)
 
-    def _write(self, payloads: Iterable[bytes]) -> None:
+    def _write(self, payloads: Iterable[bytes]) -> int:
+        """Send them; how many there were."""
         parts = []
+        large = 0
         sequence = self._sequence
         for payload in payloads:
             if (size := len(payload)) < MAX_PAYLOAD:
@@ -376,10 +385,12 @@ class Scatter:
                 sequence = (sequence + 1) & 0xFF
             else:
                 parts.append(frame(payload, sequence))
+                large += 1
                 sequence = (sequence + 1 + size // MAX_PAYLOAD) & 0xFF
         self._sequence = sequence
         if parts:
             self._client.write(b"".join(parts))
+        return (len(parts) + large) // 2
 
     # -- what the client's connection tells --------------------------------------------------------------------
 

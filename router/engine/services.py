@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Protocol
 
+import structlog
+
+from router.backend.connection import BackendConnection
 from router.cluster.topology import Server, Topology
 from router.engine.admission import Admission
 from router.engine.copying import Copies
 from router.errors import MySQLError
-from router.metrics import Counters
+from router.metrics import Counters, bucket_of
 from router.planner.lookup import NeedsKeys
+from router.planner.observed import Observed
+from router.planner.plan import Relay
 from router.session.state import SessionState
 from router.wire.packets import decode_session_changes
 from router.wire.scanner import ResponseScanner
@@ -59,6 +65,25 @@ class Client(Protocol):
         """Take bytes from the client again."""
 
 
+log = structlog.get_logger(__name__)
+
+
+def _slow(observed: Observed, seconds: float, rows: int, server: str) -> None:
+    """Say so, without values: they may be anything."""
+    kind = observed.kind
+    log.warning(
+        "slow statement",
+        seconds=round(seconds, 6),
+        digest=kind.text,
+        digest_id=kind.id,
+        user=kind.user,
+        schema=kind.schema,
+        route=kind.route,
+        server=server,
+        rows=rows,
+    )
+
+
 @dataclass(slots=True)
 class Services:
     """What all sessions share below the frontend.
@@ -84,6 +109,27 @@ class Services:
     def __post_init__(self) -> None:
         """``copies`` need no more than the others have."""
         self.copies = Copies(self.topology, self.counters)
+
+    def answered(self, plan: Relay, server: Server, connection: BackendConnection, started: float) -> None:
+        """A server has answered a statement that was ``started`` then: count it."""
+        counters, scanner = self.counters, connection.scanner
+        counters.decisions[plan.reason] += 1
+        counters.client_bytes_out += connection.bytes_relayed
+        if plan.rule is not None:
+            counters.rule_hits[plan.rule] += 1
+        now = perf_counter()
+        bucket = server.durations.observe(now - started)
+        if (observed := plan.observed) is not None:
+            observed.add(bucket, now - started, now, scanner.rows, failed=scanner.error is not None)
+            if now - started > observed.slow:
+                _slow(observed, now - started, scanner.rows, server.name)
+
+    def answered_over_shards(self, observed: Observed, started: float, rows: int, *, failed: bool) -> None:
+        """A statement on several shards has ended that was ``started`` then: count it."""
+        now = perf_counter()
+        observed.add(bucket_of(now - started), now - started, now, rows, failed=failed)
+        if now - started > observed.slow:
+            _slow(observed, now - started, rows, "")
 
     def server_refused(self, error: bytes) -> int:
         """Count an ERR packet's payload; returns its code."""

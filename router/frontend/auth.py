@@ -25,6 +25,7 @@ class Account:
     """One user of the router; ``active`` counts their sessions."""
 
     __slots__ = (
+        "_config",
         "active",
         "backend",
         "credential",
@@ -38,14 +39,24 @@ class Account:
 
     def __init__(self, name: str, config: User) -> None:
         self.name = name
+        self.active = 0
+        self.configure(config)
+
+    def configure(self, config: User) -> None:
+        """Go by this configuration from now on."""
+        self._config = config
         self.credential = _credential(config)
-        self.backend = backend_user(name, config)
+        self.backend = backend_user(self.name, config)
         self.schemas = None if config.schemas is None else frozenset(config.schemas)
         self.default_schema = config.default_schema
         self.hosts: list[IPv4Network | IPv6Network] | None = config.hosts
         self.max_connections = config.max_connections
         self.replay = config.transaction_replay or 0
-        self.active = 0
+
+    def changed_to(self, config: User) -> None:
+        """As ``configure``; a password that has been proven need not be proven anew when nothing has changed."""
+        if config != self._config:
+            self.configure(config)
 
     def may_come_from(self, host: str | None) -> bool:
         """Whether a client at IP address ``host`` may use this account; None is a unix socket, as 127.0.0.1."""
@@ -79,10 +90,21 @@ class Directory:
 
     def __init__(self, config: RouterConfig) -> None:
         self._accounts = {name: Account(name, user) for name, user in config.users.items()}
+        # Of users who were logging in when they went: what they say is refused.
+        self._gone: dict[str, Account] = {}
+
+    def adopt(self, config: RouterConfig) -> None:
+        """The users of another configuration; the sessions of those who stay go on."""
+        accounts = {}
+        for name, user in config.users.items():
+            account = accounts[name] = self._accounts.get(name) or Account(name, user)
+            account.changed_to(user)
+        self._gone = {name: account for name, account in self._accounts.items() if name not in accounts}
+        self._accounts = accounts
 
     def account(self, name: str) -> Account:
         """The account of a user who has logged in."""
-        return self._accounts[name]
+        return self._accounts.get(name) or self._gone[name]
 
     def lookup(self, name: str, host: str | None) -> Credential | None:
         """What is known of ``name`` for a client at ``host``; None for strangers and for the wrong place."""
@@ -93,7 +115,7 @@ class Directory:
 
     def remember(self, name: str, password: bytes) -> None:
         """The user has just proven ``password`` in clear: the next login can use the fast path (in memory only)."""
-        account = self._accounts[name]
+        account = self.account(name)
         account.credential = replace(account.credential, sha2_digest=sha2_digest(password))
 
 

@@ -40,6 +40,7 @@ from router.planner.spreading import NoIds
 from router.session.registry import SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import TRANSACTIONAL, StatementKind
+from router.sql.lexer import LexMode
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -64,14 +65,20 @@ class Shared:
     descriptions: Descriptions
 
 
+# How no session's SQL is lexed: that of one which must look anew.
+_ANOTHER = LexMode()
+
+
 class Dispatcher:
     """The commands of one logged-in client."""
 
     __slots__ = (
+        "_attributes",
         "_client",
         "_mode",
         "_schema",
         "_shared",
+        "_stale",
         "account",
         "address",
         "capabilities",
@@ -110,25 +117,58 @@ class Dispatcher:
         self.capabilities = capabilities
         self.host = host
         self.address = address
+        self._attributes = attributes
+        self._stale = False
+        self.plans: PlanCache = shared.plans
         user = account.backend.on_behalf_of(attributes, address)
         self.executor = Executor(client, session, user, shape, shared.services, account.replay)
         copy = partial(shared.services.copies.begin, self.executor)
         self.limits = Limits(lambda: self.kill(lambda: None, query_only=True), copy)
         self.transactions = Transactions(session, self.executor, self._ended)
         self.describing = Describing(self.executor, shared.descriptions, self._alive, self.refuse)
-        self.several = Several(
-            client, self.executor, shared.services, capabilities, self._scattered, self._written, self.refuse
-        )
+        self._join()
         self.prepared = Prepared(self)
         self.rescope()
 
+    def _join(self) -> None:
+        """Statements on several servers are run by somebody else."""
+        client, services = self._client, self._shared.services
+        self.several = Several(
+            client, self.executor, services, self.capabilities, self._scattered, self._written, self.refuse
+        )
+
+    def reloaded(self) -> None:
+        """The configuration has changed: the session goes by it from its next statement on that begins something."""
+        self._stale = True
+        self._mode = _ANOTHER
+
+    def _catch_up(self) -> None:
+        """Go by the configuration as it is now."""
+        self._stale = False
+        user = self.account.backend.on_behalf_of(self._attributes, self.address)
+        if user != self.executor.user:
+            self.executor.use(user)
+            self._join()
+
     def rescope(self) -> None:
-        """Plans depend on the user, the schema and how SQL is lexed."""
+        """Plans depend on the user, the schema and how SQL is lexed, and on the configuration.
+
+        A transaction goes on by the one it has begun with.
+        """
         session = self.session
+        if self._stale and session.transaction and session.opening is None:
+            self.scope = self._scope()
+            return
+        if self._stale:
+            self._catch_up()
         self._schema = session.schema
         self._mode = session.mode
         self.plans = self.executor.statements.made_by = self._shared.plans
-        self.scope: PlanScope = self.plans.scope(self.account.name, session.schema, session.mode, self.address)
+        self.scope = self._scope()
+
+    def _scope(self) -> PlanScope:
+        session = self.session
+        return self.plans.scope(self.account.name, session.schema, session.mode, self.address)
 
     @property
     def user(self) -> str:

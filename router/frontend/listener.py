@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -29,9 +30,11 @@ from router.frontend.auth import Directory, RsaKeyPair
 from router.frontend.compression import CompressedTransport
 from router.frontend.connection import ClientConnection
 from router.frontend.dispatch import Dispatcher, Shared
+from router.frontend.glance import glance
 from router.frontend.login import CAPABILITIES, Door, LoginConnection, Welcome
 from router.planner.catalog import Catalog
 from router.session.profile import UNKNOWN, ServerProfile
+from router.session.registry import Glance
 from router.session.state import SessionState
 from router.wire.compression import Compression, Zlib, Zstd
 from router.wire.constants import EXTENDED, NONCE_SIZE, Capability
@@ -50,18 +53,49 @@ _IF_ALL_OFFER = FRAMING & ~Capability.DEPRECATE_EOF
 _NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
 
+class Entrance:
+    """A socket that listens, and the ``door`` that leads from it: as configured now."""
+
+    __slots__ = ("door", "path", "server")
+
+    def __init__(self, door: Door, other: Entrance | None = None) -> None:
+        """With the socket of the ``other``, if there is one."""
+        self.door = door
+        self.server: asyncio.Server | None = None if other is None else other.server
+        self.path: Path | None = None if other is None else other.path
+
+    @property
+    def shown(self) -> str:
+        """The address, with the real port."""
+        if self.path is not None:
+            return f"unix:{self.path}"
+        assert self.server is not None
+        host, port = self.server.sockets[0].getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self.server is not None:
+            self.server.close()
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
 class Frontend:
     """All listeners of one process."""
 
-    def __init__(self, config: RouterConfig, catalog: Catalog, shared: Shared) -> None:
+    def __init__(
+        self, config: RouterConfig, catalog: Catalog, shared: Shared, closed: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``closed``: whether new sessions are refused, by request."""
+        self._closed = closed
         self._config = config
         self._catalog = catalog
         self._shared = shared
         self._directory = Directory(config)
-        self._rsa = RsaKeyPair()
+        self.rsa = RsaKeyPair()
         self._decoy = secrets.token_bytes(32)
-        self._servers: list[asyncio.Server] = []
-        self._sockets: list[Path] = []
+        self._entrances: dict[str, Entrance] = {}
         self._schemas: dict[tuple[str, str], float] = {}
         self._open = 0
         self._stopping = False
@@ -76,67 +110,91 @@ class Frontend:
 
     async def start(self) -> list[str]:
         """Listen everywhere; returns the addresses, with real ports. Raises OSError."""
-        addresses = []
-        for listener in self._config.listeners:
-            addresses.append(await self._listen(listener))
-        return addresses
+        self._entrances = await self.prepare(self._config)
+        return [entrance.shown for entrance in self._entrances.values()]
 
-    async def _listen(self, listener: Listener) -> str:
+    async def prepare(self, config: RouterConfig) -> dict[str, Entrance]:
+        """Where to listen by this configuration, by address; sockets that are open already go on.
+
+        Raises OSError (of which ssl.SSLError is one) when one cannot be had; then nothing has changed.
+        """
+        made: dict[str, Entrance] = {}
+        try:
+            for listener in config.listeners:
+                address = str(listener.address)
+                door = self._door(listener, config)
+                known = self._entrances.get(address)
+                made[address] = Entrance(door, known) if known is not None else await self._listen(listener, door)
+        except OSError:
+            for address, entrance in made.items():
+                if address not in self._entrances:
+                    entrance.close()
+            raise
+        return made
+
+    def adopt(self, config: RouterConfig, catalog: Catalog, prepared: dict[str, Entrance]) -> None:
+        """Go by this configuration from now on. Who is connected stays, through whichever door they came."""
+        self._config = config
+        self._catalog = catalog
+        self._directory.adopt(config)
+        self._schemas.clear()
+        for address, entrance in self._entrances.items():
+            if address in prepared:
+                entrance.door = prepared[address].door
+                prepared[address] = entrance
+            else:
+                entrance.close()
+        self._entrances = prepared
+
+    async def _listen(self, listener: Listener, door: Door) -> Entrance:
         loop = asyncio.get_running_loop()
         address = listener.address
-        door = self._door(listener)
+        entrance = Entrance(door)
         if address.path is not None:
-            path = Path(address.path)
-            unix_server = await loop.create_unix_server(
-                lambda: self._login(door, unix=True), sock=bind_unix_socket(path, 0o777), backlog=_BACKLOG
+            entrance.path = Path(address.path)
+            entrance.server = await loop.create_unix_server(
+                lambda: LoginConnection(entrance.door, unix=True),
+                sock=bind_unix_socket(entrance.path, 0o777),
+                backlog=_BACKLOG,
             )
-            self._sockets.append(path)
-            self._servers.append(unix_server)
-            return f"unix:{path}"
-        server = await loop.create_server(
-            lambda: self._login(door, unix=False),
-            host=address.host,
-            port=address.port or 0,
-            backlog=_BACKLOG,
-            reuse_address=True,
-        )
-        self._servers.append(server)
-        host, port = server.sockets[0].getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        else:
+            entrance.server = await loop.create_server(
+                lambda: LoginConnection(entrance.door, unix=False),
+                host=address.host,
+                port=address.port or 0,
+                backlog=_BACKLOG,
+                reuse_address=True,
+            )
+        return entrance
 
     def stop_listening(self) -> None:
         """Take no new clients, not even those that are logging in."""
         self._stopping = True
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for path in self._sockets:
-            path.unlink(missing_ok=True)
-        self._sockets.clear()
+        for entrance in self._entrances.values():
+            entrance.close()
+        self._entrances = {}
 
-    def _door(self, listener: Listener) -> Door:
+    def _door(self, listener: Listener, config: RouterConfig) -> Door:
         tls = listener.tls
-        context = _tls_context(listener)
+        context = tls_context(listener)
         return Door(
             directory=self._directory,
             counters=self._shared.services.counters,
-            rsa=self._rsa,
+            rsa=self.rsa,
             balancers=listener.proxy_protocol,
             tls=context,
             tls_required=tls is not None and tls.mode == "required",
-            timeout=self._config.limits.connect_timeout,
+            timeout=config.limits.connect_timeout,
             greeting=self._greeting,
             nonce=_nonce,
             decoy=self._decoy,
             next_id=self._shared.sessions.next_id,
+            closed=self._closed,
             full=self._full,
             prepare=self._prepare,
             enter=self._enter,
             leave=self._left,
         )
-
-    def _login(self, door: Door, *, unix: bool) -> LoginConnection:
-        return LoginConnection(door, unix=unix)
 
     def _full(self) -> bool:
         """Whether there is no room for one more; takes the place if there is."""
@@ -290,6 +348,13 @@ class Frontend:
         forgiving = dispatcher.session.profile.flavor == "mariadb"
         login.change_user(transport, replace(welcome, schema=schema), payload, forgiving=forgiving)
 
+    def glances(self) -> Iterator[Glance]:
+        """All sessions, for operators."""
+        now = asyncio.get_running_loop().time()
+        for session in self._shared.sessions:
+            if (welcome := self._welcomes.get(session.connection_id)) is not None:
+                yield glance(session, welcome.login.attributes, now)
+
     def sweep(self, now: float) -> None:
         """Disconnect clients that have been silent for ``limits.idle_timeout``, or their own wait_timeout."""
         limit = self._config.limits.idle_timeout
@@ -308,7 +373,8 @@ def _nonce() -> bytes:
     return bytes(secrets.choice(alphabet) for _ in range(NONCE_SIZE))
 
 
-def _tls_context(listener: Listener) -> ssl.SSLContext | None:
+def tls_context(listener: Listener) -> ssl.SSLContext | None:
+    """TLS as the listener has it; None without a certificate."""
     tls = listener.tls
     if tls is None or tls.mode == "disabled" or tls.certificate is None:
         return None

@@ -87,9 +87,10 @@ class Welcome:
 class Door:
     """What all logins of one listener share.
 
-    ``balancers`` are the networks from which every connection begins with a PROXY header.
-    ``greeting`` gives (server version, capabilities, collation id, plugin); ``prepare`` checks the schema on a server,
-    and with it that a server can be reached, and raises MySQLError; ``enter`` makes the session.
+    ``balancers`` are the networks from which every connection begins with a PROXY header; ``closed``: nobody may begin
+    a session, by request. ``greeting`` gives (server version, capabilities, collation id, plugin); ``prepare`` checks
+    the schema on a server, and with it that a server can be reached, and raises MySQLError; ``enter`` makes the
+    session.
     """
 
     directory: Directory
@@ -103,6 +104,7 @@ class Door:
     nonce: Callable[[], bytes]
     decoy: bytes
     next_id: Callable[[], int]
+    closed: Callable[[], bool]
     full: Callable[[], bool]
     prepare: Callable[[BackendUser, str | None, Login], asyncio.Future[None] | None]
     enter: Callable[[asyncio.Transport, Welcome], int]
@@ -147,12 +149,11 @@ class LoginConnection(asyncio.BufferedProtocol):
             connected = transport.get_extra_info("socket")
             if connected is not None:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if door.closed():
+            self._turn_away(transport, ErrorCode.SERVER_OFFLINE_MODE, b"router: no new sessions during maintenance")
+            return
         if door.full():
-            door.counters.connections["refused"] += 1
-            # The client expects a greeting: no SQLSTATE yet, sequence 0.
-            transport.write(frame(ErrPacket(ErrorCode.CON_COUNT, "", b"Too many connections").encode(), 0))
-            self._over = True
-            transport.close()
+            self._turn_away(transport, ErrorCode.CON_COUNT, b"Too many connections")
             return
         self._inside = True
         self._timer = asyncio.get_running_loop().call_later(door.timeout, self._timed_out)
@@ -162,6 +163,13 @@ class LoginConnection(asyncio.BufferedProtocol):
             self._in_payload = True
         else:
             self._greet(transport)
+
+    def _turn_away(self, transport: asyncio.Transport, code: ErrorCode, message: bytes) -> None:
+        self._door.counters.connections["refused"] += 1
+        # The client expects a greeting: no SQLSTATE yet, sequence 0.
+        transport.write(frame(ErrPacket(code, "", message).encode(), 0))
+        self._over = True
+        transport.close()
 
     def _greet(self, transport: asyncio.Transport) -> None:
         door = self._door

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from time import perf_counter
 
 from router.engine.execution import Execution
 from router.engine.executor import Executor
@@ -16,6 +17,7 @@ from router.engine.writing import Answered, Writing
 from router.errors import BackendError, MySQLError, ProtocolError
 from router.planner.binding import Both, TextValues, bind
 from router.planner.lookup import NeedsKeys
+from router.planner.observed import Observed
 from router.planner.plan import Bound, Refused, Relay, Scattered, Sharded, Spread, Staged
 from router.planner.spreading import NoIds
 from router.tasks import spawn
@@ -23,6 +25,7 @@ from router.wire.charset import python_codec
 from router.wire.constants import Command
 from router.wire.errcodes import ErrorCode, mysql_error
 from router.wire.framing import frame
+from router.wire.packets import OkPacket
 
 # Variables that mean a statement as a whole, which no shard sees.
 _ALONE = frozenset({"sql_select_limit", "resultset_metadata"})
@@ -75,14 +78,17 @@ class Several:
     """``scattered`` and ``written`` are called when a read or a write has been done, ``refuse`` answers an error."""
 
     __slots__ = (
+        "_answered",
         "_client",
         "_executor",
+        "_observed",
         "_refuse",
         "_scatter",
         "_scattered",
         "_services",
         "_session",
         "_stages",
+        "_started",
         "_writing",
     )
 
@@ -103,8 +109,11 @@ class Several:
         self._session = executor.session
         self._services = services
         self._refuse = refuse
-        self._scatter = Scatter(client, executor, services, capabilities, scattered)
-        self._writing = Writing(executor, services, written, client)
+        self._scatter = Scatter(client, executor, services, capabilities, self._read)
+        self._writing = Writing(executor, services, self._wrote, client)
+        self._answered = written
+        self._observed: Observed | None = None
+        self._started = 0.0
 
     def bound(self, plan: Sharded, sql: bytes) -> Bound:
         """The plan for the values of this statement. Raises NoIds."""
@@ -135,6 +144,8 @@ class Several:
 
     def run(self, plan: Scattered | Spread | Staged, execution: Execution | None = None) -> None:
         """Run it; ``execution``: of a prepared statement, with these values."""
+        relay = plan.plan.relays[0] if isinstance(plan, Staged) else plan.parts[0].relay
+        self._observed, self._started = relay.observed, perf_counter()
         if isinstance(plan, Staged):
             self._stages.run(plan, self._executor.key, execution, lambda outcome: self._staged(outcome, execution))
         elif isinstance(plan, Scattered):
@@ -142,13 +153,28 @@ class Several:
         else:
             self._writing.run(plan, self._executor.key, execution)
 
+    def _read(self, warned: bool) -> None:
+        self._count(self._scatter.rows, failed=self._scatter.refused)
+        self._scattered(warned)
+
+    def _wrote(self, ok: OkPacket | None, error: MySQLError | None, close: bool) -> None:
+        self._count(0, failed=ok is None)
+        self._answered(ok, error, close)
+
+    def _count(self, rows: int, *, failed: bool) -> None:
+        observed, self._observed = self._observed, None
+        if observed is not None:
+            self._services.answered_over_shards(observed, self._started, rows, failed=failed)
+
     def _staged(self, outcome: Outcome, execution: Execution | None) -> None:
         """All queries inside a statement have been asked, or one could not be."""
         if isinstance(outcome, Scattered):
             self._scatter.run(replace(outcome, told=True), self._executor.key, execution)
         elif isinstance(outcome, Refused):
+            self._count(0, failed=True)
             self._refuse(outcome.error)
         else:
+            self._count(0, failed=True)
             self._client.write(frame(outcome, 1))
             self._scattered(True)
 

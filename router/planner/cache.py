@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from router.planner.digests import Digests
 from router.planner.plan import Local, Plan
 from router.planner.planner import PlanContext, Planner
 from router.planner.routing import searchable
@@ -66,6 +67,8 @@ class PlanScope:
         plan = cache.planner.plan(sql, self._context)
         # Plans with values in them serve one statement only.
         if not isinstance(plan, Local) and plan.facts.kill is None:
+            if cache.digests is not None:
+                plan = cache.digests.watch(plan, sql, self._context)
             cache.store(self, key, plan)
         return plan
 
@@ -78,8 +81,17 @@ class PlanScope:
 class PlanCache:
     """All plans of one catalog, bounded by ``max_entries`` plans and ``max_key_bytes`` per key."""
 
-    def __init__(self, planner: Planner, max_entries: int = 20_000, max_key_bytes: int = 16 * 1024) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        digests: Digests | None = None,
+        *,
+        max_entries: int = 20_000,
+        max_key_bytes: int = 16 * 1024,
+    ) -> None:
+        """``digests`` count the statements of plans that are kept."""
         self.planner = planner
+        self.digests = digests
         self.hits = 0
         self.misses = 0
         self.regexes: tuple[re.Pattern[str], ...] = tuple(

@@ -5,7 +5,7 @@ A plan holds no literal's value (plans with ``facts.kill`` or ``facts.explain_ro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ from router.planner.description import Asks, View
 from router.planner.formulas import Number
 from router.planner.loading import Load, Loads
 from router.planner.merging import Cell, MergeSpec, OrderKey, Scatter
+from router.planner.observed import Observed
 from router.planner.routes import (
     Between,
     Both,
@@ -64,6 +65,7 @@ class Relay:
     shard meant, ``database`` the one there that stands for the session's. ``anywhere``: it names no tables, so it
     follows a transaction to whichever group that is in. ``spans``: it may be part of a transaction that is on other
     groups too. ``max_lag``: how old, in seconds, what it reads may be. ``mirror``: where a copy goes (``special``).
+    ``observed`` counts it.
     """
 
     group: str
@@ -79,6 +81,7 @@ class Relay:
     timeout: float | None = None
     max_lag: float | None = None
     mirror: Mirror | None = None
+    observed: Observed | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 
@@ -22,6 +23,30 @@ class Registered(Protocol):
 
 
 S = TypeVar("S", bound=Registered)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What operators see of a session.
+
+    ``state`` is idle, running or waiting (for a connection), since ``seconds`` (None: not known). ``servers`` are those
+    it has connections to, as (group, server, id there). ``statement`` is the one that runs, None: not known; ``digest``
+    is it without literals.
+    """
+
+    connection_id: int
+    user: str
+    host: str
+    schema: str | None
+    state: str
+    seconds: float | None
+    servers: tuple[tuple[str, str, int], ...]
+    transaction: bool
+    pinned_by: tuple[str, ...]
+    program: str | None
+    tls: bool
+    statement: str | None
+    digest: str | None
 
 
 class SessionRegistry(Generic[S]):

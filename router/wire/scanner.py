@@ -68,8 +68,9 @@ class ResponseScanner:
     After ``done``: ``status`` and ``warnings`` are those of the last OK/EOF packet, ``affected_rows`` and
     ``last_insert_id`` of the last OK, ``error`` the payload of the ERR packet or None, ``changes`` the session-state
     blobs of all OK packets in order, ``has_rows`` whether any result set was seen, ``ended_in_ok`` whether the last
-    packet was an OK packet (the only kind that carries trackers). ``local_infile`` is true while the server waits
-    for a file from the client. ``statement_id`` and ``parameters`` (a number) are those of a successful PREPARE.
+    packet was an OK packet (the only kind that carries trackers), ``rows`` how many there were. ``local_infile`` is
+    true while the server waits for a file from the client. ``statement_id`` and ``parameters`` (a number) are those of
+    a successful PREPARE.
 
     Set from outside: ``tracking`` and ``optional`` are whether the client negotiated CLIENT_SESSION_TRACK and
     CLIENT_OPTIONAL_RESULTSET_METADATA, ``renumber`` the statement id
@@ -96,6 +97,7 @@ class ResponseScanner:
         "optional",
         "parameters",
         "renumber",
+        "rows",
         "splices",
         "statement_id",
         "status",
@@ -125,6 +127,7 @@ class ResponseScanner:
         self.statement_id = 0
         self.parameters = 0
         self.renumber = 0
+        self.rows = 0
         self.substitute: int | None = None
         self.binary = False
         self.tracking = False
@@ -149,6 +152,7 @@ class ResponseScanner:
         self.ended_in_ok = False
         self.local_infile = False
         self.substitute = None
+        self.rows = 0
 
     def feed(self, data: bytes, pos: int = 0) -> int:
         """Look at ``data`` from ``pos`` on; return the offset up to which it is of this response and understood.
@@ -159,8 +163,7 @@ class ResponseScanner:
         """
         if self.splices:
             self.splices = []
-        size = len(data)
-        skip = self._skip
+        size, skip = len(data), self._skip
         if skip:
             if size - pos < skip:
                 self._skip = skip - (size - pos)
@@ -203,6 +206,7 @@ class ResponseScanner:
                     return pos
                 continue
             self._continued = length == _MAX_PAYLOAD
+            self.rows += self._state == _ROWS
             if end > size:
                 self._skip = end - size
                 return size
@@ -213,6 +217,7 @@ class ResponseScanner:
 
     def _substitute(self, data: bytes, pos: int, end: int) -> None:
         """Put our number into the row; its place in a binary one is as wide as the column's type."""
+        self.rows += 1
         number, self.substitute = self.substitute, None
         if number is None:
             return
@@ -252,11 +257,14 @@ class ResponseScanner:
             pos += 9
             state = _ROWS
         if state == _ROWS:
+            rows = 0
             while pos + 5 <= size:
                 length = _header(data, pos)[0] & _MAX_PAYLOAD
                 if data[pos + 4] >= 0xFE or length == _MAX_PAYLOAD or pos + 4 + length > size or length == 0:
                     break
                 pos += 4 + length
+                rows += 1
+            self.rows += rows
             if (
                 not self._deprecate_eof
                 and pos + 9 <= size

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from router.config.differences import Difference
+from router.errors import ConfigError, Problem
 from tests.admin.test_http import ADMIN, USERS, House
 
 JSON = {"Content-Type": "application/json"}
@@ -166,3 +168,28 @@ async def test_browsers_do_not_reach_a_unix_socket(tmp_path: Path) -> None:
     async with House(http=f"unix:{tmp_path}/admin.sock").open() as house:
         assert (await call(house, "GET", "servers", Host="router"))[0] == 200
         assert (await house.ask("POST", "/api/v1/groups/main/pause", {}))[0] == 415, "the same for everybody"
+
+
+# --- reload -----------------------------------------------------------------------------------------------------------
+
+
+async def test_reload_says_what_is_different() -> None:
+    async with House().open() as house:
+        house.changes = [Difference("groups.main.servers.a.weight", "1", "2")]
+        status, body = await call(house, "POST", "reload")
+        assert (status, body) == (200, {"changes": ["groups.main.servers.a.weight: 1 → 2"]})
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ConfigError([Problem("routes.yaml", 3, 7, "users.app", "is required")]), 422, "routes.yaml:3:7"),
+        (OSError(98, "Address already in use"), 409, "Address already in use"),
+    ],
+)
+async def test_reload_says_what_is_wrong(error: Exception, status: int, words: str) -> None:
+    async with House().open() as house:
+        house.changes = error
+        found, body = await call(house, "POST", "reload")
+        assert found == status
+        assert words in json.dumps(body)

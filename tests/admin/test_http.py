@@ -33,9 +33,20 @@ class House:
         self.group = topology.groups["main"]
         operations = Operations(topology, self.look, list)
         self.admin = AdminHttp(
-            Admin.model_validate({"http": "127.0.0.1:0", **config}), self.registry, lambda: self.reason, operations
+            Admin.model_validate({"http": "127.0.0.1:0", **config}),
+            self.registry,
+            lambda: self.reason,
+            operations,
+            self.reload,
         )
+        self.changes: list[object] | Exception = []
         self.url = ""
+
+    async def reload(self) -> list[object]:
+        """The configuration is read again."""
+        if isinstance(self.changes, Exception):
+            raise self.changes
+        return self.changes
 
     async def look(self, group: Group) -> None:
         """Nobody is asked how he is."""

@@ -20,12 +20,12 @@ from router.sandbox.process import remove_directory, scratch_directory
 from router.sandbox.replica_set import wait_until
 from tests.bench.targets import Target
 from tests.bench.targets import router as router_process
-from tests.chaos.hostile import WAYS, Victim
+from tests.chaos.hostile import CONNECTIONS, WAYS, Victim
 
 DATABASE = "hostile"
 SECONDS = 3.0
 # To open thousands of connections takes a while.
-LONGER = {"thousands_of_connections": 20.0}
+LONGER = {"thousands_of_connections": CONNECTIONS / 150}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from router.sandbox import ReplicaSet
 from tests.clients.programs import build, running
 from tests.clients.ways import Ways, missing, program
+from tests.fix_router import RunningRouter, settings_for
 
 DIRECTORY = Path(__file__).parent / "java"
 CACHE = Path.home() / ".cache" / "mysql-query-router"
@@ -41,10 +46,49 @@ def drivers() -> Path:
 def java(drivers: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs the program, but for its argument."""
     classes = tmp_path_factory.mktemp("java")
-    command = [program("javac"), "-encoding", "UTF-8", "-cp", f"{drivers}/*", "-d", str(classes), "Main.java"]
+    return compiled("Main.java", drivers, classes)
+
+
+def compiled(program_file: str, drivers: Path, classes: Path) -> list[str]:
+    """The command that runs a program, but for its arguments."""
+    command = [program("javac"), "-encoding", "UTF-8", "-cp", f"{drivers}/*", "-d", str(classes), program_file]
     problem = build(command, DIRECTORY, COMPILE_TIMEOUT)
     assert not problem, problem
-    return [program("java"), *JVM, *PLACE, "-cp", f"{classes}:{drivers}/*", "Main"]
+    return [program("java"), *JVM, *PLACE, "-cp", f"{classes}:{drivers}/*", program_file.removesuffix(".java")]
+
+
+OPERATOR = """version true
+valid true
+primary primary
+tables 1
+columns 5
+catalog main
+error 1146 42S02
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("driver", ["mysql", "mariadb"])
+def test_operators(
+    mariadb_set: ReplicaSet,
+    tmp_path: Path,
+    start_router: Callable[[dict[str, Any]], RunningRouter],
+    drivers: Path,
+    driver: str,
+) -> None:
+    """The admin interface, with what tools ask about tables; the program is ``java/Operator.java``."""
+    settings = settings_for(mariadb_set, tmp_path)
+    settings["admin"] |= {"mysql": "127.0.0.1:0", "users": {"ops": {"password": "secret"}}}
+    address = start_router(settings).gateway.admin_address
+    options = "?allowPublicKeyRetrieval=true&sslMode=DISABLED" if driver == "mysql" else ""
+    command = [
+        *compiled("Operator.java", drivers, tmp_path),
+        f"jdbc:{driver}://{address}/stats{options}",
+        "ops",
+        "secret",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == OPERATOR, done.stderr
 
 
 @pytest.mark.slow

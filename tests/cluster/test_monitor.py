@@ -17,7 +17,7 @@ from router.errors import BackendUnavailable
 from router.planner.plan import Role
 from router.session.gtids import NOTHING
 from tests.cluster.houses import DOWN, Probed, follows, make_group
-from tests.fakes import KEY, leased, virtually
+from tests.fakes import KEY, USER, leased, virtually
 
 WATCHER = BackendUser("watcher", "x")
 
@@ -544,3 +544,21 @@ async def test_a_primary_that_drains_is_left_when_it_is_empty() -> None:
         old.pool.discard(held)
         await asyncio.sleep(1)
         assert house.primary == "b"
+
+
+# --- another configuration --------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_who_comes_is_watched_and_who_goes_is_not() -> None:
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        a, b = house.group.servers
+        house.group.configure(house.group.config, [a])
+        await house.monitor.adopt({"main": USER})
+        house.monitor.suspect(b)
+        a.up = b.up = False
+        await asyncio.sleep(5)
+        assert (a.up, b.up) == (True, False)
+        house.group.configure(house.group.config, [a, b])
+        await house.monitor.adopt({"main": USER})
+        assert b.up, "it has been asked before anybody is sent there"

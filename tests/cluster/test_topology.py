@@ -405,3 +405,61 @@ async def test_who_asks_for_the_router_waits_for_a_primary() -> None:
     assert not asking.done(), "a pause has its own bound"
     bring_up(group, P, R, R)
     assert await asking is group.servers[0], "what is asked may belong to a transaction, which goes on"
+
+
+# --- another configuration --------------------------------------------------------------------------------------------
+
+
+def settings(*names: str, **group: Any) -> RouterConfig:
+    servers = [{"name": name, "address": f"{name}.example:3306"} for name in names]
+    return RouterConfig.model_validate(
+        {"groups": {"main": {"servers": servers, **group}}, "users": {"app": {"password": "x"}}}
+    )
+
+
+def test_servers_that_stay_keep_what_is_known_of_them() -> None:
+    topology = Topology.build(settings("a", "b"))
+    group = topology.groups["main"]
+    bring_up(group, P, R)
+    a, b = group.servers
+    a.failures = 7
+    pool = a.pool
+    topology.adopt(Topology.build(settings("a", "c", pool={"max_connections": 3})))
+    assert topology.groups["main"] is group
+    assert [server.name for server in group.servers] == ["a", "c"]
+    assert group.servers[0] is a
+    assert (a.failures, a.pool is pool, pool.max_connections) == (7, True, 3)
+    assert group.primary is a
+    assert readers(group) == {"a"}, "nobody has asked c yet"
+    assert b.pool.max_age < 0, "what comes back is closed"
+
+
+def test_one_of_the_same_name_elsewhere_is_another_server() -> None:
+    topology = Topology.build(settings("a"))
+    (old,) = topology.groups["main"].servers
+    topology.adopt(
+        Topology.build(
+            RouterConfig.model_validate(
+                {
+                    "users": {"app": {"password": "x"}},
+                    "groups": {"main": {"servers": [{"name": "a", "address": "elsewhere:3306"}]}},
+                }
+            )
+        )
+    )
+    (new,) = topology.groups["main"].servers
+    assert new is not old
+    assert new.up is False
+
+
+def test_a_group_that_is_gone_can_still_be_found() -> None:
+    topology = Topology.build(settings("a"))
+    gone = topology.groups["main"]
+    one = {"groups": {"new": {"servers": ["b:3306"]}}, "users": {"app": {"password": "x"}}}
+    topology.adopt(Topology.build(RouterConfig.model_validate(one)))
+    assert list(topology.groups) == ["new"]
+    assert topology.groups["main"] is gone
+    topology.adopt(Topology.build(settings("a")))
+    assert topology.groups["main"] is not gone
+    with pytest.raises(KeyError):
+        topology.groups["never"]

@@ -25,6 +25,7 @@ def test_defaults() -> None:
         "max_allowed_packet": 2**26,
         "connect_timeout": 5.0,
         "idle_timeout": 28800.0,
+        "digests": 1000,
         "drain_timeout": 30.0,
     }
     group = config.groups["main"]

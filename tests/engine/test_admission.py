@@ -118,3 +118,16 @@ def test_who_needs_no_room_waits_for_the_gate_only() -> None:
     assert crowd.inside == ["a", "weightless"], "room alone is not enough"
     crowd.gates["g"].open()
     assert crowd.inside == ["a", "weightless", "b", "late"]
+
+
+def test_another_configuration() -> None:
+    admission = Admission({"a": 1})
+    inside: list[int] = []
+    admission.enter(Counter(a=1), lambda: inside.append(1))
+    admission.enter(Counter(a=1), lambda: inside.append(2))
+    assert inside == [1]
+    admission.adopt({"a": 2, "b": 1}, {})
+    assert inside == [1, 2], "there is room now"
+    assert admission.fits(Counter(a=2, b=1))
+    admission.adopt({"b": 1}, {})
+    admission.leave(Counter(a=1))

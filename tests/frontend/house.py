@@ -90,6 +90,7 @@ class House:
         self.directory = Directory(RouterConfig.model_validate(settings))
         self.places = places
         self.inside = 0
+        self.closed = False
         self.empty = asyncio.Event()
         self.welcomes: list[Welcome] = []
         self.port = 0
@@ -108,6 +109,7 @@ class House:
             nonce=lambda: NONCE,
             decoy=b"decoy",
             next_id=self._next_id,
+            closed=lambda: self.closed,
             full=self._full,
             prepare=self._prepared,
             enter=self._enter,

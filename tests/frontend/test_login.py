@@ -58,6 +58,21 @@ def test_the_right_password(run: Run, user: str) -> None:
     run(test())
 
 
+def test_nobody_during_maintenance(run: Run) -> None:
+    async def test() -> None:
+        async with House().open() as house:
+            house.closed = True
+            house.empty.set()
+            code, text = await house.refused("app", PASSWORD)
+            assert (code, "maintenance" in text) == (3032, True)
+            assert house.counters.connections == {"refused": 1}
+            assert house.inside == 0
+            house.closed = False
+            await house.visit("app")
+
+    run(test())
+
+
 def test_no_password(run: Run) -> None:
     async def test() -> None:
         async with House().open() as house:

@@ -13,7 +13,7 @@ PLAIN = LexMode()
 
 
 def cache_of(config: str = ONE_GROUP, **bounds: int) -> PlanCache:
-    return PlanCache(planner_of(config), **bounds)
+    return PlanCache(planner_of(config), None, **bounds)
 
 
 def test_one_plan_for_one_shape() -> None:

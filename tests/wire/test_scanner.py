@@ -351,3 +351,22 @@ def test_definitions_may_be_left_out(deprecate_eof: bool, chunk: int, follow: bo
 def test_a_column_count_is_as_long_as_agreed(optional: bool, head: bytes) -> None:
     with pytest.raises(ProtocolError):
         scan(framed(head, COLUMN, COLUMN, eof(), eof()), optional=optional)
+
+
+@pytest.mark.parametrize("deprecate_eof", [False, True])
+@pytest.mark.parametrize("chunk", [0, 1, 3, 7, 20, 50])
+def test_rows_are_counted_whatever_the_chunks(chunk: int, deprecate_eof: bool) -> None:
+    large = b"\xfc\x00\x01" + b"x" * 256
+    rows = [ROW, large, b"\xfb", ROW]
+    between = [] if deprecate_eof else [eof()]
+    last = ok(header=0xFE, tail=b"\x00") if deprecate_eof else eof()
+    scanner, _ = scan(framed(b"\x01", COLUMN, *between, *rows, last), deprecate_eof=deprecate_eof, chunk=chunk)
+    assert scanner.rows == 4
+    scanner.start(QUERY, deprecate_eof)
+    assert scanner.rows == 0
+
+
+def test_rows_of_several_results_are_counted_together() -> None:
+    first = [b"\x01", COLUMN, eof(), ROW, ROW, eof(AUTOCOMMIT | MORE)]
+    scanner, _ = scan(framed(*first, b"\x01", COLUMN, eof(), ROW, eof()))
+    assert scanner.rows == 3
