@@ -21,6 +21,7 @@ from pymysql.connections import Connection
 
 from router.backend.connector import BackendUser
 from router.config.loader import loads
+from router.errors import ConfigError
 from router.gateway import Gateway, _command_name, _monitor_accounts
 from router.sandbox import ReplicaSet
 from tests.fix_router import settings_for
@@ -181,6 +182,22 @@ async def test_metrics_tell_what_happened(mariadb_set: ReplicaSet, tmp_path: Pat
         await run(connection, "SET @a = NOW()")
         assert await house.metric("router_sessions_pinned", reason="user_variable") == 1
         await asyncio.to_thread(connection.close)
+
+
+async def test_reloads_are_counted(tmp_path: Path) -> None:
+    settings = lonely()
+    async with House(settings).open() as house:
+        assert await house.metric("router_config_last_reload_successful") == 1
+        house.gateway.path = file = tmp_path / "routes.yaml"
+        file.write_text("groups: nonsense")
+        with pytest.raises(ConfigError):
+            await house.gateway.reload()
+        assert await house.metric("router_config_last_reload_successful") == 0
+        file.write_text(json.dumps(settings))
+        await house.gateway.reload()
+        assert await house.metric("router_config_last_reload_successful") == 1
+        assert await house.metric("router_config_reloads_total", result="refused") == 1
+        assert await house.metric("router_config_reloads_total", result="done") == 1
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ CASES = {
     "RouterDown": case('job="router"', ('up{job="router"}', ALWAYS_0, ALWAYS_1)),
     "RouterAbsent": Case({'up{job="other"}': ALWAYS_1}, {'up{job="router"}': ALWAYS_0}, 'job="router"'),
     "RouterNotReady": case("", ("router_ready", ALWAYS_0, ALWAYS_1)),
+    "RouterReloadRefused": case("", ("router_config_last_reload_successful", ALWAYS_0, ALWAYS_1)),
     "RouterNoPrimary": case('group="main"', ('router_group_has_primary{group="main"}', ALWAYS_0, ALWAYS_1)),
     "RouterNoReaders": case(
         'group="main"',
