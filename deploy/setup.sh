@@ -149,6 +149,7 @@ test)
     like mmdebstrap mmdebstrap debian-archive-keyring # unpacks MySQL 9.7
     like sysbench sysbench
     like haproxy haproxy
+    like systemd-analyze systemd # only looks at the unit of deploy/systemd
     like node nodejs
     like npm npm
     knows mariadb-test # installed, it would bring and start a server

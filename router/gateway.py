@@ -73,6 +73,7 @@ class Gateway:
         self.config = config
         self.path = path
         self._reloading = asyncio.Lock()
+        self._refused = False
         self._definitions: Definitions = {}
         self.counters = Counters()
         self.topology = Topology.build(config)
@@ -175,6 +176,17 @@ class Gateway:
 
         All or nothing: raises ConfigError, or OSError when an address, a certificate or the like cannot be had.
         """
+        try:
+            changes = await self._read_again()
+        except (ConfigError, OSError):
+            self.counters.reloads["refused"] += 1
+            self._refused = True
+            raise
+        self.counters.reloads["done"] += 1
+        self._refused = False
+        return changes
+
+    async def _read_again(self) -> list[Difference]:
         if self.path is None:
             raise ConfigError([Problem("-", 1, 1, "", "the configuration is not from a file")])
         async with self._reloading:
@@ -355,6 +367,7 @@ class Gateway:
             sessions=self._sessions_by_state(),
             admission_waiting=self._shared.services.admission.waiting,
             loop_lag=self.loop_lag,
+            reload_refused=self._refused,
         )
 
     def _sessions_by_state(self) -> dict[str, int]:
@@ -415,8 +428,9 @@ async def _run(config_path: Path, config: RouterConfig, *, watching: bool) -> in
     await signals.get()
     if watcher is not None:
         watcher.cancel()
-    supervisor.stopping(config.limits.drain_timeout)
-    log.info("stopping", drain_timeout=config.limits.drain_timeout)
+    drain_timeout = gateway.config.limits.drain_timeout
+    supervisor.stopping(drain_timeout)
+    log.info("stopping", drain_timeout=drain_timeout)
     stopping = spawn(gateway.stop(), "stop")
     again = spawn(signals.get(), "second signal")
     await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)

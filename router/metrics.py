@@ -71,6 +71,7 @@ class Counters:
     retries: int = 0
     waits_in_vain: int = 0
     replays: Counter[str] = field(default_factory=Counter)  # of transactions, by result: continued, failed
+    reloads: Counter[str] = field(default_factory=Counter)  # of the configuration, by result: done, refused
     scattered: int = 0  # statements asked of several shards
     scattered_parts: int = 0  # what shards were asked for them
 
@@ -132,6 +133,7 @@ class ProcessGauges:
     sessions: dict[str, int] = field(default_factory=dict)  # by state
     admission_waiting: int = 0
     loop_lag: Histogram = field(default_factory=Histogram)
+    reload_refused: bool = False  # the last one
 
 
 class RouterCollector(Collector):
@@ -148,6 +150,10 @@ class RouterCollector(Collector):
         text = "Whether new clients can be served, as /readyz says."
         yield GaugeMetricFamily("router_ready", text, int(gauges.ready))
         yield _loop_lag(gauges)
+        text = "Readings of the configuration while running, by result."
+        yield _counter("router_config_reloads", text, "result", self._counters.reloads)
+        text = "Whether the configuration in use is that of the file as it was read last; 0: that was refused."
+        yield GaugeMetricFamily("router_config_last_reload_successful", text, int(not gauges.reload_refused))
         yield from self._clients(gauges)
         yield from self._queries()
         yield from self._scattered(gauges)

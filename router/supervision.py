@@ -30,6 +30,7 @@ class Supervisor:
         self._interval = _watchdog_interval(environ)
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._ready = False
         if self._address is not None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
@@ -41,13 +42,17 @@ class Supervisor:
 
     def ready(self) -> None:
         """The router serves. From now on the event loop shows that it turns, twice in the time that it has for that."""
+        self._ready = True
         self._tell("READY=1", "STATUS=Serving clients")
         if self._interval is not None and self._timer is None:
             self._alive()
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
-        """Around a change of the configuration, however it ends."""
+        """Around a change of the configuration, however it ends; nothing to tell before the router is ready."""
+        if not self._ready:
+            yield
+            return
         # The monotonic clock is how systemd tells this reload's answer from an earlier one's.
         self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Reading the configuration")
         try:

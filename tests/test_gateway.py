@@ -21,6 +21,7 @@ from pymysql.connections import Connection
 
 from router.backend.connector import BackendUser
 from router.config.loader import loads
+from router.errors import ConfigError
 from router.gateway import Gateway, _command_name, _monitor_accounts
 from router.sandbox import ReplicaSet
 from tests.fix_router import settings_for
@@ -104,6 +105,8 @@ async def test_it_starts_without_its_servers() -> None:
         with pytest.raises(pymysql.OperationalError, match="no primary of group 'main'"):
             await house.connect()  # PyMySQL sends SET NAMES
         assert await house.metric("router_backend_up", backend="db") == 0
+        assert await house.metric("router_ready") == 0
+        assert await house.metric("router_group_has_primary", group="main") == 0
 
 
 async def test_it_does_not_start_where_it_cannot_listen() -> None:
@@ -161,9 +164,40 @@ async def test_metrics_tell_what_happened(mariadb_set: ReplicaSet, tmp_path: Pat
         assert await house.metric("router_plan_cache_hits_total") >= 2
         assert await house.metric("router_backend_up") == 3
         assert await house.metric("router_bytes_total", direction="in") > 50
+        assert await house.metric("router_ready") == 1
+        assert await house.metric("router_group_has_primary", group="main") == 1
+        assert await house.metric("router_group_readers", group="main") == 2
+        assert await house.metric("router_server_lagging", group="main") == 0
+        assert await house.metric("router_client_connections_limit") == 10_000
+        assert await house.metric("router_pool_connections_limit", backend="primary") == 8
+        assert await house.metric("router_backend_connect_duration_seconds_count") >= 2
+        assert await house.metric("router_sessions", state="idle") == 1
+        await run(connection, "BEGIN")
+        await run(connection, "SELECT 1")
+        assert await house.metric("router_sessions", state="idle_in_transaction") == 1
+        await run(connection, "COMMIT")
+        async with asyncio.timeout(5):
+            while await house.metric("router_event_loop_lag_seconds_count") == 0:
+                pass
         await run(connection, "SET @a = NOW()")
         assert await house.metric("router_sessions_pinned", reason="user_variable") == 1
         await asyncio.to_thread(connection.close)
+
+
+async def test_reloads_are_counted(tmp_path: Path) -> None:
+    settings = lonely()
+    async with House(settings).open() as house:
+        assert await house.metric("router_config_last_reload_successful") == 1
+        house.gateway.path = file = tmp_path / "routes.yaml"
+        file.write_text("groups: nonsense")
+        with pytest.raises(ConfigError):
+            await house.gateway.reload()
+        assert await house.metric("router_config_last_reload_successful") == 0
+        file.write_text(json.dumps(settings))
+        await house.gateway.reload()
+        assert await house.metric("router_config_last_reload_successful") == 1
+        assert await house.metric("router_config_reloads_total", result="refused") == 1
+        assert await house.metric("router_config_reloads_total", result="done") == 1
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def process(*servers: ServerGauges) -> ProcessGauges:
         sessions={"idle": 40, "running": 2},
         admission_waiting=5,
         loop_lag=lag,
+        reload_refused=True,
     )
 
 
@@ -77,6 +78,7 @@ def counted() -> Counters:
     counters.client_bytes_out = 5678
     counters.retries = 2
     counters.waits_in_vain = 3
+    counters.reloads["refused"] = 6
     counters.scattered = 11
     counters.scattered_parts = 23
     return counters
@@ -143,6 +145,8 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_event_loop_lag_seconds", "histogram"),
         ("router_client_connections_limit", "gauge"),
         ("router_sessions", "gauge"),
+        ("router_config_reloads", "counter"),
+        ("router_config_last_reload_successful", "gauge"),
         ("router_scattered_statements", "counter"),
         ("router_scattered_parts", "counter"),
         ("router_admission_waiting", "gauge"),
@@ -186,6 +190,8 @@ def test_values_of_the_process() -> None:
     assert value(FULL, "router_scattered_statements_total") == 11
     assert value(FULL, "router_scattered_parts_total") == 23
     assert value(FULL, "router_admission_waiting") == 5
+    assert value(FULL, "router_config_reloads_total", result="refused") == 6
+    assert value(FULL, "router_config_last_reload_successful") == 0
     assert value(FULL, "router_event_loop_lag_seconds_bucket", le="0.0025") == 1
 
 

@@ -53,10 +53,21 @@ def test_a_life(manager: socket.socket) -> None:
 
 def test_a_reload_that_fails_is_over_too(manager: socket.socket) -> None:
     supervisor = Supervisor(environ(manager))
+    supervisor.ready()
+    assert heard(manager)[0] == "READY=1"
     with pytest.raises(ValueError), supervisor.reloading():
         raise ValueError
     assert heard(manager)[0] == "RELOADING=1"
     assert heard(manager)[0] == "READY=1"
+    supervisor.close()
+
+
+def test_a_reload_does_not_make_it_ready(manager: socket.socket) -> None:
+    supervisor = Supervisor(environ(manager))
+    with supervisor.reloading():
+        pass
+    supervisor.stopping(1)
+    assert heard(manager)[0] == "STOPPING=1"
     supervisor.close()
 
 

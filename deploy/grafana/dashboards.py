@@ -131,6 +131,13 @@ OVERVIEW = (
         Query(f"rate(process_cpu_seconds_total{{{R}}}{RATE})"),
         text="1 is the whole core that a router can use.",
     ),
+    graph(
+        "Configurations read",
+        "none",
+        Query(f"sum by (result) (router_config_reloads_total{{{R}}}) or vector(0)", "{{result}}"),
+        Query(f"min(router_config_last_reload_successful{{{R}}})", "the last was good (1)"),
+        text="Since the routers were started.",
+    ),
     graph("Memory", "bytes", Query(f"process_resident_memory_bytes{{{R}}}")),
     graph(
         "Open files",
@@ -330,6 +337,7 @@ ERRORS = (
     ),
 )
 
+# Statements by digest are not here: there is no bound to their number, so they are no metrics.
 SESSIONS = (
     number("Clients", "none", f"sum(router_client_connections{{{R}}})"),
     number("Idle in a transaction", "none", f'sum(router_sessions{{{R}, state="idle_in_transaction"}})'),

@@ -34,6 +34,7 @@ LABELS: dict[str, str] = {
 # By the family's name: what to do when it looks bad. The alerts of deploy/prometheus/rules.yml go by these.
 ADVICE: dict[str, str] = {
     "router_ready": "0: `/readyz` says why: it stops, or no server of some group answers.",
+    "router_config_last_reload_successful": "0: the log, or `router check`, says what is wrong; the old one goes on.",
     "router_event_loop_lag_seconds": "Above some 50 ms: the process needs more than its core. Start a second router, "
     "or find what costs (large results, sorting and grouping over shards).",
     "router_client_connections_limit": "Near it: raise `limits.max_connections` (and the limit of open files), or find "

@@ -37,6 +37,7 @@ TARGETS = [
     for target in panel["targets"]
 ]
 PATIENCE = 25.0
+ADMIN_PASSWORD = "let me in"
 RULES = YAML(typ="safe").load((DEPLOY / "prometheus/rules.yml").read_text(encoding="utf-8"))
 RECORDS = [rule["record"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule]
 
@@ -162,6 +163,9 @@ def running_prometheus(directory: Path, target: str) -> Iterator[Prometheus]:
     config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
     [job] = config["scrape_configs"]
     job["static_configs"] = [{"targets": [target]}]
+    password = directory / "password"
+    password.write_text(ADMIN_PASSWORD, encoding="utf-8")
+    job["basic_auth"]["password_file"] = str(password)
     path = directory / "prometheus.yml"
     path.write_text(json.dumps(config), encoding="utf-8")
     port, log = free_port(), directory / "prometheus.log"
@@ -179,7 +183,7 @@ def running_prometheus(directory: Path, target: str) -> Iterator[Prometheus]:
 def settings_of(servers: ReplicaSet, directory: Path, admin: int, database: str) -> dict[str, Any]:
     """A replica set with two shards (as two databases of it), and rules."""
     settings = settings_for(servers, directory)
-    settings["admin"] = {"http": f"127.0.0.1:{admin}"}
+    settings["admin"] = {"http": f"127.0.0.1:{admin}", "users": {"prometheus": {"password": ADMIN_PASSWORD}}}
     shards = {f"s{number}": {"group": "main", "database": f"{database}_{number}"} for number in range(2)}
     tables = {"t": {"shard_by": "id", "function": "mod"}}
     settings["schemas"] = {database: {"group": "main", "shards": shards, "tables": tables}}

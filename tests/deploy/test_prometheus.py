@@ -47,7 +47,9 @@ SERVER = 'group="main", backend="a"'
 NAMED = 'group="main", server="a"'
 CASES = {
     "RouterDown": case('job="router"', ('up{job="router"}', ALWAYS_0, ALWAYS_1)),
+    "RouterAbsent": Case({'up{job="other"}': ALWAYS_1}, {'up{job="router"}': ALWAYS_0}, 'job="router"'),
     "RouterNotReady": case("", ("router_ready", ALWAYS_0, ALWAYS_1)),
+    "RouterReloadRefused": case("", ("router_config_last_reload_successful", ALWAYS_0, ALWAYS_1)),
     "RouterNoPrimary": case('group="main"', ('router_group_has_primary{group="main"}', ALWAYS_0, ALWAYS_1)),
     "RouterNoReaders": case(
         'group="main"',
@@ -203,3 +205,12 @@ def test_alerts_are_whole() -> None:
         assert name.startswith("Router")
         assert rule["labels"]["severity"] in ("critical", "warning"), name
         assert set(rule["annotations"]) == {"summary", "description"}, name
+
+
+def test_the_guide_lists_every_alert() -> None:
+    guide = (DEPLOY.parent / "docs/how-to/monitor.md").read_text(encoding="utf-8")
+    for severity in ("critical", "warning"):
+        [row] = [line for line in guide.splitlines() if line.startswith(f"| {severity}")]
+        assert set(re.findall(r"`(Router\w+)`", row)) == {
+            name for name, rule in ALERTS.items() if rule["labels"]["severity"] == severity
+        }
