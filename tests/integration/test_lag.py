@@ -42,13 +42,22 @@ def _delay(servers: ReplicaSet, seconds: int) -> None:
 
 def until_late(router: RunningRouter, server: Server) -> None:
     """Until the router has heard that the server is two seconds behind."""
+    _until(router, server, lambda lag: 2 <= lag < math.inf)  # that is while its delay is being set
+
+
+def until_near(router: RunningRouter, server: Server) -> None:
+    """Until the router knows nothing any more of a delay that was there before."""
+    _until(router, server, lambda lag: lag == 0)
+
+
+def _until(router: RunningRouter, server: Server, wanted: Callable[[float], bool]) -> None:
     deadline = time.monotonic() + 20
 
     def lag(name: str) -> float:
         found = router.call(lambda gateway: {each.name: each.lag for each in gateway.topology.servers()}[name])
         return found or 0.0
 
-    while not 2 <= lag(server.name) < math.inf:  # that is while its delay is being set
+    while not wanted(lag(server.name)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -124,6 +133,7 @@ def test_while_there_is_no_primary_the_error_says_that_it_is_lag(
     main = settings["groups"]["main"]
     main["servers"] = [each for each in main["servers"] if each["name"] == late.name]
     router = start_router(settings)
+    until_near(router, late)
     _delay(server_set, 3600)
     server_set.primary.execute(f"CREATE TABLE {fresh_database}.t (id INT PRIMARY KEY)")
     with router.connect() as connection:
