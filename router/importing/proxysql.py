@@ -28,6 +28,8 @@ _WEIGHTY = {
     "mysql-default_query_timeout": ("36000000", "there is no timeout for all statements: rules have `timeout`"),
     "mysql-query_rules_fast_routing_algorithm": ("1", ""),
 }
+# So many mistakes are told one by one.
+_MOST_UNREAD = 100
 _USELESS = frozenset({"mysql_collations", "debug_levels", "debug_filters", "global_settings", "sqlite_sequence"})
 _KNOWN = frozenset(
     {"mysql_servers", "mysql_users", "mysql_query_rules", "mysql_replication_hostgroups", "mysql_galera_hostgroups"}
@@ -211,7 +213,10 @@ def _user_defaults(users: Sequence[Row], homes: Homes, draft: Draft) -> None:
 
 def _rest(tables: Tables, draft: Draft) -> None:
     """Say of everything that was not looked at that it was not."""
-    for place, reason in tables.unread:
+    more = len(tables.unread) - _MOST_UNREAD
+    if more > 0:
+        draft.remark(draft.root, tables.unread[_MOST_UNREAD][0], f"not understood: {more} more statements from here on")
+    for place, reason in tables.unread[:_MOST_UNREAD]:
         draft.remark(draft.root, place, f"not understood: {reason}")
     for table, rows in sorted(tables.rows.items()):
         if table in _KNOWN or table in _USELESS or table.startswith(("runtime_", "stats_", "history_")):

@@ -141,3 +141,9 @@ def test_what_is_broken_is_told_at_the_end() -> None:
 def test_hostile_input(content: bytes) -> None:
     with pytest.raises(ImportProblem):
         import_proxysql([("x", content)])
+
+
+def test_mistakes_without_end_are_counted() -> None:
+    draft = import_proxysql([("x.sql", (SERVERS + users("'app', 'x', 10, ''") + "GRANT;" * 5_000).encode())])
+    assert "4900 more statements" in said(draft)
+    assert len(str(draft)) < 50_000
