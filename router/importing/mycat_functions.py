@@ -15,7 +15,7 @@ from datetime import date
 from router.importing.draft import Block, Items, Place
 from router.importing.markup import Element
 
-# A name that cannot be imported: the router refuses to start with it.
+# A name that cannot be imported: the router refuses statements about such a table.
 UNKNOWN = "to_do.shards"
 _NUMBER = re.compile(r"(-?[0-9]{1,15})(?:([MK])([0-9]{0,9}))?\Z", re.IGNORECASE)
 _UNITS = {"M": 10_000, "K": 1_000}
