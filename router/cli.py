@@ -1,4 +1,4 @@
-"""The command line: run, check, explain, server, group, schema, hash-password, demo.
+"""The command line: run, check, explain, server, group, schema, import, hash-password, demo.
 
 Exit codes: 0 all is well, 1 it failed while running, 2 wrong usage, 78 the configuration file is wrong (EX_CONFIG of
 sysexits.h). Everything heavy is imported by the command that needs it, so that ``--help`` answers at once.
@@ -7,6 +7,7 @@ sysexits.h). Everything heavy is imported by the command that needs it, so that 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import typer
 if TYPE_CHECKING:
     from router.config.models import RouterConfig
     from router.errors import Problem
+    from router.importing.draft import Draft
     from router.planner.catalog import Catalog
 
 EX_CONFIG = 78
@@ -34,6 +36,8 @@ servers = typer.Typer(help="What the servers of a running router do; drain and u
 groups = typer.Typer(help="Pause the groups of a running router, and let them go on.")
 app.add_typer(servers, name="server")
 app.add_typer(groups, name="group")
+imports = typer.Typer(help="Convert the configuration of another router; what was not carried over is told.")
+app.add_typer(imports, name="import")
 
 # As in router.log, which is too heavy to import for --help; a test compares them.
 Format = Literal["auto", "json", "console"]
@@ -417,6 +421,56 @@ def schema(
         typer.echo(reference_page(), nl=False)
     else:
         typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@imports.command("proxysql")
+def import_proxysql(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Dumps of the admin database (SQL), or proxysql.cnf.")
+    ],
+) -> None:
+    """Print a configuration made of ProxySQL's; exit code 1: something in it needs a human."""
+    from router.importing.proxysql import import_proxysql
+
+    _converted(lambda: import_proxysql([(str(file), _content(file)) for file in files]))
+
+
+@imports.command("mycat")
+def import_mycat(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder with server.xml, schema.xml and rule.xml.")],
+) -> None:
+    """Print a configuration made of MyCat's (1.6); exit code 1: something in it needs a human."""
+    from router.importing.mycat import import_mycat
+
+    if not folder.is_dir():
+        _fail(f"{folder} is no folder")
+    found = sorted(file for file in folder.iterdir() if file.suffix in (".xml", ".txt") and file.is_file())
+    _converted(lambda: import_mycat(str(folder), {file.name: _content(file) for file in found}))
+
+
+def _content(file: Path) -> bytes:
+    """What is in the file, or a little more of it than is accepted."""
+    from router.importing.draft import MAX_SOURCE
+
+    try:
+        with file.open("rb") as source:
+            return source.read(MAX_SOURCE + 1)
+    except OSError as error:
+        _fail(f"{file} cannot be read: {error.strerror}")
+
+
+def _converted(convert: Callable[[], Draft]) -> None:
+    from router.importing.draft import ImportProblem
+
+    try:
+        draft = convert()
+    except ImportProblem as error:
+        _fail(str(error))
+    typer.echo(str(draft), nl=False)
+    for remark in sorted(draft.remarks, key=lambda remark: remark.place):
+        typer.echo(str(remark), err=True)
+    if not draft.complete:
+        raise typer.Exit(1)
 
 
 @app.command("hash-password")

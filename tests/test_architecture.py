@@ -19,7 +19,7 @@ PACKAGE = ROOT / "router"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
-    frozenset({"demo"}),
+    frozenset({"demo", "importing"}),
     frozenset({"process", "sandbox"}),
     frozenset({"gateway"}),
     frozenset({"frontend", "admin", "supervision"}),

@@ -1,0 +1,1 @@
+"""Reads the configuration of other routers and drafts one for this router."""
