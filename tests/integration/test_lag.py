@@ -134,9 +134,9 @@ def test_while_there_is_no_primary_the_error_says_that_it_is_lag(
     main["servers"] = [each for each in main["servers"] if each["name"] == late.name]
     router = start_router(settings)
     until_near(router, late)
-    _delay(server_set, 3600)
-    server_set.primary.execute(f"CREATE TABLE {fresh_database}.t (id INT PRIMARY KEY)")
-    with router.connect() as connection:
+    with router.connect() as connection:  # what a driver says at its login needs a server, too
+        _delay(server_set, 3600)
+        server_set.primary.execute(f"CREATE TABLE {fresh_database}.t (id INT PRIMARY KEY)")
         until_late(router, late)
         with pytest.raises(
             pymysql.MySQLError, match=f"no primary of group 'main' is available, and {message}"
