@@ -35,6 +35,11 @@ class Refusal(Enum):
     UNREAD = "the server had ended this connection before it read the statement"
     READ_ONLY = "the server takes no writes, and has not begun with this one"
 
+    @property
+    def ends(self) -> bool:
+        """Whether the connection is as good as lost."""
+        return self in (Refusal.LOST, Refusal.UNREAD)
+
 
 # "WAIT_TIMEOUT" of a connection has this number on MySQL; MariaDB just closes it.
 _UNREAD = ErrorCode.CLIENT_INTERACTION_TIMEOUT

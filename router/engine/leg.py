@@ -10,7 +10,7 @@ from router.cluster.topology import Server
 from router.engine import refusals
 from router.engine.branches import Branch
 from router.engine.execution import send
-from router.engine.failure import Refusal, meaning_of
+from router.engine.failure import meaning_of
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.matching import patience
@@ -172,12 +172,10 @@ class Leg:
 
     def withholds(self, connection: BackendConnection) -> bool:
         """Whether the server has but said that it ends the connection."""
-        if connection.scanner.error is None or meaning_of(connection.scanner.error, None) not in (
-            Refusal.LOST,
-            Refusal.UNREAD,
-        ):
+        error = connection.scanner.error
+        if error is None or not meaning_of(error, None).ends:
             return False
-        self.connection_lost(connection, ConnectionLost(refusals.from_server(connection.scanner.error).message))
+        self.connection_lost(connection, ConnectionLost(refusals.from_server(error).message))
         return True
 
     def connection_lost(self, connection: BackendConnection, error: ConnectionLost) -> None:

@@ -112,7 +112,7 @@ class Losses:
         meaning = meaning_of(error, self._executor.running().facts)
         if meaning is Refusal.READ_ONLY:
             return self._turned_away(connection)
-        if meaning is Refusal.ANSWER:
+        if not meaning.ends:
             return False
         self._services.suspect(server)
         self.lost(ConnectionLost(refusals.from_server(error).message), sent=meaning is Refusal.LOST)
@@ -136,8 +136,7 @@ class Losses:
             return False
         if not self._has_time(server):
             return False
-        executor.detach(connection)
-        server.pool.release_dirty(connection)
+        self._give_back(connection, server)
         if fresh or replay is None:
             self._begin_again(opened)
         else:
@@ -151,11 +150,20 @@ class Losses:
         timeout = self._services.topology.groups[server.group].config.failover_timeout
         return perf_counter() - self._executor.started < timeout
 
+    def _give_back(self, connection: BackendConnection, server: Server) -> None:
+        """Have what is open on the connection rolled back."""
+        self._executor.detach(connection)
+        server.pool.release_dirty(connection)
+
+    def _reopen(self, opened: list[bytes]) -> None:
+        """The transaction is to begin elsewhere."""
+        self._session.ended()
+        self._session.open_later(*opened)
+
     def _begin_again(self, opened: list[bytes]) -> None:
-        executor, session = self._executor, self._session
-        session.ended()
-        session.open_later(*opened)
-        self._leasing.lease(executor.running(), executor.key, primary=True, written=session.written)
+        executor = self._executor
+        self._reopen(opened)
+        self._leasing.lease(executor.running(), executor.key, primary=True, written=self._session.written)
 
     def prefix_failed(self, connection: BackendConnection, error: bytes) -> None:
         """The server refused the session's state; the statement did not count, and what was held there is lost."""
@@ -173,13 +181,11 @@ class Losses:
     def _behind(self, connection: BackendConnection, error: bytes) -> None:
         """The replica did not get what the session has written in time."""
         executor = self._executor
-        server, session, opened = executor.held, self._session, executor.beginning.of(executor.frame)
-        if server is not None and (opened or not session.autocommit):
+        server, opened = executor.held, executor.beginning.of(executor.frame)
+        if server is not None and (opened or not self._session.autocommit):
             # Behind the wait a transaction has been opened, in which nothing was done.
-            executor.detach(connection)
-            server.pool.release_dirty(connection)
-            session.ended()
-            session.open_later(*opened)
+            self._give_back(connection, server)
+            self._reopen(opened)
         else:
             executor.conclude(connection, keep=False)
         if server is None or self._killer.pending or not self._leasing.behind(server):

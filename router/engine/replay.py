@@ -100,7 +100,6 @@ class Replay:
         "_size",
         "_variables",
         "_whole",
-        "ask_for_file",
         "pause_reading",
         "resume_reading",
     )
@@ -120,7 +119,6 @@ class Replay:
         self._pending: Command | None = None
         self._left: list[Command] = []
         self._next: Command | None = None
-        self.ask_for_file = self._asked_for_file
         self.pause_reading = client.pause_reading
         self.resume_reading = client.resume_reading
         self._forget()
@@ -198,7 +196,8 @@ class Replay:
         else:
             self._client.abort()
 
-    def _asked_for_file(self) -> None:
+    def ask_for_file(self) -> None:
+        """Pass what the client sends on as LOCAL INFILE data: it is not kept."""
         self.stop()
         self._client.ask_for_file()
 

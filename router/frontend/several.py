@@ -170,11 +170,11 @@ class Several:
         """All queries inside a statement have been asked, or one could not be."""
         if isinstance(outcome, Scattered):
             self._scatter.run(replace(outcome, told=True), self._executor.key, execution)
-        elif isinstance(outcome, Refused):
-            self._count(0, failed=True)
+            return
+        self._count(0, failed=True)
+        if isinstance(outcome, Refused):
             self._refuse(outcome.error)
         else:
-            self._count(0, failed=True)
             self._client.write(frame(outcome, 1))
             self._scattered(True)
 

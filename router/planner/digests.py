@@ -14,7 +14,6 @@ from router.planner.observed import Kind, Observed
 from router.planner.plan import Plan, Relay, Sharded
 from router.planner.planner import PlanContext
 from router.sql.fingerprint import digest_text
-from router.sql.lexer import LexMode
 
 # Characters of a digest, and of an example, that are kept.
 LONGEST = 4096
@@ -55,7 +54,7 @@ class Digests:
             return plan
         relay = plan if isinstance(plan, Relay) else plan.relays[0]
         route = f"{relay.group}:{relay.role}" if isinstance(plan, Relay) else "shards"
-        observed = self._of(Kind(_digest(sql, context.mode), context.user, context.schema or "", route))
+        observed = self._of(Kind(digest_text(sql, context.mode)[:LONGEST], context.user, context.schema or "", route))
         if self._examples and not observed.example:
             observed.example = sql[:LONGEST].decode("utf-8", "replace")
         if isinstance(plan, Relay):
@@ -76,7 +75,3 @@ class Digests:
         kept = by_time[: max(1, int(self._most * _KEPT))]
         self.forgotten += sum(each.count for each in by_time[len(kept) :])
         self._kinds = {each.kind: each for each in kept}
-
-
-def _digest(sql: bytes, mode: LexMode) -> str:
-    return digest_text(sql, mode)[:LONGEST]
