@@ -10,7 +10,7 @@ from router.engine import refusals
 from router.errors import BackendError, MySQLError
 from router.session.state import SessionState
 from router.sql.facts import StatementFacts, StatementKind
-from router.wire.errcodes import ErrorCode
+from router.wire.errcodes import ErrorCode, code_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ _WHOLE = frozenset(
 
 def meaning_of(error: bytes, facts: StatementFacts | None) -> Refusal:
     """What the ERR packet ``error`` means as the answer to a statement (None: to one that opens a transaction)."""
-    code = int.from_bytes(error[1:3], "little")
+    code = code_of(error)
     if code in _LEAVING:
         return Refusal.LOST
     if code == _UNREAD:

@@ -19,6 +19,7 @@ from router.planner.lookup import NeedsKeys
 from router.planner.observed import Observed
 from router.planner.plan import Relay
 from router.session.state import SessionState
+from router.wire.errcodes import code_of
 from router.wire.packets import decode_session_changes
 from router.wire.scanner import ResponseScanner
 
@@ -133,7 +134,7 @@ class Services:
 
     def server_refused(self, error: bytes) -> int:
         """Count an ERR packet's payload; returns its code."""
-        code = int.from_bytes(error[1:3], "little")
+        code = code_of(error)
         self.counters.errors["backend", code] += 1
         return code
 

@@ -17,7 +17,7 @@ from router.errors import ConnectionLost
 from router.planner.plan import Relay
 from router.session.state import SessionState
 from router.sql.facts import StatementFacts, StatementKind
-from router.wire.errcodes import ErrorCode
+from router.wire.errcodes import ErrorCode, code_of
 from router.wire.packets import SessionChanges, decode_session_changes
 
 _UNCHANGING = frozenset({StatementKind.SHOW, StatementKind.EXPLAIN, StatementKind.SELECT})
@@ -175,4 +175,4 @@ class Settling:
 
 def _rolls_back(error: bytes) -> bool:
     """Whether a transaction may be over with an error: a deadlock and its like, of class 40, and waits for locks."""
-    return error[4:6] == b"40" or int.from_bytes(error[1:3], "little") == ErrorCode.LOCK_WAIT_TIMEOUT
+    return error[4:6] == b"40" or code_of(error) == ErrorCode.LOCK_WAIT_TIMEOUT

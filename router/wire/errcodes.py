@@ -197,6 +197,11 @@ _DENIED = frozenset(
 )
 
 
+def code_of(error: bytes) -> int:
+    """The number in the payload of an ERR packet."""
+    return int.from_bytes(error[1:3], "little")
+
+
 def sqlstate_of(code: int) -> str:
     """The five-character SQLSTATE MySQL reports with error number `code`; ``HY000`` for all it does not map."""
     return _STATES.get(code, GENERAL_ERROR)

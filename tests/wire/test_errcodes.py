@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from router.errors import AccessDenied, MySQLError, Unsupported
-from router.wire.errcodes import ErrorCode, mysql_error, sqlstate_of
+from router.wire.errcodes import ErrorCode, code_of, mysql_error, sqlstate_of
+from router.wire.packets import ErrPacket
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,7 @@ def test_mysql_error_has_the_class_its_catchers_look_for(code: ErrorCode, kind: 
     error = mysql_error(code, "no")
     assert type(error) is kind
     assert (error.code, error.sqlstate, error.message) == (code, sqlstate_of(code), "no")
+
+
+def test_the_number_of_an_error() -> None:
+    assert code_of(ErrPacket(1290, "HY000", b"read-only").encode()) == 1290
