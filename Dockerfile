@@ -9,9 +9,9 @@ WORKDIR /src
 RUN pip install --no-cache-dir uv==0.13.8
 ENV UV_PROJECT_ENVIRONMENT=/opt/router UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --frozen --no-dev --no-install-project --no-cache
+RUN uv sync --frozen --no-dev --extra otel --no-install-project --no-cache
 COPY router router
-RUN uv sync --frozen --no-dev --no-editable --no-cache
+RUN uv sync --frozen --no-dev --extra otel --no-editable --no-cache
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /opt/router /opt/router

@@ -2,7 +2,7 @@
 
 PYTHON_SOURCES = router tests deploy/grafana/dashboards.py
 
-.PHONY: help setup setup-test demo demo-down test lint types bench guards chaos fuzz schema docs
+.PHONY: help setup setup-test demo demo-down test lint types bench guards chaos fuzz schema docs site
 # Every target prepares the same .venv.
 .NOTPARALLEL:
 
@@ -15,15 +15,15 @@ setup: ## .venv/bin/router, and what it needs
 setup-test:
 	@deploy/setup.sh test
 
-demo: setup ## a primary, two replicas, two shards and the router; ARGS=--detach leaves them running
-	@.venv/bin/router demo $(ARGS)
+demo: setup ## a primary, two replicas, two shards, the router and clients; ARGS=--detach leaves them running
+	@.venv/bin/router demo --load $(ARGS)
 
 demo-down: ## stop what `make demo ARGS=--detach` left running
 	@.venv/bin/router demo --down
 
 test: setup-test lint types ## lint, types and every test, on real servers
 	@.venv/bin/python -m router.sandbox || test -z "$$CI"
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=50 --durations-min=5 $(ARGS)
 
 lint: setup
 	.venv/bin/ruff check $(PYTHON_SOURCES)
@@ -51,5 +51,10 @@ schema: setup ## write config/routes.schema.json
 docs: schema ## write the generated pages of docs/reference, and the dashboards
 	.venv/bin/router schema --markdown > docs/reference/configuration.md
 	.venv/bin/python -m router.admin.metrics_page > docs/reference/metrics.md
+	.venv/bin/python -m router.admin.openapi > docs/reference/http-api.md
 	.venv/bin/python deploy/grafana/dashboards.py
 	.venv/bin/router schema --admin > docs/reference/admin.md
+
+site: setup ## build the documentation into site/; every warning is an error
+	@.venv/bin/uv sync --quiet --frozen --inexact --group docs
+	.venv/bin/zensical build --clean --strict

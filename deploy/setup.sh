@@ -145,10 +145,12 @@ test)
     need mariadb_config libmariadb-dev
     header=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')
     [ -e "$header" ] || apt_install python3-dev || die "$header is missing:  sudo apt-get install python3-dev"
-    sync test --group dev --group clients
+    sync test --extra otel --group dev --group clients --group docs --group web
+    like chromium chromium fonts-dejavu-core # for the tests of the console
     like mmdebstrap mmdebstrap debian-archive-keyring # unpacks MySQL 9.7
     like sysbench sysbench
     like haproxy haproxy
+    like curl curl
     like systemd-analyze systemd # only looks at the unit of deploy/systemd
     like node nodejs
     like npm npm

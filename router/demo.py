@@ -11,9 +11,11 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -106,6 +108,7 @@ class Running:
     started: int
     port: int
     admin: int
+    operators: int
     user: str
     password: str
     sockets: dict[str, str]
@@ -122,25 +125,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="router demo", description="A primary, two replicas, two shards and the router."
     )
     parser.add_argument("--detach", action="store_true", help="leave it running in the background")
+    parser.add_argument("--load", action="store_true", help="keep some statements going")
     parser.add_argument("--down", action="store_true", help="stop the one left running")
     parser.add_argument("--hold", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     try:
         if options.hold:
-            return _hold()
-        return demo(detach=options.detach, down=options.down)
+            return _hold(load=options.load)
+        return demo(detach=options.detach, down=options.down, load=options.load)
     except (SandboxError, pymysql.err.MySQLError) as error:
         _say(f"router demo: {error}")
         return 1
 
 
-def demo(*, detach: bool = False, down: bool = False) -> int:
-    """Run the demo in the foreground, or start (``detach``) or stop (``down``) one in the background."""
+def demo(*, detach: bool = False, down: bool = False, load: bool = False) -> int:
+    """Run the demo in the foreground, or start (``detach``) or stop (``down``) one in the background.
+
+    ``load``: some clients use it all the time.
+    """
     if down:
         return _down()
     if detach:
-        return _detach()
-    return _foreground()
+        return _detach(load=load)
+    return _foreground(load=load)
 
 
 def _say(text: str = "") -> None:
@@ -151,11 +158,12 @@ def _say(text: str = "") -> None:
 # --- running it -------------------------------------------------------------------------------------------------------
 
 
-def _foreground() -> int:
+def _foreground(*, load: bool) -> int:
     began = time.monotonic()
     _say("starting a primary, two replicas, two shards and the router ...")
     with _signals_as_exceptions(), contextlib.suppress(_Told), _everything() as (running, router):
         show(running, time.monotonic() - began)
+        _load(running, load)
         _say("\nCtrl-C stops everything and removes the data.")
         status = router.wait()
         _say(f"the router ended by itself with status {status}")
@@ -164,7 +172,7 @@ def _foreground() -> int:
     return 0
 
 
-def _hold() -> int:
+def _hold(*, load: bool) -> int:
     """What the background process does: the same, and a state file instead of words."""
     state = _state_file()
     with _signals_as_exceptions(), contextlib.suppress(_Told), _everything() as (running, router):
@@ -172,6 +180,7 @@ def _hold() -> int:
         part.touch(mode=0o600)
         part.write_text(json.dumps(asdict(running)), encoding="utf-8")
         part.rename(state)
+        _load(running, load)
         try:
             status = router.wait()
         finally:
@@ -226,10 +235,10 @@ def _fill_shards(running: Running) -> None:
 def _router(
     servers: ReplicaSet, shards: Sequence[Server], directory: Path
 ) -> Iterator[tuple[Running, subprocess.Popen[bytes]]]:
-    port, admin = free_port(), free_port()
+    port, admin, operators = free_port(), free_port(), free_port()
     config = directory / "routes.yaml"
     config.touch(mode=0o600)
-    config.write_text(routes(servers.servers, shards, port, admin), encoding="utf-8")
+    config.write_text(routes(servers.servers, shards, port, admin, operators), encoding="utf-8")
     log = directory / "router.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "router", "run", "--config", str(config)]
@@ -238,13 +247,14 @@ def _router(
         wait_ready(process, port, name="the router", log=log, url=f"http://127.0.0.1:{admin}/readyz")
         sockets = {server.name: str(server.socket) for server in (*servers.servers, *shards)}
         me = os.getpid()
-        yield Running(me, _start_time(me), port, admin, servers.app_user, servers.app_password, sockets), process
+        user, password = servers.app_user, servers.app_password
+        yield Running(me, _start_time(me), port, admin, operators, user, password, sockets), process
     finally:
         _ignore_signals()
         stop_process(process, grace=5)
 
 
-def routes(servers: Sequence[Server], shards: Sequence[Server], port: int, admin: int) -> str:
+def routes(servers: Sequence[Server], shards: Sequence[Server], port: int, admin: int, operators: int) -> str:
     """The configuration the demo's router runs with; the router finds out itself which server is the primary."""
     groups = "\n".join(
         f"""\
@@ -263,6 +273,7 @@ listeners:
   - address: 127.0.0.1:{port}
 admin:
   http: 127.0.0.1:{admin}
+  mysql: 127.0.0.1:{operators}
 limits:
   drain_timeout: 1s
 groups:
@@ -295,6 +306,8 @@ def show(running: Running, seconds: float | None = None) -> None:
     ready = "ready" if seconds is None else f"ready in {seconds:.1f} s"
     _say(f"{ready}: {running.dsn}")
     _say(f"  mariadb -h127.0.0.1 -P{running.port} -u{running.user} -p{running.password} {DATABASE}")
+    _say(f"  console: http://127.0.0.1:{running.admin}/")
+    _say(f"  for operators: mariadb -h127.0.0.1 -P{running.operators} stats")
     _say(f"  metrics: http://127.0.0.1:{running.admin}/metrics\n")
     with _logging(running):
         _show_statements(running)
@@ -334,16 +347,77 @@ def follow(running: Running, database: str, statement: str) -> Trace:
     return Trace(got, str(steps[0]["reason"]), parts, rows)
 
 
-def _client(running: Running, database: str) -> pymysql.Connection:
+# --- keeping it busy --------------------------------------------------------------------------------------------------
+
+# Seconds between two statements of a client, on average.
+_PACE = 0.05
+_CLIENTS = 4
+_BUSY = {
+    DATABASE: (
+        "SELECT * FROM orders WHERE id = {number}",
+        "SELECT customer, SUM(total) FROM orders GROUP BY customer",
+        "UPDATE orders SET total = total + 1 WHERE id = {number}",
+    ),
+    SHARDED_DATABASE: (
+        "SELECT name FROM customers WHERE id = {number}",
+        _SCATTERED,
+        "SELECT * FROM order_items WHERE customer_id = {number} ORDER BY line",
+    ),
+}
+# What a server refuses, and what the router does; of all they do, so much is that, or a login with a wrong password.
+_WRONG = {
+    DATABASE: ("SELECT nothing FROM orders WHERE id = {number}",),
+    SHARDED_DATABASE: ("SELECT product, COUNT(*) FROM order_items GROUP BY product WITH ROLLUP",),
+}
+_REFUSED, _MISTAKES = 0.005, 0.03
+
+
+def _load(running: Running, wanted: bool) -> None:
+    """Clients that use it until this process ends."""
+    for number in range(_CLIENTS if wanted else 0):
+        threading.Thread(target=_busy, args=(running, number), daemon=True).start()
+
+
+def _busy(running: Running, number: int) -> None:
+    """One client: whatever it is told, it goes on. The first holds a lock, and so a connection."""
+    while True:
+        with (
+            contextlib.suppress(pymysql.err.MySQLError),
+            contextlib.closing(_client(running, DATABASE)) as connection,
+            connection.cursor() as cursor,
+        ):
+            if number == 0:
+                cursor.execute("SELECT GET_LOCK('demo', 0)")
+            while True:
+                # Who holds something keeps to one group.
+                _do_something(running, cursor, random.choice(list(_BUSY)) if number else DATABASE)
+                time.sleep(random.expovariate(1 / _PACE))
+        time.sleep(1)
+
+
+def _do_something(running: Running, cursor: pymysql.cursors.Cursor, database: str) -> None:
+    chance = random.random()
+    if chance < _REFUSED:
+        with contextlib.suppress(pymysql.err.MySQLError):
+            _client(running, DATABASE, password="wrong").close()
+        return
+    statement = random.choice((_WRONG if chance < _MISTAKES else _BUSY)[database])
+    cursor.execute(f"USE {database}")
+    with contextlib.suppress(pymysql.err.ProgrammingError, pymysql.err.NotSupportedError, pymysql.err.OperationalError):
+        cursor.execute(statement.format(number=random.randint(1, 4)))
+
+
+def _client(running: Running, database: str, password: str | None = None) -> pymysql.Connection:
     return pymysql.connect(
         host="127.0.0.1",
         port=running.port,
         user=running.user,
-        password=running.password,
+        password=running.password if password is None else password,
         database=database,
         autocommit=True,
         charset="utf8mb4",
         read_timeout=10,
+        program_name="demo",
     )
 
 
@@ -367,7 +441,9 @@ def _received(socket: str, statement: str) -> bool:
 
 
 def _ask(socket: str, sql: str, *args: object) -> Sequence[tuple[object, ...]]:
-    connection = pymysql.connect(unix_socket=socket, user="root", autocommit=True, charset="utf8mb4", read_timeout=10)
+    connection = pymysql.connect(
+        unix_socket=socket, user="root", autocommit=True, charset="utf8mb4", read_timeout=10, ssl_disabled=True
+    )
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute(sql, args)
         return list(cursor.fetchall())
@@ -376,7 +452,7 @@ def _ask(socket: str, sql: str, *args: object) -> Sequence[tuple[object, ...]]:
 # --- in the background ------------------------------------------------------------------------------------------------
 
 
-def _detach() -> int:
+def _detach(*, load: bool) -> int:
     state = _state_file()
     with file_lock(state.with_suffix(".lock")):
         running = _read(state)
@@ -388,7 +464,7 @@ def _detach() -> int:
         log = state.with_suffix(".log")
         with log.open("wb") as output:
             holder = subprocess.Popen(
-                [sys.executable, "-m", "router.demo", "--hold"],
+                [sys.executable, "-m", "router.demo", "--hold", *(["--load"] if load else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

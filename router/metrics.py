@@ -72,6 +72,7 @@ class Counters:
     waits_in_vain: int = 0
     replays: Counter[str] = field(default_factory=Counter)  # of transactions, by result: continued, failed
     reloads: Counter[str] = field(default_factory=Counter)  # of the configuration, by result: done, refused
+    spans: Counter[str] = field(default_factory=Counter)  # by result: exported, failed, dropped
     scattered: int = 0  # statements asked of several shards
     scattered_parts: int = 0  # what shards were asked for them
 
@@ -134,6 +135,8 @@ class ProcessGauges:
     admission_waiting: int = 0
     loop_lag: Histogram = field(default_factory=Histogram)
     reload_refused: bool = False  # the last one
+    workers: int = 1  # processes that serve clients
+    worker_restarts: int = 0  # of those that have ended by themselves
 
 
 class RouterCollector(Collector):
@@ -150,12 +153,17 @@ class RouterCollector(Collector):
         text = "Whether new clients can be served, as /readyz says."
         yield GaugeMetricFamily("router_ready", text, int(gauges.ready))
         yield _loop_lag(gauges)
+        yield GaugeMetricFamily("router_workers", "Processes that serve clients.", gauges.workers)
+        text = "Workers that were started again because they had ended by themselves."
+        yield CounterMetricFamily("router_worker_restarts", text, gauges.worker_restarts)
         text = "Readings of the configuration while running, by result."
         yield _counter("router_config_reloads", text, "result", self._counters.reloads)
         text = "Whether the configuration in use is that of the file as it was read last; 0: that was refused."
         yield GaugeMetricFamily("router_config_last_reload_successful", text, int(not gauges.reload_refused))
         yield from self._clients(gauges)
         yield from self._queries()
+        text = "Spans of statements for OpenTelemetry, by result; dropped ones found the queue full."
+        yield _counter("router_spans", text, "result", self._counters.spans)
         yield from self._scattered(gauges)
         yield from _cache(gauges)
         yield _differences(gauges)

@@ -20,6 +20,7 @@ import uvloop
 from pymysql.connections import Connection
 
 from router.config.loader import loads
+from router.frontend.auth import RsaKeyPair
 from router.gateway import Gateway
 from router.sandbox import ReplicaSet, Server
 from tests.fix_servers import set_of
@@ -96,6 +97,14 @@ class RunningRouter:
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result(60)
 
     @property
+    def admin_mysql(self) -> str:
+        """The address where operators speak SQL."""
+        interfaces = self.gateway.admin
+        assert interfaces is not None
+        assert interfaces.mysql is not None
+        return interfaces.mysql
+
+    @property
     def port(self) -> int:
         """TCP port of the first listener that has one."""
         return next(
@@ -136,6 +145,19 @@ def settings_for(servers: ReplicaSet, directory: Path, **group: Any) -> dict[str
         },
         "users": {"app": {"password": servers.app_password}},
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_rsa_key() -> Iterator[None]:
+    """All routers of a process share the key they would make at their start: it takes as long as all the rest of it."""
+    made = RsaKeyPair()
+
+    def copy(pair: RsaKeyPair) -> None:
+        pair.__dict__.update(made.__dict__)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RsaKeyPair, "__init__", copy)
+        yield
 
 
 @pytest.fixture

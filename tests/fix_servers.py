@@ -9,16 +9,41 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymysql.connections import Connection
 
 from router.sandbox import Flavor, ReplicaSet, SandboxUnavailable, Server, start_replica_set
 
 FLAVORS = ["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """PyMySQL's connections share a TLS context, unless a test asks for a special one.
+
+    It would make one for each, for which it reads all authorities of this machine, 30 ms of computing every time, and
+    then verifies nothing.
+    """
+    make: Callable[[Connection, Mapping[str, Any]], ssl.SSLContext] = Connection._create_ssl_ctx
+    made: list[ssl.SSLContext] = []
+
+    def once(connection: Connection, wanted: Mapping[str, Any]) -> ssl.SSLContext:
+        if wanted:
+            return make(connection, wanted)
+        if not made:
+            made.append(make(connection, wanted))
+        return made[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "_create_ssl_ctx", once)
+        yield
 
 
 @pytest.fixture(scope="session")

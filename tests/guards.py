@@ -32,7 +32,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 # One guard's tests, in seconds: without and with servers.
-PATIENCE, PATIENCE_WITH_SERVERS = 30, 150
+PATIENCE, PATIENCE_WITH_SERVERS = 60, 150
 _COPIED = ("router", "tests", "config", "pyproject.toml")
 # Fixtures that import nearly everything, and checks that no test here is about.
 _SPARED = [
@@ -47,14 +47,22 @@ _SPARED = [
 ]
 _LEFT_OUT = shutil.ignore_patterns("node_modules", "target", ".hypothesis", "__pycache__")
 _LIBRARIES = (
+    "_hypothesis_pytestplugin",
     "aiohttp.web",
     "aiomysql",
     "cryptography.x509",
     "hypothesis.strategies",
+    "nacl.bindings",
+    "pdb",
     "prometheus_client",
-    "pydantic",
+    "pydantic.dataclasses",
+    "pydantic.json_schema",
+    "pydantic.main",
+    "pydantic.plugin._loader",
     "pymysql",
     "pytest",
+    "pytest_asyncio.plugin",
+    "pytest_timeout",
     "rich.table",
     "ruamel.yaml",
     "sqlglot.dialects.mysql",
@@ -217,9 +225,13 @@ class _Recorder:
 
 def _forks() -> None:
     """Serve ``Workshop``: a line of JSON says what pytest is to run, a line of JSON answers."""
-    for library in _LIBRARIES:
+    from _pytest.config import builtin_plugins
+
+    for library in (*_LIBRARIES, *(f"_pytest.{plugin}" for plugin in sorted(builtin_plugins))):
         importlib.import_module(library)
-    gc.freeze()  # no child needs to look through all of this
+    # A child does not live long enough to gain from looking for what can be freed.
+    gc.freeze()
+    gc.disable()
     for line in sys.stdin:
         patience, arguments = json.loads(line)
         inward, outward = os.pipe()

@@ -22,6 +22,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"demo", "importing"}),
     frozenset({"process", "sandbox"}),
     frozenset({"gateway"}),
+    frozenset({"reloading", "wiring"}),
+    frozenset({"spans"}),
+    frozenset({"reporting"}),
     frozenset({"frontend", "admin", "supervision"}),
     frozenset({"engine"}),
     frozenset({"cluster"}),
@@ -47,8 +50,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     "pydantic_core": ("config/",),
     "ruamel": ("config/",),
     "aiomysql": ("backend/connector.py", "cluster/"),
-    "typer": ("cli.py",),
-    "prometheus_client": ("metrics.py", "admin/", "gateway.py"),
+    "typer": ("cli/",),
+    "opentelemetry": ("spans.py",),
+    "prometheus_client": ("metrics.py", "admin/", "reporting.py", "process/"),
 }
 MAX_FILE = 600
 MAX_FUNCTION = 60

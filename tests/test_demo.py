@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,10 +109,8 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 @pytest.mark.parametrize("deadly", [signal.SIGINT, signal.SIGTERM])
 def test_the_demo_serves_and_cleans_up(private: Path, deadly: signal.Signals) -> None:
-    began = time.monotonic()
     with started() as process:
         text = read_until(process, "Ctrl-C")
-        assert time.monotonic() - began < 15
         # In the servers' own words: the write on the primary only, the read on one replica only.
         assert re.search(r"a write: INSERT .*\n  went to primary \(reason: write\)", text), text
         assert re.search(r"a read: SELECT .*\n  went to replica[12] \(reason: read\)", text), text
@@ -148,13 +147,34 @@ def test_the_demo_dies_with_a_kill(private: Path) -> None:
     remove_directory(scratch_directory(private))
 
 
+def look_at_the_console(printed: str) -> None:
+    """It is where the demo says, and shows the clients that keep it busy; the other door for operators is open."""
+    console = re.search(r"console: (http://\S+/)", printed)
+    assert console is not None
+    assert "Router console" in get(console[1])
+    wait_until(
+        lambda: json.loads(get(f"{console[1]}api/v1/tables/sessions?program_name=demo"))["total"] >= 4, 10, "the load"
+    )
+    operators = re.search(r"for operators: mariadb -h127.0.0.1 -P(\d+)", printed)
+    assert operators is not None
+    with contextlib.closing(pymysql.connect(host="127.0.0.1", port=int(operators[1]), user="me")) as connection:
+        connection.ping(reconnect=False)
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
 def test_detached_it_lives_on_until_it_is_told(private: Path) -> None:
-    printed = subprocess.run([*DEMO, "--detach"], capture_output=True, text=True, timeout=60, check=True).stdout
+    command = [*DEMO, "--detach", "--load"]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     try:
         assert "demo --down" in printed
         assert len(processes_in(private)) == PROCESSES
         with contextlib.closing(connect(printed)) as connection:
             connection.ping(reconnect=False)
+        look_at_the_console(printed)
         again = subprocess.run([*DEMO, "--detach"], capture_output=True, text=True, timeout=60, check=True).stdout
         assert "running already" in again
         assert DSN.search(again)
@@ -195,7 +215,7 @@ def test_its_configuration_is_valid(tmp_path: Path) -> None:
     servers = [MariaDBServer(tmp_path, name=name) for name in ("primary", "replica1", "replica2", "shard0", "shard1")]
     for number, server in enumerate(servers):
         server.port = 20000 + number
-    config = loads(routes(servers[:3], servers[3:], 3307, 8307), "routes.yaml", {})
+    config = loads(routes(servers[:3], servers[3:], 3307, 8307, 6307), "routes.yaml", {})
     assert [str(server.address) for server in config.groups["main"].servers] == [
         "127.0.0.1:20000",
         "127.0.0.1:20001",
@@ -211,5 +231,5 @@ def test_its_configuration_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_dsn_is_a_url() -> None:
-    running = Running(1, 1, 3307, 8307, "app", "secret", {})
+    running = Running(1, 1, 3307, 8307, 6307, "app", "secret", {})
     assert running.dsn == "mysql://app:secret@127.0.0.1:3307/shop"

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pymysql.connections import Connection
 
-from router.backend.connector import BackendUser
 from router.config.loader import loads
 from router.errors import ConfigError
-from router.gateway import Gateway, _command_name, _monitor_accounts
+from router.gateway import Gateway
 from router.sandbox import ReplicaSet
 from tests.fix_router import settings_for
 
@@ -125,24 +121,6 @@ async def test_stopping_twice_is_harmless() -> None:
     await house.gateway.stop(0)
 
 
-def test_probes_use_the_monitor_account_or_the_first_user() -> None:
-    settings = lonely()
-    settings["users"] = {"first": {"password": "1"}, "second": {"password": "2"}}
-    settings["groups"]["watched"] = {
-        "servers": ["127.0.0.1:1"],
-        "monitor": {"user": "watcher", "password": "w"},
-    }
-    settings["schemas"] = {"blog": {"group": "watched"}}
-    accounts = _monitor_accounts(loads(json.dumps(settings), "routes.yaml", {}))
-    assert accounts == {"main": BackendUser("first", "1"), "watched": BackendUser("watcher", "w")}
-
-
-def test_commands_by_name() -> None:
-    assert _command_name(3) == "query"
-    assert _command_name(0x17) == "stmt_execute"
-    assert _command_name(0x77) == "unknown"
-
-
 # --- counting ---------------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +166,7 @@ async def test_reloads_are_counted(tmp_path: Path) -> None:
     settings = lonely()
     async with House(settings).open() as house:
         assert await house.metric("router_config_last_reload_successful") == 1
-        house.gateway.path = file = tmp_path / "routes.yaml"
+        house.gateway.reloads.path = file = tmp_path / "routes.yaml"
         file.write_text("groups: nonsense")
         with pytest.raises(ConfigError):
             await house.gateway.reload()
@@ -252,66 +230,3 @@ async def test_nothing_is_left_on_the_servers(mariadb_set: ReplicaSet, tmp_path:
                 pass
         for connection in connections:
             connection._force_close()
-
-
-# --- signals ----------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def process_of(settings: dict[str, Any], directory: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """``router run``, and the port it listens on (0 when it does not)."""
-    path = directory / "routes.yaml"
-    path.write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "router", "run", "--config", str(path), "--log-format", "json"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            ready = said(process, "ready")
-            yield process, int(ready["listeners"][0].rpartition(":")[2]) if ready else 0
-        finally:
-            process.kill()
-
-
-def said(process: subprocess.Popen[str], event: str) -> dict[str, Any] | None:
-    """The next log entry of this event; None when the process ends without it."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        entry: dict[str, Any] = json.loads(line)
-        assert "exception" not in entry, line
-        if entry["event"] == event:
-            return entry
-    return None
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it(tmp_path: Path, number: signal.Signals) -> None:
-    with process_of(lonely(), tmp_path) as (process, _):
-        process.send_signal(number)
-        assert said(process, "stopped")
-        assert process.wait(20) == 0
-
-
-def test_a_second_signal_does_not_wait(mariadb_set: ReplicaSet, tmp_path: Path) -> None:
-    settings = settings_for(mariadb_set, tmp_path)
-    settings["limits"] = {"drain_timeout": "1h"}
-    with process_of(settings, tmp_path) as (process, port):
-        connection = pymysql.connect(
-            host="127.0.0.1", port=port, user="app", password=mariadb_set.app_password, autocommit=True
-        )
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN")
-            process.send_signal(signal.SIGTERM)
-            assert said(process, "stopping")
-            cursor.execute("SELECT 1")
-            assert cursor.fetchall() == ((1,),), "the transaction goes on"
-        process.send_signal(signal.SIGTERM)
-        assert said(process, "stopped")
-        assert process.wait(20) == 0
-        connection._force_close()
-
-
-def test_an_address_that_cannot_be_had_ends_it(tmp_path: Path) -> None:
-    settings = lonely()
-    settings["listeners"] = ["192.0.2.1:3307"]
-    with process_of(settings, tmp_path) as (process, port):
-        assert port == 0
-        assert process.wait(20) == 1

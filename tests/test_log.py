@@ -123,3 +123,49 @@ def test_an_event_is_one_line() -> None:
     log.setup("json", "info", out)
     structlog.get_logger("router.x").info("two\nlines", sql="SELECT\n1")
     assert len(out.getvalue().splitlines()) == 1
+
+
+def test_the_newest_lines_are_kept() -> None:
+    log.setup("json", "info", io.StringIO())
+    logger = structlog.get_logger("router.x")
+    for number in range(log.KEPT + 5):
+        logger.info("counted", number=number)
+    logger.debug("nobody hears of it")
+    found = log.recent()
+    assert len(found) == log.KEPT
+    assert [each.number for each in found] == list(range(found[0].number, found[0].number + log.KEPT))
+    last = found[-1]
+    assert (last.event, last.level, last.logger, last.fields) == (
+        "counted",
+        "info",
+        "router.x",
+        {"number": str(log.KEPT + 4)},
+    )
+    assert last.ts.endswith("Z")
+
+
+def test_what_is_kept_is_what_was_written() -> None:
+    out = io.StringIO()
+    log.setup("json", "info", out)
+    structlog.get_logger("router.x").info("login", password="hunter2", nested={"token": "t0ken"}, text="x" * 5000)
+    kept = log.recent()[-1]
+    assert kept.fields["password"] == "***"
+    assert "t0ken" not in str(kept)
+    assert len(kept.fields["text"]) == 2000
+
+
+@pytest.mark.parametrize("how", [True, "the exception", "as sys gives it"])
+def test_an_exception_is_kept_in_a_line(how: object) -> None:
+    log.setup("json", "info", io.StringIO())
+    try:
+        raise ValueError("odd")
+    except ValueError as error:
+        given = {"the exception": error, "as sys gives it": (ValueError, error, None)}.get(str(how), how)
+        structlog.get_logger("router.x").error("failed", exc_info=given)
+    assert log.recent()[-1].fields == {"exception": "ValueError: odd"}
+
+
+def test_lines_of_libraries_are_kept() -> None:
+    log.setup("json", "info", io.StringIO())
+    logging.getLogger("aiohttp.server").warning("odd %s", "request")
+    assert (log.recent()[-1].logger, log.recent()[-1].event) == ("aiohttp.server", "odd request")

@@ -73,6 +73,7 @@ def counted() -> Counters:
     counters.decisions["read"] = 100
     counters.rule_hits["rule-1"] = 8
     counters.mirrored["m", "dropped"] = 9
+    counters.spans["dropped"] = 6
     counters.errors["backend", 1062] = 4
     counters.client_bytes_in = 1234
     counters.client_bytes_out = 5678
@@ -123,6 +124,7 @@ BACKEND = {"group": "main", "backend": '10.0.0.1:3306 "a\\b"'}
         ("router_plan_cache_misses", "counter"),
         ("router_rule_hits", "counter"),
         ("router_mirrored_statements", "counter"),
+        ("router_spans", "counter"),
         ("router_route_decisions", "counter"),
         ("router_backend_up", "gauge"),
         ("router_backend_connections", "gauge"),
@@ -173,6 +175,7 @@ def test_values() -> None:
     assert value(FULL, "router_route_decisions_total", reason="read") == 100
     assert value(FULL, "router_rule_hits_total", rule="rule-1") == 8
     assert value(FULL, "router_mirrored_statements_total", rule="m", result="dropped") == 9
+    assert value(FULL, "router_spans_total", result="dropped") == 6
     assert value(FULL, "router_errors_total", origin="backend", code="1062") == 4
     assert value(FULL, "router_read_retries_total") == 2
     assert value(FULL, "router_read_waits_in_vain_total") == 3

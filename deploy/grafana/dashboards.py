@@ -99,6 +99,12 @@ OVERVIEW = (
         ),
     ),
     graph(
+        "Spans for OpenTelemetry",
+        "ops",
+        Query(f"sum by (result) (rate(router_spans_total{{{R}}}{RATE})) or vector(0)", "{{result}}"),
+        text="Where `tracing` is set. Dropped: the collector is slow or down; no statement waits for it.",
+    ),
+    graph(
         "Clients, and the limit",
         "none",
         Query(f"router_client_connections{{{R}}}"),
@@ -129,7 +135,14 @@ OVERVIEW = (
         "CPU",
         "percentunit",
         Query(f"rate(process_cpu_seconds_total{{{R}}}{RATE})"),
-        text="1 is the whole core that a router can use.",
+        text="1 is one core. A worker can use one, the supervisor of several needs little.",
+    ),
+    graph(
+        "Workers",
+        "short",
+        Query(f"router_workers{{{R}}}", "serving {{instance}}"),
+        Query(f"increase(router_worker_restarts_total{{{R}}}{RATE})", "started again {{instance}}"),
+        text="One that is started again has lost its clients.",
     ),
     graph(
         "Configurations read",

@@ -9,7 +9,7 @@ import socket
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from router.admin.api import PREFIX
+from router.admin.routes import PREFIX
 from router.config.models import Admin
 from router.errors import OperationFailed
 
@@ -17,6 +17,20 @@ from router.errors import OperationFailed
 def path_of(*names: str) -> str:
     """The path of something by its names, none of which is more than one piece of it."""
     return PREFIX + "/".join(quote(name, safe="") for name in names)
+
+
+def not_ready(admin: Admin, within: float) -> str | None:
+    """Why the router cannot serve, as ``/readyz`` says; None: it can. Raises OperationFailed."""
+    connection = _connection(admin, within)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        raise OperationFailed(f"no router answers at {admin.http}: {error}") from error
+    finally:
+        connection.close()
+    return None if answer.status == 200 else text
 
 
 def ask(admin: Admin, method: str, path: str, within: float, **options: str | None) -> dict[str, Any]:
@@ -84,7 +98,7 @@ def server_rows(found: dict[str, Any]) -> list[list[str]]:
     for each in found["servers"]:
         states = [word for word in ("draining", "fenced", "paused") if each[word]]
         state = ", ".join(states) or "up"
-        lag = "" if each["lag"] is None else f"{each['lag']:g} s"
+        lag = "" if each["lag"] is None else f"{float(each['lag']):g} s"
         counts = [str(each[name]) for name in ("in_use", "pinned", "idle", "waiting")]
         role = "primary" if each["primary"] else each["role"]
         rows.append(

@@ -23,6 +23,7 @@ from router.admin.words import Words, syntax, without_comments
 from router.cluster.operations import LONGEST_PAUSE, PATIENCE, Drained, Paused
 from router.config.findings import did_you_mean
 from router.errors import ConfigError, NoSuchName
+from router.session.registry import Killed
 from router.wire.errcodes import ErrorCode, mysql_error
 
 log = structlog.get_logger(__name__)
@@ -78,6 +79,8 @@ COMMANDS: Final = (
 )
 _WORDS = ("SELECT", "SHOW", "DESCRIBE", "KILL", "PAUSE", "RESUME", "DRAIN", "UNDRAIN", "RELOAD", "SET", "HELP", "USE")
 _SELECTS = frozenset({"SELECT", "WITH", "VALUES"})
+# What only looks.
+_LOOKS = _SELECTS | {"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "HELP"}
 # Nothing here has transactions, and drivers begin and end them all the same.
 _IGNORED = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK"})
 _SWITCH = {"ON": True, "1": True, "TRUE": True, "OFF": False, "0": False, "FALSE": False}
@@ -104,11 +107,8 @@ class Commands:
     async def ask(self, sql: str, context: Context, *, texts: bool) -> Answer:
         """The answer to a SELECT. Raises MySQLError."""
         question = understand(sql, context)
-        rows = {
-            table.name: await self.state.rows(table, texts=texts, variables=context.variables)
-            for table in question.tables
-            if table.source is None
-        }
+        own = [table for table in question.tables if table.source is None]
+        rows = await self.state.rows(own, texts=texts, variables=context.variables)
         return await self.aside(lambda: select(question, rows, context.functions))
 
     async def aside(self, work: Callable[[], T]) -> T:
@@ -132,6 +132,15 @@ class Interpreter:
         if database.lower() not in DATABASES:
             raise unknown_database(database)
         self.database = database.lower()
+
+    async def look(self, sql: str, *, texts: bool) -> Answer:
+        """Run one statement that changes nothing. Raises MySQLError."""
+        self._texts = texts
+        first = Words(without_comments(sql)).peek().upper().partition("(")[0]
+        found = await self.run(sql) if not first or first in _LOOKS else None
+        if found is None:
+            raise syntax("SELECT, SHOW, DESCRIBE and HELP are possible in this place")
+        return found
 
     async def run(self, sql: str) -> Result:
         """Run one statement. Raises MySQLError."""
@@ -198,9 +207,13 @@ class Interpreter:
         if what == "STATEMENT_TEXT":
             self._texts = _SWITCH[word]
         else:
-            self._commands.inside.maintenance.on = _SWITCH[word]
-            log.warning("maintenance", on=_SWITCH[word], by=self._account)
+            self.maintain(_SWITCH[word])
         return None
+
+    def maintain(self, on: bool) -> None:
+        """Whether new logins are refused."""
+        self._commands.inside.maintenance.on = on
+        log.warning("maintenance", on=on, by=self._account)
 
     # -- doing -------------------------------------------------------------------------------------------------
 
@@ -213,11 +226,8 @@ class Interpreter:
 
     async def kill(self, connection_id: int, *, query_only: bool) -> None:
         """End a session, or its statement, and wait until that is done. Raises MySQLError."""
-        done = asyncio.Event()
-        known = self._commands.inside.kill(connection_id, query_only, done.set)
-        if known:
+        if await self._commands.inside.kill(connection_id, query_only) is Killed.DONE:
             log.info("killed", connection_id=connection_id, query_only=query_only, by=self._account)
-            await done.wait()
         elif not self._commands.end_own(connection_id, query_only):
             raise mysql_error(ErrorCode.NO_SUCH_THREAD, f"Unknown thread id: {connection_id}")
 
@@ -255,12 +265,8 @@ class Interpreter:
 
     async def _reload(self, words: Words) -> Result:
         words.end()
-        reload = self._commands.inside.reload
-        if reload is None:
-            message = "router: the configuration cannot be read again while the router runs; restart it"
-            raise mysql_error(ErrorCode.NOT_SUPPORTED_YET, message)
         try:
-            changes = await asyncio.shield(reload())
+            changes = await asyncio.shield(self._commands.inside.reload())
         except (ConfigError, OSError) as error:
             problems = [str(problem) for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
             message = "router: the old configuration goes on; " + "; ".join(problems)

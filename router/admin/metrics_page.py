@@ -49,6 +49,8 @@ ADVICE: dict[str, str] = {
     "router_route_decisions": "Few `read`: autocommit is off, or statements are not proven to be reads; "
     "`EXPLAIN ROUTE` tells.",
     "router_mirrored_statements": "`dropped`: the mirror's servers do not keep up.",
+    "router_spans": "`failed`: the log says why the collector does not take them; `dropped`: it is too slow, or the "
+    "sample too large. Nothing but the spans is lost.",
     "router_errors": '`origin="router"` with 1235: statements that the router does not do; 1040: no connection became '
     "free; 2013: a server was lost. [Errors](errors.md) lists them.",
     "router_read_retries": "Reads that hit a server which had just gone; clients saw nothing.",

@@ -19,7 +19,8 @@ short version of this page.
 
 - **Who may log in:** `admin.users`. Without users, whoever reaches the address, by any name and with no password: as
   for `admin.http`, it must then be an address of this machine or a unix socket (mode 0660), and a name that this page
-  tells everybody would protect nothing. On a machine that you share, give users.
+  tells everybody would protect nothing. On a machine that you share, give users. A reload that takes an operator away,
+  or gives him another password, ends his sessions.
 - **TLS:** that of the first listener that has a certificate, with its `client_ca`. Where that listener requires TLS, so
   does this address, unless it is one of this machine.
 - **Operators are no clients:** they are in no count of clients, `limits.max_connections` does not concern them (64 may

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,13 +19,14 @@ from router.admin.commands import Commands, Interpreter, Result
 from router.admin.sql import Answer
 from router.admin.tables import Value
 from router.admin.variables import COLLATION_ID, MAX_PACKET
-from router.errors import MySQLError, ProtocolError
+from router.errors import MySQLError, PacketTooLarge, ProtocolError
 from router.metrics import Counters
 from router.tasks import spawn
 from router.wire.commands import ComInitDb, ComProcessKill, ComQuery, ComSetOption, parse_command
 from router.wire.constants import Capability, ColumnFlag, ColumnType, ServerStatus
 from router.wire.constants import Command as Code
 from router.wire.errcodes import ErrorCode, mysql_error
+from router.wire.exact import ExactReader
 from router.wire.framing import frame
 from router.wire.handshake import Accepted, Credential, Effect, Refused, RsaKey, Send, ServerHandshake, StartTls
 from router.wire.packets import ColumnDefinition, EofPacket, ErrPacket, OkPacket, encode_ok
@@ -88,10 +89,7 @@ class AdminSession(asyncio.BufferedProtocol):
     def __init__(self, entrance: Entrance, *, unix: bool) -> None:
         self._entrance = entrance
         self._unix = unix
-        self._header = bytearray(4)
-        self._payload = bytearray()
-        self._have = 0
-        self._in_payload = False
+        self._reader = ExactReader(_MAX_LOGIN_PACKET)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handshake: ServerHandshake | None = None
@@ -101,7 +99,9 @@ class AdminSession(asyncio.BufferedProtocol):
         self._full = False  # the client does not read what it has asked for
         self._next: tuple[int, bytes] | None = None  # came before the last command was answered
         self._host = "localhost"
+        self._barred = False
         self.connection_id = 0
+        self.user: str | None = None  # who has logged in
 
     # -- asyncio protocol --------------------------------------------------------------------------------------
 
@@ -138,26 +138,18 @@ class AdminSession(asyncio.BufferedProtocol):
         transport.write(self._handshake.greeting())
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Exactly the bytes that are missing of the current header or payload."""
-        return memoryview(self._payload if self._in_payload else self._header)[self._have :]
+        """Not a byte more than belongs to the current packet: what is behind may be for TLS."""
+        return self._reader.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Some of them have come."""
-        self._have += nbytes
-        if self._have < (len(self._payload) if self._in_payload else 4):
+        try:
+            packet = self._reader.filled(nbytes)
+        except PacketTooLarge:
+            self._break(ErrorCode.NET_PACKET_TOO_LARGE, "Got a packet bigger than 'max_allowed_packet' bytes")
             return
-        self._have = 0
-        if not self._in_payload:
-            length = int.from_bytes(self._header[:3], "little")
-            if length > (_MAX_LOGIN_PACKET if self._interpreter is None else MAX_PACKET):
-                self._break(ErrorCode.NET_PACKET_TOO_LARGE, "Got a packet bigger than 'max_allowed_packet' bytes")
-                return
-            self._payload = bytearray(length)
-            self._in_payload = True
-            if length:
-                return
-        self._in_payload = False
-        self._received(self._header[3], bytes(self._payload))
+        if packet is not None:
+            self._received(packet.sequence, packet.payload)
 
     def eof_received(self) -> bool:
         """The client has gone."""
@@ -225,7 +217,8 @@ class AdminSession(asyncio.BufferedProtocol):
 
     def _break(self, code: ErrorCode, message: str) -> None:
         if self._transport is not None:
-            self._transport.write(frame(ErrPacket.of(mysql_error(code, message)).encode(), self._header[3] + 1 & 0xFF))
+            error = ErrPacket.of(mysql_error(code, message)).encode()
+            self._transport.write(frame(error, self._reader.sequence + 1 & 0xFF))
         self._close()
 
     def _close(self) -> None:
@@ -271,6 +264,8 @@ class AdminSession(asyncio.BufferedProtocol):
                         self._apply(handshake.refuse(error, "no such database"))
                         return
                     self._interpreter = interpreter
+                    self._reader.limit = MAX_PACKET
+                    self.user = login.username
                     self._capabilities = login.capabilities
                     self._wait(self._entrance.idle)
                     transport.write(handshake.welcome(_STATUS))
@@ -316,6 +311,8 @@ class AdminSession(asyncio.BufferedProtocol):
         self._task = None
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+            if self._barred:
+                self._close()
             self._go_on()
 
     async def _run(self, interpreter: Interpreter, payload: bytes) -> Result | bytes:
@@ -356,6 +353,12 @@ class AdminSession(asyncio.BufferedProtocol):
 
     # -- from outside ------------------------------------------------------------------------------------------
 
+    def bar(self) -> None:
+        """This operator may not be here any more: he gets the answer to what runs, and no other."""
+        self._barred = True
+        if self._task is None:
+            self._close()
+
     def end(self, *, query_only: bool = False) -> None:
         """End what runs, or the whole session."""
         if self._task is not None:
@@ -391,11 +394,11 @@ def _failed(error: MySQLError) -> bytes:
     return frame(ErrPacket.of(error).encode(), 1)
 
 
-def only_these(passwords: Sequence[tuple[str, str]]) -> Callable[[str], Credential | None]:
+def only_these(passwords: Mapping[str, str]) -> Callable[[str], Credential | None]:
     """Who may log in. Without users it is whoever reaches the address, by any name and without a password: the
     configuration allows that for addresses of this machine only, as for ``admin.http``."""
     if not passwords:
         open_ = Credential(password=b"")
         return lambda name: open_
-    known = {name: Credential(password=password.encode()) for name, password in passwords}
+    known = {name: Credential(password=password.encode()) for name, password in passwords.items()}
     return known.get

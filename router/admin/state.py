@@ -21,24 +21,57 @@ from router.cluster.operations import Operations
 from router.config.models import RouterConfig, Server
 from router.config.rules import Rule
 from router.config.sharding import Schema
+from router.errors import NoSuchName
+from router.log import LogLine
 from router.metrics import BUCKETS, Counters, ProcessGauges, ServerGauges
+from router.planner.explaining import Explained
 from router.planner.observed import Observed
-from router.session.registry import Glance
+from router.session.registry import Glance, Killed
 
 Row = tuple[Value, ...]
 
+# Tables that are told by other processes only when they are asked for.
+_TOLD_APART = frozenset({"sessions", "digests"})
 # Seconds after which others have their turn.
 _SLICE = 0.002
 
 
-@dataclass(slots=True)
 class Maintenance:
     """Whether new logins are refused and ``/readyz`` fails, because an operator wants it so."""
 
-    on: bool = False
+    def __init__(self, *, changed: Callable[[bool], None] = lambda on: None) -> None:
+        """``changed`` is told when it begins or ends."""
+        self._on = False
+        self._changed = changed
+
+    @property
+    def on(self) -> bool:
+        """Whether it is so now."""
+        return self._on
+
+    @on.setter
+    def on(self, on: bool) -> None:
+        self._on = on
+        self._changed(on)
 
 
 def _nothing() -> Iterable[Observed]:
+    return ()
+
+
+async def _no_file() -> Sequence[object]:
+    raise OSError("the configuration is not from a file")
+
+
+async def _known(table: str = "") -> None:
+    """All is known in this process."""
+
+
+async def _unexplained(_sql: str, user: str, _schema: str | None, _client: str | None) -> Explained:
+    raise NoSuchName(f"no user is called '{user}'")
+
+
+def _unlogged() -> Sequence[LogLine]:
     return ()
 
 
@@ -46,10 +79,13 @@ def _nothing() -> Iterable[Observed]:
 class Inside:
     """What the gateway gives.
 
-    ``config`` is the one in force; ``kill(connection_id, query_only, done)`` ends a statement or a session and calls
-    ``done``, or says that there is no such session; ``samples`` are those of ``/metrics``. ``digests`` are the kinds of
-    statements that were counted, by ``perf_counter``; ``reload`` reads the configuration again and says what is
-    different, None: it cannot.
+    ``config`` is the one in force; ``kill(connection_id, query_only)`` ends a statement or a session and returns
+    when that is done, or says that there is no such session; ``samples`` are those of ``/metrics``. ``digests`` are
+    the kinds of statements that were counted, by ``perf_counter``; ``reload`` reads the configuration again and says
+    what is different, ``changes`` what it would say (ConfigError as there). ``explain(sql, user, schema, client)`` is
+    EXPLAIN ROUTE (NoSuchName for an unknown user); ``lines`` are the newest of the log. ``refresh(table)`` is awaited
+    before any of the rest is looked at, for what a table shows, the metrics, or the ``log``: other processes may have
+    to be asked.
     """
 
     config: Callable[[], RouterConfig]
@@ -57,11 +93,15 @@ class Inside:
     counters: Counters
     operations: Operations
     sessions: Callable[[], Iterable[Glance]]
-    kill: Callable[[int, bool, Callable[[], None]], bool]
+    kill: Callable[[int, bool], Awaitable[Killed]]
     samples: Callable[[], Iterable[Metric]]
     digests: Callable[[], Iterable[Observed]] = _nothing
-    reload: Callable[[], Awaitable[Sequence[object]]] | None = None
+    reload: Callable[[], Awaitable[Sequence[object]]] = _no_file
     maintenance: Maintenance = field(default_factory=Maintenance)
+    refresh: Callable[[str], Awaitable[None]] = _known
+    explain: Callable[[str, str, str | None, str | None], Awaitable[Explained]] = _unexplained
+    changes: Callable[[], Awaitable[Sequence[object]]] = _no_file
+    lines: Callable[[], Sequence[LogLine]] = _unlogged
 
 
 def _most_of(observed: Observed) -> float:
@@ -87,8 +127,16 @@ class RouterState:
         """Seconds."""
         return monotonic() - self._since
 
-    async def rows(self, table: Table, *, texts: bool, variables: Mapping[str, Value]) -> list[Row]:
-        """All rows of ``table``; ``texts``: statements with their literals."""
+    async def rows(
+        self, tables: Iterable[Table], *, texts: bool, variables: Mapping[str, Value] | None = None
+    ) -> dict[str, list[Row]]:
+        """All rows of each of the tables, of one moment; ``texts``: statements with their literals."""
+        wanted = list(tables)
+        for name in _TOLD_APART & {table.name for table in wanted} or {""}:
+            await self._inside.refresh(name)
+        return {table.name: await self._rows(table, texts, variables or {}) for table in wanted}
+
+    async def _rows(self, table: Table, texts: bool, variables: Mapping[str, Value]) -> list[Row]:
         match table.name:
             case "sessions":
                 found: Iterable[Row] = (_session(each, texts=texts) for each in self._inside.sessions())

@@ -44,6 +44,9 @@ class Policy(Protocol):
     def pick(self, candidates: Sequence[Server]) -> Server:
         """One of at least one; a weight of 0 only if all are."""
 
+    def keep(self, servers: Sequence[Server]) -> Callable[[], None]:
+        """What undoes the turns that ``pick`` takes from now on, among these servers."""
+
 
 class LeastBusy:
     """The one with the fewest statements in progress for its weight; equals take turns."""
@@ -68,6 +71,15 @@ class LeastBusy:
             if best is None or load < best_load:
                 best, best_load = server, load
         return best if best is not None else candidates[self._turn % count]
+
+    def keep(self, servers: Sequence[Server]) -> Callable[[], None]:
+        """See ``Policy``."""
+        turn = self._turn
+
+        def undo() -> None:
+            self._turn = turn
+
+        return undo
 
 
 class RoundRobin:
@@ -94,6 +106,16 @@ class RoundRobin:
         best.turn -= total
         return best
 
+    def keep(self, servers: Sequence[Server]) -> Callable[[], None]:
+        """See ``Policy``."""
+        turns = [server.turn for server in servers]
+
+        def undo() -> None:
+            for server, turn in zip(servers, turns, strict=True):
+                server.turn = turn
+
+        return undo
+
 
 class Fastest:
     """The better one of two: the time it takes, by what is in progress there, for its weight."""
@@ -115,6 +137,10 @@ class Fastest:
         one, other = able[first], able[second + (second >= first)]
         return one if _cost(one) <= _cost(other) else other
 
+    def keep(self, servers: Sequence[Server]) -> Callable[[], None]:
+        """See ``Policy``: who is drawn next is not known, and nobody has a turn."""
+        return lambda: None
+
 
 def _cost(server: Server) -> float:
     pool = server.pool
@@ -124,11 +150,12 @@ def _cost(server: Server) -> float:
 class Balancer:
     """Chooses among the readers of a group; ``zoned``: some of its servers are in the router's zone, others are not."""
 
-    __slots__ = ("_pick", "_zoned")
+    __slots__ = ("_pick", "_zoned", "keep")
 
     def __init__(self, policy: Policy, *, zoned: bool = False) -> None:
         self._pick = policy.pick
         self._zoned = zoned
+        self.keep = policy.keep
 
     def choose(self, candidates: Sequence[Server]) -> Server | None:
         """The server to use, None when there is none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -28,7 +29,7 @@ from router.tasks import spawn
 log = structlog.get_logger(__name__)
 
 # Idle connections beyond `pool.min_idle` are closed after this many seconds.
-_KEEP_IDLE = 60.0
+KEEP_IDLE = 60.0
 # Seconds between two probes of a server while its group has no primary, and for how long at most.
 _FAST = 0.1
 _FAST_FOR = 60.0
@@ -40,6 +41,7 @@ _chance = Random()
 _ASK_AGAIN = 30
 # After so many probes another read may wait for what it must see: the write may never come, and others would.
 _FORGIVEN = 10
+_TOO_MANY = "more than one writable server: one is fenced and takes nothing until it is read-only or replicates"
 
 
 @dataclass(slots=True)
@@ -52,16 +54,36 @@ class _Watched:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     refused: dict[str, int] = field(default_factory=dict)
     told: bool = False
+    fenced: bool = False  # and that has been told
     curious: list[asyncio.Future[None]] = field(default_factory=list)  # who waits for the next probe's end
     missed: int = 0  # probes since a read has waited there in vain
+
+
+def forgive(server: Server, probes: int) -> int:
+    """A read has waited at the server in vain: that is forgotten when what it waited for is there, or in time.
+
+    ``probes``: how many there have been since; returns how many it makes now.
+    """
+    if server.missed is None:
+        return 0
+    if server.reached.covers(server.missed) or probes + 1 >= _FORGIVEN:
+        server.missed = None
+        return 0
+    return probes + 1
 
 
 class HealthMonitor:
     """Keeps ``Topology`` up to date."""
 
-    def __init__(self, topology: Topology, accounts: dict[str, BackendUser]) -> None:
-        """``accounts``: group name → account for its probes."""
+    def __init__(
+        self,
+        topology: Topology,
+        accounts: dict[str, BackendUser],
+        told: Callable[[Group], None] = lambda group: None,
+    ) -> None:
+        """``accounts``: group name → account for its probes. ``told`` hears of a group when it has been probed."""
         self._topology = topology
+        self._told = told
         self._accounts = accounts
         self._watched = {
             server: _Watched(server.connector.line(accounts[server.group])) for server in topology.servers()
@@ -141,10 +163,11 @@ class HealthMonitor:
             wake.clear()
             curious, self._watched[server].curious = self._watched[server].curious, []
             await self._probe(group, server)
+            self._told(group)
             for future in curious:
                 if not future.done():
                     future.set_result(None)
-            server.pool.trim(loop.time(), _KEEP_IDLE)
+            server.pool.trim(loop.time(), KEEP_IDLE)
 
     def _pause(self, group: Group, now: float) -> float:
         """Seconds until the next probe of a server of the group."""
@@ -204,10 +227,7 @@ class HealthMonitor:
         if server.names_writes is not probe.names:
             server.names_writes = probe.names
             group.refresh()
-        if server.missed is not None:
-            watched.missed += 1
-            if reached.covers(server.missed) or watched.missed >= _FORGIVEN:
-                server.missed, watched.missed = None, 0
+        watched.missed = forgive(server, watched.missed)
         if server.profile is not None and server.profile.sql_mode != probe.sql_mode:
             await self._defaults_changed(group, server, self._accounts[group.name])
         self._apply(group, server, probe, now())
@@ -251,6 +271,7 @@ class HealthMonitor:
             # Of several writable servers, which has the newest writes may have changed too.
             if changed or any(other.fenced or other.draining for other in group.servers):
                 group.refresh()
+            self._tell_of_fenced(group, server)
             return
         log.info("server is up", group=group.name, server=server.name, role=role)
         had = group.primary
@@ -262,6 +283,19 @@ class HealthMonitor:
         group.refresh()
         if had is not None and group.primary is None:
             self._wake(group)
+
+    def _tell_of_fenced(self, group: Group, server: Server) -> None:
+        """``server`` is what it was. If it is the primary, others that can be written are too many.
+
+        Before it was asked again, they might have been what is seen in the middle of a switchover.
+        """
+        for other in group.servers:
+            watched = self._watched[other]
+            if not other.fenced:
+                watched.fenced = False
+            elif server is group.elected and not server.draining and not watched.fenced:
+                watched.fenced = True
+                log.error(_TOO_MANY, group=group.name, server=other.name, primary=server.name)
 
     def _replication(self, group: Group, server: Server, probe: Probe, role: Role | None, now: float) -> bool:
         """Note what the server says of replication; whether that may change who takes what."""

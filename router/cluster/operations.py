@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -131,8 +131,13 @@ class Operations:
 
     async def undrain(self, group: str, server: str) -> Drained:
         """The server is used again as what it is, which it is asked first. Raises NoSuchName."""
-        place, found = self._server(group, server)
+        place, _ = self._server(group, server)
         await self._look(place)
+        return self.use_again(group, server)
+
+    def use_again(self, group: str, server: str) -> Drained:
+        """The end of ``undrain``: the server has been asked."""
+        place, found = self._server(group, server)
         if found.draining:
             log.info("server is used again", group=group, server=server)
         place.undrain(found)
@@ -176,7 +181,11 @@ class Operations:
 
         After ``longest`` seconds it goes on by itself. Raises NoSuchName.
         """
-        groups = self._groups(group)
+        return await self.pause_all([each.name for each in self._groups(group)], longest, wait)
+
+    async def pause_all(self, names: Sequence[str], longest: float, wait: float) -> list[Paused]:
+        """As ``pause``, of several groups at once."""
+        groups = [self._topology.groups[name] for name in names]
         loop = asyncio.get_running_loop()
         for each in groups:
             if not each.gate.shut:
@@ -192,6 +201,11 @@ class Operations:
         """The group (None: all) goes on, once its servers have been asked who they are. Raises NoSuchName."""
         groups = self._groups(group)
         await asyncio.gather(*(self._look(each) for each in groups if each.gate.shut))
+        return self.go_on([each.name for each in groups])
+
+    def go_on(self, names: Sequence[str]) -> list[Paused]:
+        """The end of ``resume``: the servers have been asked."""
+        groups = [self._topology.groups[name] for name in names]
         for each in groups:
             self._forget(each)
             if each.gate.shut:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import structlog
 
 from router.backend.connector import Connector, Endpoint
 from router.backend.pool import BackendPool
 from router.cluster.balancer import Balancer, policy_for
-from router.cluster.electing import Candidate, elect, stay
+from router.cluster.electing import Candidate, Outcome, elect, stay
 from router.cluster.gate import Gate
 from router.config.models import Group as GroupConfig
 from router.config.models import RouterConfig, ServerTls
@@ -150,19 +151,27 @@ class Server:
 
 
 class Group:
-    """A replica set. ``written``: the writes that this router knows of, where any read must see all of them.
+    """A replica set. ``written``: the writes that this router knows of.
 
     ``primary`` and ``readers`` take new statements: nobody does while the group's ``gate`` is shut. ``elected`` is who
     takes what belongs to transactions under way: the primary also then, and while it drains and is not empty.
+
+    ``kin``: groups of other names that have, or had, a server that this one has, or had (by its ``addresses``): what
+    was written there may be read here.
+
+    ``directed``: who is the primary is not decided here, but by the process that watches the servers.
     """
 
     __slots__ = (
         "_balancer",
         "_blind",
         "_freshness",
+        "addresses",
         "config",
+        "directed",
         "elected",
         "gate",
+        "kin",
         "name",
         "primary",
         "readers",
@@ -176,7 +185,10 @@ class Group:
         self.elected: Server | None = None
         self.primary: Server | None = None
         self.readers: tuple[Server, ...] = ()
+        self.addresses: set[str] = set()
+        self.kin: tuple[Group, ...] = ()
         self.written = NOTHING
+        self.directed: Outcome | None = None
         self._blind = False
         self.configure(config, servers)
 
@@ -184,6 +196,7 @@ class Group:
         """Go by this configuration, with these servers, from now on."""
         self.config = config
         self.servers = servers
+        self.addresses.update(str(server.connector.endpoint.address) for server in servers)
         # With one server there is nobody to be behind.
         self._freshness = config.reads.consistency if len(servers) > 1 else "eventual"
         zoned = len({server.near for server in servers}) > 1
@@ -233,29 +246,13 @@ class Group:
         for server in self.servers:
             server.follows = frozenset(each.name for each in self.servers if each is not server and each.feeds(server))
         writable = {server.name: server for server in self.servers if server.up and server.role is Role.PRIMARY}
-        candidates = [_candidate(server) for server in writable.values()]
-        down = [server.name for server in self.servers if not server.up]
-        if had is not None and had.draining and had.name in writable and had.pool.in_use:
-            outcome = stay(candidates, had.name)
-        else:
-            outcome = elect(candidates, had.name if had else None, down)
-        self.elected = writable[outcome.primary] if outcome.primary is not None else None
+        outcome = self.directed or self._choose(writable, had)
+        self.elected = writable.get(outcome.primary) if outcome.primary is not None else None
         for server in self.servers:
             fenced = server.name in outcome.fenced or (server.fenced and server.draining and server.name in writable)
-            if fenced is server.fenced:
-                continue
-            server.fenced = fenced
-            if not fenced:
-                log.info("server is no longer fenced", group=self.name, server=server.name)
-                continue
-            say = log.error
-            text = "more than one writable server: one is fenced and takes nothing until it is read-only or replicates"
-            if self.elected is not None and self.elected.draining:
-                say, text = log.warning, "a new primary takes nothing until nobody is held on the old one, which drains"
-            else:
-                # What is written there will be lost: whoever has begun with it may not end it.
-                server.pool.sever("it is not the primary")
-            say(text, group=self.name, server=server.name, primary=outcome.primary, reason=outcome.reason)
+            if fenced is not server.fenced:
+                server.fenced = fenced
+                self._fenced(server, outcome)
         if self.elected is not None and self.elected is not had:
             for server in self.servers:
                 if not server.up:
@@ -263,6 +260,29 @@ class Group:
                     server.pool.sever("it is down, and another server is the primary")
         if had is not None and had is not self.elected and had.name in writable:
             had.pool.expire()
+
+    def _choose(self, writable: Mapping[str, Server], had: Server | None) -> Outcome:
+        candidates = [_candidate(server) for server in writable.values()]
+        if had is not None and had.draining and had.name in writable and had.pool.in_use:
+            return stay(candidates, had.name)
+        return elect(candidates, had.name if had else None, [server.name for server in self.servers if not server.up])
+
+    def _fenced(self, server: Server, outcome: Outcome) -> None:
+        """A server has been fenced, or is so no more."""
+        waits = self.elected is not None and self.elected.draining
+        if server.fenced and not waits:
+            # What is written there will be lost: whoever has begun with it may not end it.
+            server.pool.sever("it is not the primary")
+        if self.directed is not None:
+            return  # who decides that has told of it
+        if not server.fenced:
+            log.info("server is no longer fenced", group=self.name, server=server.name)
+            return
+        # The old primary may have become read-only since it was asked: whether it has not, the monitor says.
+        text = "a second writable server: it takes nothing unless the primary turns out to be none any more"
+        if waits:
+            text = "a new primary takes nothing until nobody is held on the old one, which drains"
+        log.warning(text, group=self.name, server=server.name, primary=outcome.primary, reason=outcome.reason)
 
     def refuses_writes(self, server: Server) -> bool:
         """A server has said that it is read-only: it is no primary until it is asked again.
@@ -301,6 +321,15 @@ class Group:
                 return self.primary
         return self._balancer.choose(readers)
 
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Who is found meanwhile is not taken: those who come afterwards find the same, as far as that can be said."""
+        undo = self._balancer.keep(self.servers)
+        try:
+            yield
+        finally:
+            undo()
+
     def near_reader(
         self, bound: float, now: float, token: Token | None, without: Server | None = None
     ) -> tuple[Server | None, bool]:
@@ -336,16 +365,26 @@ class Group:
 
     def needs(self, written: Mapping[str, Token]) -> Token | None:
         """What a read of a session that has ``written`` that must see; None: nothing."""
-        if self._freshness == "session":
-            return written.get(self.name)
-        return (self.written or None) if self._freshness == "global" else None
+        if self._freshness not in ("session", "global"):
+            return None
+        token = written.get(self.name, NOTHING)
+        if self._freshness == "global":
+            # A session may know more than this router: it has been told what it wrote elsewhere.
+            token = self.written.joined(token)
+        for group in self.kin:
+            token = token.joined(written.get(group.name, NOTHING))
+            if self._freshness == "global":
+                token = token.joined(group.written)
+        return token or None
 
     def wrote(self, written: dict[str, Token], gtids: str) -> None:
-        """A session that has ``written`` that has committed writes, which have these GTIDs."""
-        if self._freshness == "session":
-            written[self.name] = written.get(self.name, NOTHING).after(gtids)
-        elif self._freshness == "global":
-            self.written = self.written.after(gtids)
+        """A session that has ``written`` that has committed writes, which have these GTIDs.
+
+        Whatever reads have to see now: the configuration may ask for more, or have another server, before the next.
+        """
+        new = NOTHING.after(gtids)
+        written[self.name] = written.get(self.name, NOTHING).joined(new)
+        self.written = self.written.joined(new)
 
     def drain(self, server: Server) -> None:
         """Nothing new for a server of the group; who waits for it looks elsewhere."""
@@ -420,6 +459,7 @@ class Topology:
         self.groups = _Groups(groups)
         # Whether reads of a group must see what other sessions have written.
         self.shared = any(group.config.reads.consistency == "global" for group in groups.values())
+        self._find_kin()
 
     @classmethod
     def build(cls, config: RouterConfig) -> Topology:
@@ -436,12 +476,20 @@ class Topology:
             for server in group.servers:
                 server.pool.retire()
         for name, wanted in other.groups.items():
-            self.groups.retired.pop(name, None)
             if name in self.groups:
                 self._merge(self.groups[name], wanted)
-            else:
-                self.groups[name] = wanted
+                continue
+            if (before := self.groups.retired.pop(name, None)) is not None:
+                wanted.addresses |= before.addresses
+                wanted.written = before.written
+            self.groups[name] = wanted
         self.shared = other.shared
+        self._find_kin()
+
+    def _find_kin(self) -> None:
+        groups = [*self.groups.values(), *self.groups.retired.values()]
+        for group in groups:
+            group.kin = tuple(each for each in groups if each is not group and each.addresses & group.addresses)
 
     def _merge(self, group: Group, wanted: Group) -> None:
         known = {(server.name, server.connector.endpoint.address): server for server in group.servers}

@@ -10,6 +10,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from router.config.findings import Finding, Loc, did_you_mean
@@ -20,6 +21,9 @@ from router.config.values import Address
 from router.wire.ed25519 import parse_ed25519
 from router.wire.scramble import parse_sha2_crypt
 
+# RFC 9110, section 5.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _NATIVE_HASH = re.compile(r"\*[0-9A-Fa-f]{40}\Z")
 
 
@@ -41,7 +45,8 @@ def check(config: RouterConfig, names: Names) -> Iterator[Finding]:
         yield from _user(("users", name), user, config, names)
     yield from _schemas(config, names)
     yield from _rules(config, names)
-    yield from _not_available(config)
+    yield from _workers(config)
+    yield from _tracing(config)
 
 
 def doubts(config: RouterConfig) -> Iterator[Finding]:
@@ -50,12 +55,43 @@ def doubts(config: RouterConfig) -> Iterator[Finding]:
     if config.zone is not None and config.zone not in zones:
         hint = did_you_mean(config.zone, zones)
         yield Finding(("zone",), f"no server is in zone '{config.zone}', so reads go to all alike{hint}")
+    if config.workers == 1:
+        return
+    for name, group in config.groups.items():
+        if group.reads.consistency == "global":
+            message = "with several workers, which do not know each other's writes, all reads go to the primary"
+            yield Finding(("groups", name, "reads", "consistency"), message)
 
 
-def _not_available(config: RouterConfig) -> Iterator[Finding]:
-    """Features whose keys are understood but that this version cannot honour; remove with the feature's arrival."""
-    if config.workers != 1:
-        yield Finding(("workers",), "several workers are not available in this version; use 1")
+def _workers(config: RouterConfig) -> Iterator[Finding]:
+    """Each worker has its own part of a pool."""
+    if not isinstance(config.workers, int):
+        return
+    for name, group in config.groups.items():
+        if group.pool.max_connections < config.workers:
+            message = f"must be at least workers ({config.workers}): each has its own connections"
+            yield Finding(("groups", name, "pool", "max_connections"), message)
+
+
+def _tracing(config: RouterConfig) -> Iterator[Finding]:
+    """The libraries are an extra; they are looked for, not loaded."""
+    if config.tracing is None:
+        return
+    if not (_is_installed("opentelemetry.sdk") and _is_installed("opentelemetry.exporter.otlp.proto.http")):
+        message = "needs the extra otel, which is not installed: pip install 'mysql-query-router[otel]'"
+        yield Finding(("tracing",), message, at_key=True)
+    for name, value in config.tracing.headers.items():
+        if not _HEADER.fullmatch(name):
+            yield Finding(("tracing", "headers", name), "is not the name of a header", at_key=True)
+        elif not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+            yield Finding(("tracing", "headers", name), "is not the value of a header")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False  # what it is in is not there, either
 
 
 def _listeners(config: RouterConfig) -> Iterator[Finding]:

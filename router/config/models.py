@@ -25,6 +25,7 @@ from router.config.values import (
     NonNegative,
     Positive,
     Seconds,
+    Url,
     Workers,
 )
 from router.errors import Problem
@@ -76,8 +77,8 @@ class Admin(Mapping):
 
     http: AddressField = Field(
         default=Address("127.0.0.1", 8307),
-        description="Where `/metrics`, `/livez`, `/readyz` and the API of `router server` and `router group` are served"
-        " over HTTP.",
+        description="Where `/metrics`, `/livez`, `/readyz`, the API for operators and the web console are served over"
+        " HTTP.",
     )
     mysql: AddressField | None = Field(
         default=None,
@@ -89,6 +90,11 @@ class Admin(Mapping):
         description="Who may use them; required when an admin address can be reached from other machines. Without it"
         " whoever reaches them may: over the MySQL protocol by any name, without a password.",
     )
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """By name, in clear."""
+        return {name: user.password.get_secret_value() for name, user in self.users.items()}
 
 
 class Limits(Mapping):
@@ -109,6 +115,10 @@ class Limits(Mapping):
     drain_timeout: Seconds = Field(
         default=30.0, description="Time running transactions get to finish when the router is told to stop."
     )
+    takeover_timeout: Seconds = Field(
+        default=3600.0,
+        description="Time clients may stay with this router after another one has taken over (`router --takeover`).",
+    )
 
 
 class Logging(Mapping):
@@ -128,6 +138,26 @@ class Logging(Mapping):
     examples: bool = Field(
         default=False, description="Keep one statement of every digest as it was sent. It may hold personal data."
     )
+
+
+class Tracing(Mapping):
+    """Spans of statements for a collector of OpenTelemetry. Needs the extra `otel`."""
+
+    endpoint: Url = Field(
+        default="http://127.0.0.1:4318",
+        description="Where the collector takes OTLP over HTTP; `/v1/traces` is added.",
+    )
+    sample: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="The part of the statements that is recorded, where the client does not say itself, by a "
+        "`traceparent`, whether its trace is; `0`: those of recorded traces only.",
+    )
+    headers: dict[Name, SecretStr] = Field(
+        default={}, description="Headers for the collector, such as `Authorization`; usually `${env:NAME}`."
+    )
+    service_name: Name = Field(default="router", description="What the spans are of: `service.name`.")
 
 
 class Server(ShortMapping):
@@ -300,7 +330,11 @@ class RouterConfig(Mapping):
         default=[Listener(address=Address("127.0.0.1", 3307))], description="Addresses clients connect to."
     )
     admin: Admin = Field(default=Admin(), description="Interfaces for operators.")
-    workers: Workers = Field(default=1, description="Processes; `auto` is the number of cores.")
+    workers: Workers = Field(
+        default=1,
+        description="Processes that serve clients; `auto` is the number of cores. Each has its part of"
+        " `max_connections` of pools, users and `limits`; see `how-to/workers.md`.",
+    )
     zone: Name | None = Field(
         default=None,
         description="Where this router stands, such as `${env:ZONE}`: of the servers that may read, those in its zone "
@@ -308,6 +342,9 @@ class RouterConfig(Mapping):
     )
     limits: Limits = Field(default=Limits(), description="Bounds on what clients may use.")
     logging: Logging = Field(default=Logging(), description="What is logged, and how.")
+    tracing: Tracing | None = Field(
+        default=None, description="Spans of statements for OpenTelemetry; not set: none. See `how-to/tracing.md`."
+    )
     groups: dict[Name, Group] = Field(description="Replica sets by name.")
     users: dict[Name, User] = Field(description="Who may log in to the router, by name.")
     schemas: dict[Name, Schema] = Field(

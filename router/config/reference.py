@@ -21,6 +21,7 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
     models.AdminUser,
     models.Limits,
     models.Logging,
+    models.Tracing,
     models.Group,
     models.Server,
     models.ServerTls,
@@ -182,17 +183,15 @@ def _kind(value: Json) -> str:
 
 
 def _not_yet() -> str:
+    if not NOT_YET:
+        return ""
     lines = [
         "## Not in this version",
         "",
-        "`workers` other than 1 is refused.",
+        "These keys are accepted, with a warning from",
+        "`router check` and in the log that they have no effect yet:",
+        "",
     ]
-    if NOT_YET:
-        lines += [
-            "These keys are accepted, with a warning from",
-            "`router check` and in the log that they have no effect yet:",
-            "",
-        ]
     for pattern, text in NOT_YET.items():
         path, _, accepted = pattern.partition("=")
         other = f" (other than `{accepted}`)" if accepted else ""

@@ -23,6 +23,7 @@ _HOST = re.compile(
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/%-]*)?\Z")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?\Z", re.IGNORECASE)
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -197,6 +198,12 @@ def _bound(value: object) -> object:
     return None if value is None else _scalar(value)
 
 
+def _url(value: object) -> str:
+    if not isinstance(value, str) or not _URL.match(value):
+        raise ValueError("must be http://host:port or https://host:port, perhaps with a path, without a password")
+    return value
+
+
 def _max_lag(value: object) -> float:
     return math.inf if value == "any" else parse_duration(value)
 
@@ -208,6 +215,7 @@ def _as_list(value: object) -> object:
 # In the JSON schema a title names the kind of text; the reference page prints it.
 _ADDRESS_SCHEMA = {"title": "address", "type": "string", "pattern": r"^(unix:/.+|.+:[0-9]+|.*\$\{.*)$"}
 _NETWORK_SCHEMA = {"title": "network", "type": "string"}
+_URL_SCHEMA = {"title": "url", "type": "string", "pattern": r"^(https?://.+|.*\$\{.*)$"}
 _FILE_SCHEMA = {"title": "file", "type": "string"}
 _DURATION_SCHEMA = {
     "title": "duration",
@@ -236,6 +244,7 @@ AnyScalar: TypeAlias = int | float | str | date | datetime
 
 AddressField = Annotated[Address, PlainValidator(_address), PlainSerializer(str), WithJsonSchema(_ADDRESS_SCHEMA)]
 Network = Annotated[AnyNetwork, PlainValidator(_network), WithJsonSchema(_NETWORK_SCHEMA)]
+Url = Annotated[str, PlainValidator(_url), WithJsonSchema(_URL_SCHEMA)]
 FileName = Annotated[Path, PlainValidator(_existing_file), WithJsonSchema(_FILE_SCHEMA)]
 Seconds = Annotated[float, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 MaxLag = Annotated[

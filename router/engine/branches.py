@@ -58,6 +58,11 @@ class Branches:
             group = next((name for name in self._order if name in self._parked), None)
         return None if group is None else self._parked.pop(group, None)
 
+    def where(self, group: str) -> Server | None:
+        """The server of the parked connection to ``group``."""
+        branch = self._parked.get(group)
+        return None if branch is None else branch[1]
+
     def in_order(self) -> list[Branch]:
         """The parked connections, as they joined the transaction."""
         return [self._parked[name] for name in self._order if name in self._parked]

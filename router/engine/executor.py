@@ -132,6 +132,11 @@ class Executor:
         return self._server if self._backend is not None else None
 
     @property
+    def leasing(self) -> Leasing:
+        """How it finds servers."""
+        return self._leasing
+
+    @property
     def connection(self) -> BackendConnection | None:
         """The connection in use or held."""
         return self._backend

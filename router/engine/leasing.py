@@ -16,7 +16,9 @@ from router.backend.connection import BackendConnection, PoolKey
 from router.backend.connector import BackendUser
 from router.backend.pool import Waiter
 from router.cluster.topology import Group, Server
+from router.engine.matching import PATIENCE
 from router.engine.services import Services
+from router.engine.trace import LegTrace
 from router.errors import BackendError, BackendUnavailable, PoolTimeout, TurnedAway
 from router.planner.plan import Relay, Role
 from router.session.gtids import Token
@@ -39,7 +41,8 @@ def _only_touches_the_session(plan: Relay) -> bool:
 class Leasing:
     """One search at a time; it ends in ``granted`` (perhaps at once) or ``failed``, unless it is cancelled.
 
-    ``awaits``: what the statement must wait for on the server that was found, which may be behind.
+    ``awaits``: what the statement must wait for on the server that was found, which may be behind. ``trace`` is told
+    what is waited for.
     """
 
     __slots__ = (
@@ -59,6 +62,7 @@ class Leasing:
         "_waiter",
         "_without",
         "awaits",
+        "trace",
     )
 
     def __init__(
@@ -76,6 +80,7 @@ class Leasing:
         self._plan: Relay | None = None
         self._needs: Token | None = None
         self.awaits: Token | None = None
+        self.trace: LegTrace | None = None
         self._primary = False
         self._joins = self._admitted = False
         self._server: Server | None = None
@@ -123,6 +128,8 @@ class Leasing:
         if plan is None or self._tries >= TRIES:
             return False
         self._tries += 1
+        if self.trace is not None:
+            self.trace.retries += 1
         self._without = without
         self._look(plan)
         return True
@@ -135,6 +142,8 @@ class Leasing:
 
     def behind(self, server: Server) -> bool:
         """The server did not come as far in time as the statement ``awaits``: try the primary; False: no more tries."""
+        if self.trace is not None:
+            self.trace.waits.in_vain(f"what the session must see, in vain, on {server.name}", PATIENCE)
         server.missed, self.awaits = self.awaits, None
         self._services.counters.waits_in_vain += 1
         self._primary = True
@@ -152,17 +161,7 @@ class Leasing:
 
     def _look(self, plan: Relay) -> None:
         group = self._services.topology.groups[plan.group]
-        if self._primary:
-            server = group.primary
-        elif plan.max_lag is not None:
-            now = asyncio.get_running_loop().time()
-            server, waits = group.near_reader(plan.max_lag, now, self._needs, self._without)
-            self.awaits = self._needs if waits else None
-        elif self._needs is None:
-            server = group.reader(self._without)
-        else:
-            server, waits = group.fresh_reader(self._needs, self._without)
-            self.awaits = self._needs if waits else None
+        server = self._choose(group, plan)
         if server is None:
             server = self._elected(group, plan)
             if server is None:
@@ -173,12 +172,55 @@ class Leasing:
             return
         self._server = server
         self._waiter.key = self._key
+        if self.trace is not None:
+            what = "a new connection" if server.pool.has_room else "a connection that others use"
+            self._waits(f"{what} to {server.name}")
         server.pool.wait(self._waiter)
+
+    def _choose(self, group: Group, plan: Relay) -> Server | None:
+        """The server for a new statement; None when nobody takes it."""
+        if self._primary:
+            return group.primary
+        if plan.max_lag is not None:
+            now = asyncio.get_running_loop().time()
+            server, waits = group.near_reader(plan.max_lag, now, self._needs, self._without)
+        elif self._needs is None:
+            return group.reader(self._without)
+        else:
+            server, waits = group.fresh_reader(self._needs, self._without)
+        self.awaits = self._needs if waits else None
+        return server
+
+    def rehearse(
+        self,
+        plan: Relay,
+        *,
+        primary: bool,
+        written: Mapping[str, Token] | None = None,
+        joins: bool = False,
+    ) -> tuple[Server | None, str]:
+        """Who would get the statement if ``lease`` were called now, and what it would wait for; nothing is done.
+
+        For a ``Leasing`` of its own. Without a server, the statement waits until there is one.
+        """
+        group = self._services.topology.groups[plan.group]
+        self._primary = primary or plan.role is Role.PRIMARY or plan.max_lag == 0
+        self.awaits = None
+        self._needs = group.needs(written or NO_WRITES) if plan.facts.read else None
+        server = self._choose(group, plan)
+        if server is None and joins:
+            server = group.elected
+        if server is None and not group.gate.shut and _only_touches_the_session(plan):
+            server = group.reader()
+        if server is None:
+            return None, f"group {plan.group!r} is paused" if group.gate.shut and not joins else self._nobody(plan)
+        return server, "" if self.awaits is None else "what the session must see"
 
     def _elected(self, group: Group, plan: Relay) -> Server | None:
         """Who takes the statement although nobody takes new ones; None: it waits."""
         joins = self._joins or (self._admitted and group.gate.shut)
         if group.gate.shut and not joins:
+            self._waits(f"the end of a pause of group {group.name}")
             group.gate.wait(self._let_in)
             return None
         server = group.elected if joins else None
@@ -188,8 +230,18 @@ class Leasing:
             self._wait_for_server(plan)
         return server
 
+    def _waits(self, what: str | None) -> None:
+        """A wait begins; None: it is over."""
+        if self.trace is None:
+            return
+        if what is None:
+            self.trace.waits.end()
+        else:
+            self.trace.waits.begin(what)
+
     def _let_in(self) -> None:
         """The group is paused no more; ``failover_timeout`` begins anew."""
+        self._waits(None)
         self._deadline = 0.0
         if self._plan is not None:
             self._look(self._plan)
@@ -197,6 +249,7 @@ class Leasing:
     def _wait_for_server(self, plan: Relay, error: BackendError | None = None) -> None:
         """No server can take the statement now: look again until ``failover_timeout`` is over, then say ``error``."""
         if self._has_time(plan):
+            self._waits(f"a server of group {plan.group}")
             self._retry = asyncio.get_running_loop().call_later(RETRY_INTERVAL, self._look_again)
             return
         self._failed(error or BackendUnavailable(f"{self._nobody(plan)} (waited {self._patience(plan):g} s)"))
@@ -226,17 +279,21 @@ class Leasing:
         return self._services.topology.groups[plan.group].config.failover_timeout
 
     def _look_again(self) -> None:
-        self._retry = None
+        # Where it has failed before, it may be well again by now, and nobody else may be able to.
+        self._retry = self._without = None
+        self._waits(None)
         if self._plan is not None:
             self._look(self._plan)
 
     def _pool_granted(self, connection: BackendConnection) -> None:
         server, self._server = self._server, None
         if server is not None:
+            self._waits(None)
             self._granted(connection, server)
 
     def _pool_failed(self, error: BackendError) -> None:
         server, self._server = self._server, None
+        self._waits(None)
         if isinstance(error, TurnedAway) and self._plan is not None:
             self._look(self._plan)
             return

@@ -44,6 +44,7 @@ class Leg:
         "rows",
         "server",
         "spanning",
+        "trace",
         "warnings",
         "was_in",
     )
@@ -60,6 +61,8 @@ class Leg:
         self.spanning = scatter.spanning
         self.was_in = False  # the transaction, before this statement
         self._started = 0.0
+        trace = scatter.trace
+        self.trace = self.leasing.trace = None if trace is None else trace.leg(self.relay)
         self._begin()
 
     def _begin(self) -> None:
@@ -98,6 +101,9 @@ class Leg:
         self._begin()
         self._started = perf_counter()
         self.connection, self.server = connection, server
+        if self.trace is not None:
+            self.trace.asked(server, connection)
+            self.trace.behind = self.leasing.awaits is not None
         session = self._scatter.session
         relay = self.relay
         self.was_in = bool(opening) or bool(connection.scanner.status & ServerStatus.IN_TRANS)
@@ -132,6 +138,8 @@ class Leg:
 
     def forward(self, data: bytes) -> None:
         """Part of the shard's answer."""
+        if self.trace is not None:
+            self.trace.came()
         try:
             self._take(data)
         except ProtocolError as error:
@@ -158,6 +166,8 @@ class Leg:
     def response_ended(self, connection: BackendConnection) -> None:
         """The shard has answered."""
         error, self.warnings = connection.scanner.error, connection.scanner.warnings
+        if self.trace is not None:
+            self.trace.ended(connection)
         self.hold(False)  # nobody else would
         self.ended = True
         server = self.server
@@ -182,6 +192,8 @@ class Leg:
         """The connection broke; a shard of which nothing has been used yet is asked again."""
         server = self.server
         self.connection = self.server = None
+        if self.trace is not None:
+            self.trace.broke()
         if server is not None:
             server.pool.discard(connection)
             self._scatter.services.suspect(server)

@@ -63,6 +63,9 @@ _WITHOUT_TABLES = frozenset(
         StatementKind.SAVEPOINT,
     }
 )
+# What any server does as well as the primary, and that leaves nothing there: BEGIN or a lock would keep the session on
+# the replica where its warnings are.
+_HARMLESS = _WITHOUT_TABLES - {StatementKind.BEGIN}
 
 # Statements that may generate a value for an AUTO_INCREMENT column.
 _GENERATING = frozenset(
@@ -264,12 +267,16 @@ class LookBack:
 
     def again(self, plan: Relay, primary: Server | None) -> tuple[BackendConnection, Server] | None:
         """The lingering connection, when it is to the ``primary`` that the plan is for, or alone knows the answer."""
-        asks = plan.facts.looks_back or self.outlasts(plan.facts)
-        there = primary is not None and self._server is primary
-        elsewhere = self._server is not None and self._server.group != plan.group
-        if (not asks and not there) or (elsewhere and not plan.anywhere):
+        return None if self.where(plan, primary) is None else self.take()
+
+    def where(self, plan: Relay, primary: Server | None) -> Server | None:
+        """The server of the lingering connection, when that would be used ``again``."""
+        facts = plan.facts
+        asks = facts.looks_back or ((facts.read or facts.kind in _HARMLESS) and self.outlasts(facts))
+        server = self._server
+        if server is None or (not asks and server is not primary):
             return None
-        return self.take()
+        return server if server.group == plan.group or plan.anywhere else None
 
     def take(self) -> tuple[BackendConnection, Server] | None:
         """Use the lingering connection again; None when there is none, or it has ended."""

@@ -64,6 +64,9 @@ class Losses:
         verdict = verdict_on(executor.running().facts, server, session, error, sent=sent, forwarded=forwarded)
         opened = executor.beginning.of(executor.frame)
         if (connection := executor.connection) is not None:
+            if (trace := self._leasing.trace) is not None and server is not None:
+                trace.on(server, connection)
+                trace.broke()
             executor.drop(connection)
         if verdict.error is None:
             executor.lose(str(error))

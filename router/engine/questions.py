@@ -55,6 +55,11 @@ def is_show_warnings(frame: bytes) -> bool:
     return frame[4] == Command.QUERY and _SHOW_WARNINGS.fullmatch(frame, 5) is not None
 
 
+def is_show_warnings_text(sql: bytes) -> bool:
+    """Whether a statement is SHOW WARNINGS, all of them."""
+    return _SHOW_WARNINGS.fullmatch(sql) is not None
+
+
 def asks_for_insert_id(command: bytes) -> bool:
     """Whether a look-back statement reads (or, with an argument, sets) LAST_INSERT_ID()."""
     return _INSERT_ID.search(command) is not None

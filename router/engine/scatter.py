@@ -24,6 +24,7 @@ from router.engine.kill import Killer
 from router.engine.leg import Leg
 from router.engine.merge import Merge
 from router.engine.services import Client, Services
+from router.engine.trace import ADMISSION, Trace
 from router.errors import ConnectionLost, MySQLError, ProtocolError
 from router.planner.merging import Cell
 from router.planner.plan import Scattered
@@ -61,6 +62,7 @@ class Scatter:
         self.rows = 0  # that the client has been sent
         self.refused = False  # it ended with an error
         self.joins = False  # one that is under way
+        self.trace: Trace | None = None  # of the statement
         self._executor = executor
         self.deprecate_eof = bool(capabilities & Capability.DEPRECATE_EOF)
         self.paused = False
@@ -102,6 +104,8 @@ class Scatter:
         self.answering = False
         self.spanning = self.session.transaction or not self.session.autocommit
         self.joins = False
+        if self.trace is not None:
+            self.trace.waits.begin(ADMISSION)
         if self.spanning:
             self._draining = self._rolled_back = False
             self._failure = None
@@ -125,6 +129,8 @@ class Scatter:
     def _admitted(self) -> None:
         plan = self._plan
         assert plan is not None
+        if self.trace is not None:
+            self.trace.waits.end()
         self._legs = [Leg(self, number, part) for number, part in enumerate(plan.parts)]
         self._queued = {}
         for leg in list(self._legs):
@@ -363,6 +369,8 @@ class Scatter:
 
     def _refuse(self, error: bytes) -> None:
         self.refused = True
+        if self.trace is not None:
+            self.trace.error = error
         self._write([error])
 
     def _end(self, warned: bool) -> None:

@@ -35,6 +35,7 @@ class Share:
         "part",
         "server",
         "started",
+        "trace",
         "waits",
         "was_in",
     )
@@ -43,6 +44,8 @@ class Share:
         self._writing = writing
         self.part = part
         self.leasing = Leasing(services, writing.executor.user, self._granted, self._not_granted)
+        trace = writing.trace
+        self.trace = self.leasing.trace = None if trace is None else trace.leg(part.relay)
         self.connection: BackendConnection | None = None
         self.server: Server | None = None
         self.answer: OkPacket | None = None
@@ -80,6 +83,8 @@ class Share:
         """What comes before the statement; it waits for the verdict, as it must not run in the wrong place."""
         self.connection, self.server = connection, server
         self.started = perf_counter()
+        if self.trace is not None:
+            self.trace.asked(server, connection)
         self.was_in = bool(opening) or bool(connection.scanner.status & ServerStatus.IN_TRANS)
         session, relay = self._writing.session, self.part.relay
         commands = connection.adapt(relay.database, session.wanted(connection.variables, relay.facts))
@@ -111,6 +116,8 @@ class Share:
         connection, server = self.connection, self.server
         if connection is None or server is None:
             return
+        if self.trace is not None:
+            self.trace.ended(connection, len(payload))
         server.commands[Command.QUERY] += 1
         server.durations.observe(perf_counter() - self.started)
         if error is not None:
@@ -148,6 +155,8 @@ class Share:
     def _lost(self, error: ConnectionLost) -> None:
         connection, server = self.connection, self.server
         self.connection = None
+        if self.trace is not None:
+            self.trace.broke()
         if connection is not None and server is not None:
             server.pool.discard(connection)
             self._writing.services.suspect(server)

@@ -10,6 +10,7 @@ from router.engine.executor import Executor
 from router.engine.forms import BinaryForm, TextForm
 from router.engine.scatter import Scatter
 from router.engine.services import Services
+from router.engine.trace import Trace
 from router.errors import MySQLError, ProtocolError
 from router.planner.given import Result, charset_of
 from router.planner.plan import Refused, Scattered, Staged
@@ -96,6 +97,7 @@ class Stages:
         self._capabilities = capabilities
         self._running: Scatter | None = None
         self._inner: Stages | None = None
+        self.trace: Trace | None = None  # of the statement
 
     def run(self, plan: Staged, key: PoolKey, execution: Execution | None, done: Callable[[Outcome], None]) -> None:
         """Ask the queries, and tell ``done`` what is to be run then."""
@@ -112,6 +114,7 @@ class Stages:
             match outcome:
                 case Staged():
                     self._inner = Stages(self._executor, self._services, self._capabilities)
+                    self._inner.trace = self.trace
                     self._inner.run(outcome, key, execution, asked)
                 case Scattered():
                     self._inner = None
@@ -153,6 +156,7 @@ class Stages:
 
         collector = Collector(self._capabilities, execution is not None, full)
         scatter = Scatter(collector, self._executor, self._services, self._capabilities, ended)
+        scatter.trace = self.trace
         self._running = scatter
         scatter.run(plan, key, execution)
 

@@ -28,7 +28,7 @@ from router.planner.plan import Relay, Sharded
 from router.session.state import SessionState
 from router.sql.facts import PinReason, StatementKind
 from router.sql.lexer import LexMode
-from router.wire.attributes import parameter_count, pull_named_types
+from router.wire.attributes import named_text, parameter_count, pull_named_types
 from router.wire.constants import MAX_PAYLOAD, Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode
 from router.wire.framing import frame as framed
@@ -262,6 +262,19 @@ class Statement:
         known = types if types is not None else self.types
         elsewhere = {int.from_bytes(piece[9:11], "little") for piece in self.long_data}
         return ParameterValues(known or b"", nulls, frame[start:], elsewhere, codec)
+
+    def text_attribute(self, frame: bytes, name: bytes) -> bytes | None:
+        """The text that an EXECUTE gives as the attribute ``name``."""
+        if not self._named or frame[4] != Command.STMT_EXECUTE:
+            return None
+        if len(frame) > MAX_PAYLOAD:
+            frame = frame[:_HEADER] + unframed(frame)
+        elsewhere = {int.from_bytes(piece[9:11], "little") for piece in self.long_data}
+        try:
+            count, bitmap = parameter_count(frame, _BITMAP)
+            return named_text(frame, bitmap, count, name, elsewhere) if count > self.parameters else None
+        except (ProtocolError, IndexError):
+            return None  # the server says how it is wrong
 
     def place(self, plan: Relay) -> None:
         """This execution is for the shard of ``plan``."""

@@ -15,7 +15,7 @@ from router.engine.executor import Executor
 from router.errors import MySQLError
 from router.planner.plan import Relay
 from router.session.state import SessionState
-from router.sql.facts import StatementFacts, StatementKind
+from router.sql.facts import TRANSACTIONAL, StatementFacts, StatementKind
 
 # START TRANSACTION with a comment longer than this goes to a server at once. Bytes.
 _LONGEST_BEGIN = 256
@@ -40,6 +40,20 @@ class Transactions:
         if not self._takes(plan, sql, send):
             send()
 
+    def keeps(self, plan: Relay, sql: bytes) -> bool:
+        """Whether no server would hear of the statement now: BEGIN waits for one, and what follows with it."""
+        session, kind = self._session, plan.facts.kind
+        if kind not in TRANSACTIONAL or self._executor.branches or not self._is_plain(sql):
+            return False
+        if kind is StatementKind.BEGIN:
+            held = self._executor.held is not None and not self._executor.beginning.confined
+            return not held and session.autocommit
+        return session.opening is not None
+
+    @staticmethod
+    def _is_plain(sql: bytes) -> bool:
+        return len(sql) < _LONGEST_BEGIN and not any(word in sql.upper() for word in _NOT_PLAIN)
+
     def _takes(self, plan: Relay, sql: bytes, send: Callable[[], None]) -> bool:
         session, kind = self._session, plan.facts.kind
         if kind is StatementKind.SET:
@@ -48,7 +62,7 @@ class Transactions:
             # It ends what is open there, in which nothing has been written.
             self._executor.leave()
             session.ended()
-        plain = len(sql) < _LONGEST_BEGIN and not any(word in sql.upper() for word in _NOT_PLAIN)
+        plain = self._is_plain(sql)
         if self._executor.branches:
             self._everywhere(plan.facts, sql, plain=plain or kind is StatementKind.SAVEPOINT)
             return True

@@ -20,6 +20,7 @@ from router.engine.loading import Loading
 from router.engine.services import Client, Services
 from router.engine.share import Share
 from router.engine.totals import total
+from router.engine.trace import ADMISSION, Trace
 from router.errors import MySQLError
 from router.planner.plan import Spread
 from router.wire.constants import ServerStatus
@@ -44,6 +45,7 @@ class Writing:
         self.executor = executor
         self.services = services
         self.execution: Execution | None = None
+        self.trace: Trace | None = None  # of the statement
         self._now: str | None = None
         self._answered = answered
         self._plan: Spread | None = None
@@ -72,11 +74,15 @@ class Writing:
         self.joins = not self._own and bool(self.executor.held or self.executor.branches)
         groups = {part.relay.group for part in plan.parts}
         self._needs = Counter(() if self.joins else dict.fromkeys(groups, int(self._own)))
+        if self.trace is not None:
+            self.trace.waits.begin(ADMISSION)
         self.services.admission.enter(self._needs, self._admitted)
 
     def _admitted(self) -> None:
         plan, session = self._plan, self.session
         assert plan is not None
+        if self.trace is not None:
+            self.trace.waits.end()
         if self._own and not self._bare:
             session.open_later(b"BEGIN")
         session.opening = None

@@ -45,6 +45,16 @@ class Session(Protocol):
         """The client is gone."""
 
 
+class Listening(Protocol):
+    """Who wants to know how the command in progress ends."""
+
+    def failed(self, error: MySQLError) -> None:
+        """It is answered with an error of the router."""
+
+    def finished(self) -> None:
+        """It is done."""
+
+
 class ClientConnection:
     """An ``asyncio`` protocol by shape, and the executor's ``Client``."""
 
@@ -66,6 +76,7 @@ class ClientConnection:
         "last_activity",
         "max_packet",
         "transport",
+        "watch",
         "write",
     )
 
@@ -90,6 +101,7 @@ class ClientConnection:
         self._file_continues = False
         self._orphaned = False
         self._last_sequence = 0
+        self.watch: Listening | None = None
         transport.set_write_buffer_limits(high=_HIGH_WATER)
 
     def start(self, session: Session) -> None:
@@ -274,6 +286,8 @@ class ClientConnection:
 
     def fail(self, error: MySQLError, *, close: bool = False) -> None:
         """Answer the command in progress with an ERR packet."""
+        if self.watch is not None:
+            self.watch.failed(error)
         self.answer(ErrPacket.of(error).encode())
         if close:
             self.end()
@@ -289,6 +303,8 @@ class ClientConnection:
             return
         self._idle = True
         self.active = True
+        if self.watch is not None:
+            self.watch.finished()
         if self._buffer and not self._draining:
             self._next()
         if self._stopped and len(self._buffer) <= _AHEAD:

@@ -12,7 +12,7 @@ router's own session (ping, reset, change user, kill).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,27 +20,31 @@ import structlog
 
 from router.backend.reset import query
 from router.cluster.describing import Descriptions
-from router.cluster.topology import Server
 from router.engine.executor import Executor
 from router.engine.services import Services
+from router.engine.trace import Trace
 from router.engine.transactions import Transactions
 from router.errors import MySQLError, ProtocolError
 from router.frontend.auth import Account
 from router.frontend.connection import ClientConnection
 from router.frontend.describing import Describing
+from router.frontend.explaining import explained
 from router.frontend.limits import Limits
-from router.frontend.local import JSON_COLUMNS, about_session, learn_gtids, result
+from router.frontend.local import about_session, learn_gtids, result
 from router.frontend.prepared import FAULTS, Prepared
+from router.frontend.recording import Recorded, Recorder, Recording
 from router.frontend.several import Several, malformed, provide
+from router.frontend.tracing import Tracing
+from router.frontend.watching import Watch
 from router.planner.cache import PlanCache, PlanScope
-from router.planner.explain import COLUMNS, explain_json, explain_rows
 from router.planner.lookup import NeedsKeys
-from router.planner.plan import Bound, Described, Local, Plan, Refused, Relay, Role, Scattered, Sharded, Spread, Staged
+from router.planner.plan import Bound, Described, Local, Plan, Refused, Relay, Scattered, Sharded, Spread, Staged
 from router.planner.spreading import NoIds
-from router.session.registry import SessionRegistry
+from router.session.registry import Killed, SessionRegistry
 from router.session.state import SessionState
 from router.sql.facts import TRANSACTIONAL, StatementKind
 from router.sql.lexer import LexMode
+from router.tasks import spawn
 from router.wire.commands import ComProcessKill, ComSetOption, parse_command
 from router.wire.constants import Capability, Command, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
@@ -63,6 +67,10 @@ class Shared:
     on_lost: Callable[[Dispatcher], None]
     change_user: Callable[[Dispatcher, bytes], None]
     descriptions: Descriptions
+    # KILL in another process: (connection id, user, whether only the statement).
+    kill_elsewhere: Callable[[int, str, bool], Awaitable[Killed]] | None = None
+    # Takes recordings of statements: none are made without it.
+    recorder: Recorder | None = None
 
 
 # How no session's SQL is lexed: that of one which must look anew.
@@ -89,10 +97,13 @@ class Dispatcher:
         "limits",
         "plans",
         "prepared",
+        "recording",
         "scope",
         "session",
         "several",
+        "tracing",
         "transactions",
+        "write",
     )
 
     def __init__(
@@ -120,8 +131,11 @@ class Dispatcher:
         self._attributes = attributes
         self._stale = False
         self.plans: PlanCache = shared.plans
+        self.tracing: Tracing | None = None
         user = account.backend.on_behalf_of(attributes, address)
+        self.recording: Recording | None = None  # of the statement that runs
         self.executor = Executor(client, session, user, shape, shared.services, account.replay)
+        self.write = self.executor.forward  # where answers go, whoever looks at them on their way
         copy = partial(shared.services.copies.begin, self.executor)
         self.limits = Limits(lambda: self.kill(lambda: None, query_only=True), copy)
         self.transactions = Transactions(session, self.executor, self._ended)
@@ -132,15 +146,23 @@ class Dispatcher:
 
     def _join(self) -> None:
         """Statements on several servers are run by somebody else."""
-        client, services = self._client, self._shared.services
-        self.several = Several(
-            client, self.executor, services, self.capabilities, self._scattered, self._written, self.refuse
-        )
+        client, services, told = self._client, self._shared.services, (self._scattered, self._written, self.refuse)
+        self.several = Several(client, self.executor, services, self.capabilities, *told, self._traced)
 
     def reloaded(self) -> None:
         """The configuration has changed: the session goes by it from its next statement on that begins something."""
         self._stale = True
         self._mode = _ANOTHER
+
+    def listen(self) -> None:
+        """The client's commands come here; by way of who records them, if they are recorded."""
+        recorder = self.recorder
+        self._client.start(self if recorder is None else Recorded(self, recorder))
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """Who takes what was recorded of statements."""
+        return self._shared.recorder
 
     def _catch_up(self) -> None:
         """Go by the configuration as it is now."""
@@ -199,7 +221,7 @@ class Dispatcher:
                     self._provide(missing, lambda: self.command(frames, payload))
                     return
             if isinstance(plan, Relay) and not plan.special:
-                self.executor.run(plan, frames)
+                self.executor.run(plan if self.recording is None else self.traced(plan, frames, sql), frames)
             else:
                 self._special(plan, frames, sql)
             return
@@ -234,12 +256,18 @@ class Dispatcher:
 
     def _special(self, plan: Plan | Bound, frames: bytes, sql: bytes) -> None:
         """A query that is not simply relayed."""
+        if self.tracing is not None and self.tracing.shown(frames, sql):
+            return
         self.limits.begin(plan, frames)
+        if self.recording is not None:
+            self.recording.planned(plan)
+        if isinstance(plan, Relay):
+            plan = self.traced(plan, frames, sql)
         match plan:
             case Scattered() | Spread() | Staged():
                 self.several.run(plan)
             case Described(relay):
-                self.describing.run(plan, sql, lambda text: self.executor.run(relay, query(text, self.executor.shape)))
+                self.describing.run(plan, sql, lambda text: self._described(relay, sql, text))
             case Relay():
                 if plan.anywhere and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
                     self.transactions.run(plan, sql, lambda: self.executor.run(plan, frames))
@@ -259,6 +287,33 @@ class Dispatcher:
                 self._explain(plan)
             case Local():
                 self._answer_rows(*about_session(self, plan))
+
+    def traced(self, plan: Relay, frames: bytes, sql: bytes, prepared: bool = False) -> Relay:
+        """The plan to be run instead, for a statement that is to be traced; others keep theirs."""
+        trace = None
+        if plan.facts.hints.trace:
+            if self.tracing is None:
+                self.tracing = Tracing(self, self._shared.services)
+            trace = self.tracing.relayed(plan, frames, sql, prepared)
+        if self.recording is not None:
+            return self.recording.relayed(plan, frames, trace)
+        return plan if trace is None else Watch(self.executor, trace, plan, frames, self.write).plan
+
+    def _traced(self, plan: Scattered | Spread | Staged, prepared: bool) -> Trace | None:
+        """A statement on several servers begins."""
+        trace = None
+        if plan.facts.hints.trace:
+            if self.tracing is None:
+                self.tracing = Tracing(self, self._shared.services)
+            trace = self.tracing.several(plan, prepared)
+        elif self.tracing is not None:
+            self.tracing.forget()
+        return trace if self.recording is None else self.recording.several(plan, trace)
+
+    def _described(self, plan: Relay, sql: bytes, text: bytes) -> None:
+        """What a statement about tables has become."""
+        frames = query(text, self.executor.shape)
+        self.executor.run(self.traced(plan, frames, sql), frames)
 
     def _ended(self, error: MySQLError | None, close: bool = False) -> None:
         """A statement has been dealt with that no single server answers."""
@@ -292,38 +347,17 @@ class Dispatcher:
         self._client.fail(error)
 
     def _explain(self, plan: Local) -> None:
-        """EXPLAIN ROUTE: what would happen to the statement, as rows."""
-        planned = self.scope.lookup(plan.sql)
-        target: Plan | Bound = planned
-        if isinstance(planned, Sharded):
-            try:
-                target = self.several.bound(planned, plan.sql)
-            except NoIds:
-                target = planned.refused
-            except NeedsKeys as missing:
-                self._provide(missing, lambda: self._explain(plan))
-                return
-        server = self._server_of(target)
-        name = None if server is None else server.name
-        rows = explain_rows(target, name, plan.sql.decode("utf-8", "replace"))
-        if plan.facts.explain_as_json:
-            self._answer_rows(JSON_COLUMNS, [(explain_json(planned, rows),)])
-        else:
-            self._answer_rows(COLUMNS, rows)
+        """EXPLAIN ROUTE."""
+        try:
+            names, rows = explained(self, self._shared.services, plan)
+        except NeedsKeys as missing:
+            self._provide(missing, lambda: self._explain(plan))
+            return
+        self._answer_rows(names, rows)
 
     def _answer_rows(self, names: tuple[str, ...], values: Sequence[Sequence[object]]) -> None:
         self._client.write(result(names, values, self.capabilities, self.status))
         self._client.finished()
-
-    def _server_of(self, plan: Plan | Bound) -> Server | None:
-        if isinstance(plan, Described):
-            plan = plan.relay
-        if not isinstance(plan, Relay):
-            return None
-        group = self._shared.services.topology.groups[plan.group]
-        if plan.role is Role.REPLICA and self.session.autocommit and not self.executor.held:
-            return group.reader()
-        return group.primary
 
     @property
     def status(self) -> int:
@@ -411,6 +445,8 @@ class Dispatcher:
 
     def _reset_connection(self, frames: bytes, payload: bytes) -> None:
         self.executor.reset()
+        if self.tracing is not None:
+            self.tracing.forget()
         self.ok()
 
     def _change_user(self, frames: bytes, payload: bytes) -> None:
@@ -431,15 +467,28 @@ class Dispatcher:
 
     def _kill(self, connection_id: int, *, query_only: bool) -> None:
         """KILL by the router's connection ids: a client may kill sessions of its own user."""
-        target = self._shared.sessions.get(connection_id)
-        if target is None:
-            self.refuse(mysql_error(ErrorCode.NO_SUCH_THREAD, f"Unknown thread id: {connection_id}"))
+        target, elsewhere = self._shared.sessions.get(connection_id), self._shared.kill_elsewhere
+        if target is None and elsewhere is not None:
+            spawn(self._kill_elsewhere(elsewhere(connection_id, self.user, query_only), connection_id), "kill")
+        elif target is None:
+            self._killed(Killed.UNKNOWN, connection_id)
         elif target.user != self.user:
-            self.refuse(mysql_error(ErrorCode.KILL_DENIED, f"You are not owner of thread {connection_id}"))
+            self._killed(Killed.DENIED, connection_id)
         elif target is self:
             self._kill_self(query_only=query_only)
         else:
             target.kill(self.ok, query_only=query_only)
+
+    async def _kill_elsewhere(self, outcome: Awaitable[Killed], connection_id: int) -> None:
+        self._killed(await outcome, connection_id)
+
+    def _killed(self, outcome: Killed, connection_id: int) -> None:
+        if outcome is Killed.UNKNOWN:
+            self.refuse(mysql_error(ErrorCode.NO_SUCH_THREAD, f"Unknown thread id: {connection_id}"))
+        elif outcome is Killed.DENIED:
+            self.refuse(mysql_error(ErrorCode.KILL_DENIED, f"You are not owner of thread {connection_id}"))
+        else:
+            self.ok()
 
     def _kill_self(self, *, query_only: bool) -> None:
         self._client.fail(

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 
 import structlog
 
 from router.backend.connection import BackendConnection, Capture
 from router.backend.connector import FRAMING, SHAPE, BackendUser
+from router.backend.listening import BACKLOG, Sockets, shown
 from router.backend.pool import Waiter
 from router.backend.reset import use_schema
-from router.backend.sockets import bind_unix_socket
 from router.cluster.topology import Group
 from router.config.models import Listener, RouterConfig
 from router.engine import refusals
@@ -46,7 +46,6 @@ log = structlog.get_logger(__name__)
 
 # A schema that a server has accepted is not asked for again at the next login, for this many seconds.
 _SCHEMA_MEMORY = 30.0
-_BACKLOG = 1024
 # Only where every server is known to have it: what a client then sends cannot be translated for one that has not.
 _IF_ALL_OFFER = FRAMING & ~Capability.DEPRECATE_EOF
 # SQL cannot be written in these.
@@ -56,39 +55,35 @@ _NOT_FOR_CLIENTS = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 class Entrance:
     """A socket that listens, and the ``door`` that leads from it: as configured now."""
 
-    __slots__ = ("door", "path", "server")
+    __slots__ = ("door", "servers", "shown")
 
     def __init__(self, door: Door, other: Entrance | None = None) -> None:
-        """With the socket of the ``other``, if there is one."""
+        """With the sockets of the ``other``, if there is one."""
         self.door = door
-        self.server: asyncio.Server | None = None if other is None else other.server
-        self.path: Path | None = None if other is None else other.path
-
-    @property
-    def shown(self) -> str:
-        """The address, with the real port."""
-        if self.path is not None:
-            return f"unix:{self.path}"
-        assert self.server is not None
-        host, port = self.server.sockets[0].getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.servers: list[asyncio.Server] = [] if other is None else other.servers
+        # The address, with the real port.
+        self.shown: str = "" if other is None else other.shown
 
     def close(self) -> None:
-        """Listen no more."""
-        if self.server is not None:
-            self.server.close()
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        """Take nobody any more."""
+        for server in self.servers:
+            server.close()
 
 
 class Frontend:
     """All listeners of one process."""
 
     def __init__(
-        self, config: RouterConfig, catalog: Catalog, shared: Shared, closed: Callable[[], bool] = lambda: False
+        self,
+        config: RouterConfig,
+        catalog: Catalog,
+        shared: Shared,
+        closed: Callable[[], bool] = lambda: False,
+        sockets: Sockets | None = None,
     ) -> None:
-        """``closed``: whether new sessions are refused, by request."""
+        """``closed``: whether new sessions are refused, by request; ``sockets`` are what it listens on."""
         self._closed = closed
+        self._sockets = sockets or Sockets()
         self._config = config
         self._catalog = catalog
         self._shared = shared
@@ -120,17 +115,14 @@ class Frontend:
         """
         made: dict[str, Entrance] = {}
         try:
-            for number, listener in enumerate(config.listeners):
-                address = str(listener.address)
-                if listener.address.port == 0:
-                    address += f" ({number})"  # any port: another one for each
+            for key, listener in listener_keys(config):
                 door = self._door(listener, config)
-                known = self._entrances.get(address)
-                made[address] = Entrance(door, known) if known is not None else await self._listen(listener, door)
+                known = self._entrances.get(key)
+                made[key] = Entrance(door, known) if known is not None else await self._listen(key, listener, door)
         except OSError:
-            for address, entrance in made.items():
-                if address not in self._entrances:
-                    entrance.close()
+            for key, entrance in made.items():
+                if key not in self._entrances:
+                    self._close(key, entrance)
             raise
         return made
 
@@ -140,40 +132,44 @@ class Frontend:
         self._catalog = catalog
         self._directory.adopt(config)
         self._schemas.clear()
-        for address, entrance in self._entrances.items():
-            if address in prepared:
-                entrance.door = prepared[address].door
-                prepared[address] = entrance
+        for key, entrance in self._entrances.items():
+            if key in prepared:
+                entrance.door = prepared[key].door
+                prepared[key] = entrance
             else:
-                entrance.close()
+                self._close(key, entrance)
         self._entrances = prepared
 
-    async def _listen(self, listener: Listener, door: Door) -> Entrance:
+    async def _listen(self, key: str, listener: Listener, door: Door) -> Entrance:
         loop = asyncio.get_running_loop()
-        address = listener.address
         entrance = Entrance(door)
-        if address.path is not None:
-            entrance.path = Path(address.path)
-            entrance.server = await loop.create_unix_server(
-                lambda: LoginConnection(entrance.door, unix=True),
-                sock=bind_unix_socket(entrance.path, 0o777),
-                backlog=_BACKLOG,
-            )
-        else:
-            entrance.server = await loop.create_server(
-                lambda: LoginConnection(entrance.door, unix=False),
-                host=address.host,
-                port=address.port or 0,
-                backlog=_BACKLOG,
-                reuse_address=True,
-            )
+        sockets = await self._sockets.open(key, listener.address, 0o777)
+        entrance.shown = shown(sockets)
+        for each in sockets:
+            if each.family == socket.AF_UNIX:
+                server = await loop.create_unix_server(
+                    lambda: LoginConnection(entrance.door, unix=True), sock=each, backlog=BACKLOG
+                )
+            else:
+                server = await loop.create_server(
+                    lambda: LoginConnection(entrance.door, unix=False), sock=each, backlog=BACKLOG
+                )
+            entrance.servers.append(server)
         return entrance
+
+    def _close(self, key: str, entrance: Entrance) -> None:
+        entrance.close()
+        self._sockets.close(key)
 
     def stop_listening(self) -> None:
         """Take no new clients, not even those that are logging in."""
         self._stopping = True
-        for entrance in self._entrances.values():
-            entrance.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Take no new clients; who is logging in may finish."""
+        for key, entrance in self._entrances.items():
+            self._close(key, entrance)
         self._entrances = {}
 
     def _door(self, listener: Listener, config: RouterConfig) -> Door:
@@ -321,7 +317,7 @@ class Frontend:
             address=welcome.client_address,
             attributes=welcome.login.attributes,
         )
-        client.start(dispatcher)
+        dispatcher.listen()
         transport.set_protocol(client)  # type: ignore[arg-type]
         self._shared.sessions.add(welcome.connection_id, dispatcher)
         self._welcomes[welcome.connection_id] = welcome
@@ -367,6 +363,13 @@ class Frontend:
                 client.last_activity = now
             elif now - client.last_activity > min(limit, session.patience):
                 session.close()
+
+
+def listener_keys(config: RouterConfig) -> Iterator[tuple[str, Listener]]:
+    """The listeners, each with what its sockets are known by."""
+    for number, listener in enumerate(config.listeners):
+        # Any port: another one for each.
+        yield f"{listener.address} ({number})" if listener.address.port == 0 else str(listener.address), listener
 
 
 def _nonce() -> bytes:

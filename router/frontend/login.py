@@ -21,12 +21,13 @@ import structlog
 
 from router.backend.connector import BackendUser
 from router.config.values import is_within
-from router.errors import MySQLError, ProtocolError
+from router.errors import MySQLError, PacketTooLarge, ProtocolError
 from router.frontend.auth import Account, Directory, RsaKeyPair
 from router.metrics import Counters
 from router.tasks import spawn
 from router.wire.constants import Capability, ServerStatus
 from router.wire.errcodes import ErrorCode, mysql_error
+from router.wire.exact import ExactReader
 from router.wire.framing import frame
 from router.wire.handshake import Accepted, Effect, Login, Refused, Send, ServerHandshake, StartTls
 from router.wire.packets import ErrPacket
@@ -117,10 +118,7 @@ class LoginConnection(asyncio.BufferedProtocol):
     def __init__(self, door: Door, *, unix: bool) -> None:
         self._door = door
         self._unix = unix
-        self._header = bytearray(4)
-        self._payload = bytearray()
-        self._have = 0
-        self._in_payload = False
+        self._reader = ExactReader(_MAX_LOGIN_PACKET)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handshake: ServerHandshake | None = None
@@ -159,8 +157,7 @@ class LoginConnection(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_later(door.timeout, self._timed_out)
         if self._address is not None and door.balancers and is_within(self._address, door.balancers):
             self._proxy = ProxyHeader()
-            self._payload = bytearray(self._proxy.need)
-            self._in_payload = True
+            self._reader.expect(self._proxy.need)
         else:
             self._greet(transport)
 
@@ -194,31 +191,24 @@ class LoginConnection(asyncio.BufferedProtocol):
         transport.write(self._handshake.greeting())
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Exactly the bytes that are missing of the current header or payload."""
-        return memoryview(self._payload if self._in_payload else self._header)[self._have :]
+        """Not a byte more than belongs to the login: what is behind is for TLS, or the session."""
+        return self._reader.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Some of them have come."""
-        self._have += nbytes
-        if self._over or self._have < (len(self._payload) if self._in_payload else 4):
+        if self._over:
             return
-        if not self._in_payload:
-            length = int.from_bytes(self._header[:3], "little")
-            if length > _MAX_LOGIN_PACKET:
-                self._refuse(mysql_error(ErrorCode.NET_PACKET_TOO_LARGE, "Login packet too large"), "packet too large")
-                return
-            self._have = 0
-            self._payload = bytearray(length)
-            self._in_payload = True
-            if length:
-                return
-        payload = bytes(self._payload)
-        self._in_payload = False
-        self._have = 0
+        try:
+            packet = self._reader.filled(nbytes)
+        except PacketTooLarge:
+            self._refuse(mysql_error(ErrorCode.NET_PACKET_TOO_LARGE, "Login packet too large"), "packet too large")
+            return
+        if packet is None:
+            return
         if self._proxy is not None:
-            self._introduced(self._proxy, payload)
+            self._introduced(self._proxy, packet.payload)
         elif self._handshake is not None:
-            self._apply(self._handshake.receive(self._header[3], payload))
+            self._apply(self._handshake.receive(packet.sequence, packet.payload))
 
     def _introduced(self, header: ProxyHeader, data: bytes) -> None:
         """Some of the PROXY header has come."""
@@ -231,8 +221,7 @@ class LoginConnection(asyncio.BufferedProtocol):
             self._abort("aborted")
             return
         if header.need:
-            self._payload = bytearray(header.need)
-            self._in_payload = True
+            self._reader.expect(header.need)
             return
         self._proxy = None
         if header.source is not None:

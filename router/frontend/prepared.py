@@ -71,26 +71,44 @@ class Prepared:
 
     def execute(self, frames: bytes, payload: bytes) -> None:
         """COM_STMT_EXECUTE. Raises NoIds and NeedsKeys, as binding does."""
+        desk = self._desk
         statement = self._statement(payload, "mysqld_stmt_execute")
-        if statement is None or (statement.made_by is not self._desk.plans and not self._planned_anew(statement)):
+        if statement is None or (statement.made_by is not desk.plans and not self._planned_anew(statement)):
             return
         bulk = payload[0] == Command.STMT_BULK_EXECUTE
         if len(payload) < (_BULK_HEAD if bulk else _EXECUTE_HEAD):
-            self._desk.malformed()
+            desk.malformed()
         elif statement.long_size > self._client.max_packet:
             statement.forget_long_data()
             message = (
                 "Parameter of prepared statement which is set through mysql_send_long_data() is longer than "
                 "'max_allowed_packet' bytes"
             )
-            self._desk.refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
+            desk.refuse(mysql_error(ErrorCode.UNKNOWN_ERROR, message))
         elif (plan := statement.plan).anywhere and (plan.facts.kind in TRANSACTIONAL or plan.facts.assignments):
             sql = statement.text.frame[_STATEMENT:]
-            self._desk.transactions.run(plan, sql, lambda: self._executor.execute(statement, frames))
+            desk.transactions.run(plan, sql, lambda: self._traced(statement, frames))
         elif statement.sharded is None or self._placed(statement, statement.sharded, frames):
-            self._desk.limits.begin(statement.plan, frames, statement)
-            special = statement.plan.facts.function == "CONNECTION_ID" and not bulk
-            self._executor.execute(statement, frames, self._desk.connection_id if special else None)
+            if statement.plan.special:
+                self._special(statement, frames, bulk=bulk)
+            elif desk.recording is None:
+                self._executor.execute(statement, frames)
+            else:
+                self._traced(statement, frames)
+
+    def _special(self, statement: Statement, frames: bytes, *, bulk: bool) -> None:
+        """An execution that is not simply passed on."""
+        desk, plan = self._desk, statement.plan
+        desk.limits.begin(plan, frames, statement)
+        asks = plan.facts.function == "CONNECTION_ID" and not bulk
+        self._traced(statement, frames, desk.connection_id if asks else None)
+
+    def _traced(self, statement: Statement, frames: bytes, substitute: int | None = None) -> None:
+        """Execute it; somebody may want to know what happens."""
+        plan = statement.plan
+        statement.plan = self._desk.traced(plan, frames, statement.text.frame[_STATEMENT:], prepared=True)
+        self._executor.execute(statement, frames, substitute)
+        statement.plan = plan
 
     def _placed(self, statement: Statement, sharded: Sharded, frames: bytes) -> bool:
         return self._desk.several.place(statement, sharded, frames, self._desk.limits.limit)

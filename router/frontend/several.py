@@ -13,6 +13,7 @@ from router.engine.scatter import Scatter
 from router.engine.services import Client, Services
 from router.engine.stages import Outcome, Stages
 from router.engine.statements import Statement
+from router.engine.trace import Trace
 from router.engine.writing import Answered, Writing
 from router.errors import BackendError, MySQLError, ProtocolError
 from router.planner.binding import Both, TextValues, bind
@@ -89,6 +90,8 @@ class Several:
         "_session",
         "_stages",
         "_started",
+        "_trace",
+        "_traced",
         "_writing",
     )
 
@@ -101,8 +104,12 @@ class Several:
         scattered: Callable[[bool], None],
         written: Answered,
         refuse: Callable[[MySQLError], None],
+        traced: Callable[[Scattered | Spread | Staged, bool], Trace | None] = lambda plan, prepared: None,
     ) -> None:
+        """``traced`` is asked for the trace of a statement that begins."""
         self._client = client
+        self._traced = traced
+        self._trace: Trace | None = None
         self._scattered = scattered
         self._executor = executor
         self._stages = Stages(executor, services, capabilities)
@@ -145,6 +152,8 @@ class Several:
     def run(self, plan: Scattered | Spread | Staged, execution: Execution | None = None) -> None:
         """Run it; ``execution``: of a prepared statement, with these values."""
         relay = plan.plan.relays[0] if isinstance(plan, Staged) else plan.parts[0].relay
+        trace = self._trace = self._traced(plan, execution is not None)
+        self._scatter.trace = self._writing.trace = self._stages.trace = trace
         self._observed, self._started = relay.observed, perf_counter()
         if isinstance(plan, Staged):
             self._stages.run(plan, self._executor.key, execution, lambda outcome: self._staged(outcome, execution))
@@ -162,6 +171,8 @@ class Several:
         self._answered(ok, error, close)
 
     def _count(self, rows: int, *, failed: bool) -> None:
+        if self._trace is not None:
+            self._trace.end()
         observed, self._observed = self._observed, None
         if observed is not None:
             self._services.answered_over_shards(observed, self._started, rows, failed=failed)
@@ -175,6 +186,8 @@ class Several:
         if isinstance(outcome, Refused):
             self._refuse(outcome.error)
         else:
+            if self._trace is not None:
+                self._trace.error = outcome
             self._client.write(frame(outcome, 1))
             self._scattered(True)
 

@@ -46,7 +46,10 @@ class Source:
 
 @dataclass(slots=True)
 class Block:
-    """One SELECT, UPDATE or DELETE and the blocks inside it. ``first`` is the number of the first source in there."""
+    """One SELECT, UPDATE or DELETE and the blocks inside it. ``first`` is the number of the first source in there.
+
+    ``merged``: columns that USING makes one of several: whose value it has, and the numbers of all these sources.
+    """
 
     node: exp.Expr
     parent: Block | None
@@ -54,6 +57,7 @@ class Block:
     first: int = 0
     sources: list[Source] = field(default_factory=list)
     inside: list[Block] = field(default_factory=list)
+    merged: dict[str, tuple[Variable, frozenset[int]]] = field(default_factory=dict)
 
 
 class Blocks:
@@ -86,8 +90,7 @@ class Blocks:
 
     def unite(self, one: Variable, other: Variable, level: int) -> None:
         """A condition at ``level`` says that the two are equal; ignored where types keep values from meeting."""
-        types = [self._type(each) for each in (one, other)]
-        if types[0] is None or types[1] is None or not types[0].meets(types[1]):
+        if not self._meet(one, other):
             return
         first, second = self.find(one), self.find(other)
         if first != second and (self.level(first) >= level or self.level(second) >= level):
@@ -251,7 +254,8 @@ class Blocks:
             if len(found) == 1:
                 return self._column(found[0], name)
             if found:
-                return None
+                merged = None if qualifier else scope.merged.get(name)
+                return merged[0] if merged is not None and merged[1] == {each.number for each in found} else None
             scope = scope.parent
         return None
 
@@ -300,7 +304,7 @@ class Blocks:
         if join.side == "RIGHT":
             self._make_optional(range(block.first, first))
         for name in join.args.get("using") or []:
-            pair = self._using(name, before, source)
+            pair = self._using(name, before, source, block, of_right=join.side == "RIGHT")
             if pair is not None:
                 self.unite(*pair, level)
         on = join.args.get("on")
@@ -316,13 +320,31 @@ class Blocks:
             if variable[0] in numbers:
                 self._conditions[variable] = [(at + 1, condition) for at, condition in found]
 
-    def _using(self, name: exp.Expr, before: list[Source], source: Source) -> tuple[Variable, Variable] | None:
+    def _using(
+        self, name: exp.Expr, before: list[Source], source: Source, block: Block, *, of_right: bool
+    ) -> tuple[Variable, Variable] | None:
         column = name.name.lower()
         left = [each for each in before if column in (_columns(each) or ())]
-        if len(left) != 1 or any(_columns(each) is None for each in before):
+        merged = block.merged.pop(column, None)
+        if any(_columns(each) is None for each in before):
             return None
-        one, other = self._column(left[0], column), self._column(source, column)
-        return (one, other) if one is not None and other is not None else None
+        numbers = frozenset(each.number for each in left)
+        if merged is not None and merged[1] == numbers:
+            one: Variable | None = merged[0]
+        else:
+            one = self._column(left[0], column) if len(left) == 1 else None
+        other = self._column(source, column)
+        if one is None or other is None:
+            return None
+        if self._meet(one, other):
+            # Where the other side has no row, the value is that of the side all of whose rows are there.
+            block.merged[column] = other if of_right else one, numbers | {source.number}
+        return one, other
+
+    def _meet(self, one: Variable, other: Variable) -> bool:
+        """Whether values of the two can be equal only if shards are found by them in the same way."""
+        types = self._type(one), self._type(other)
+        return types[0] is not None and types[1] is not None and types[0].meets(types[1])
 
     def _hold(self, condition: exp.Expr, block: Block, level: int) -> None:
         """The condition holds for every row that matters of this level."""

@@ -2,7 +2,7 @@
 
 What a plan depends on besides the shape makes a scope: user, default database, lexical mode, and which rules mean the
 client's address. Sessions of one scope share its plans. Rules with regular expressions look at values: where such rules
-exist, which of them match is part of the key.
+exist, which of them match is part of the key. A comment at a statement's end is no part of it otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from router.planner.digests import Digests
 from router.planner.plan import Local, Plan
 from router.planner.planner import PlanContext, Planner
 from router.planner.routing import searchable
+from router.sql.comments import idle_end
 from router.sql.fingerprint import fingerprinter
 from router.sql.lexer import LexMode
 
@@ -25,9 +26,9 @@ _ScopeKey = tuple[str, str | None, LexMode, tuple[bool, ...]]
 
 
 class PlanScope:
-    """The plans of one scope. ``lookup`` is called for every statement."""
+    """The plans of one scope. ``lookup`` is called for every statement; ``fresh`` is the last plan that was made."""
 
-    __slots__ = ("_cache", "_context", "_fingerprint", "_key", "_regexes", "attached", "plans")
+    __slots__ = ("_cache", "_context", "_fingerprint", "_key", "_regexes", "attached", "fresh", "plans")
 
     def __init__(self, cache: PlanCache, key: _ScopeKey, context: PlanContext) -> None:
         self._cache = cache
@@ -36,6 +37,7 @@ class PlanScope:
         self._fingerprint = fingerprinter(context.mode)
         self._regexes = cache.regexes
         self.attached = False
+        self.fresh: Plan | None = None
         self.plans: dict[Any, Plan] = {}
 
     def lookup(self, sql: bytes) -> Plan:
@@ -63,8 +65,16 @@ class PlanScope:
 
     def _miss(self, sql: bytes, key: tuple[Any, ...]) -> Plan:
         cache = self._cache
+        if not self._regexes and (idle := idle_end(sql, key)):
+            # Each statement may have a comment of its own: they share the plan of the text without it.
+            sql = sql[:-idle]
+            key = self._fingerprint(sql)
+            plan = self.plans.get(key)
+            if plan is not None:
+                cache.hits += 1
+                return plan
         cache.misses += 1
-        plan = cache.planner.plan(sql, self._context)
+        self.fresh = plan = cache.planner.plan(sql, self._context)
         # Plans with values in them serve one statement only.
         if not isinstance(plan, Local) and plan.facts.kill is None:
             if cache.digests is not None:

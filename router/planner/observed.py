@@ -32,7 +32,6 @@ class Observed:
 
     __slots__ = (
         "buckets",
-        "count",
         "errors",
         "example",
         "first",
@@ -47,11 +46,10 @@ class Observed:
 
     def __init__(self, kind: Kind, buckets: int, slow: float = inf) -> None:
         self.kind = kind
-        self.count = 0
         self.errors = 0
         self.rows = 0
         self.seconds = 0.0
-        self.least = 0.0
+        self.least = inf
         self.most = 0.0
         self.first = 0.0
         self.last = 0.0
@@ -61,7 +59,6 @@ class Observed:
 
     def add(self, bucket: int, seconds: float, now: float, rows: int, *, failed: bool) -> None:
         """A statement of the kind has ended ``now``."""
-        self.count += 1
         self.rows += rows
         self.seconds += seconds
         self.last = now
@@ -70,7 +67,12 @@ class Observed:
             self.errors += 1
         if seconds > self.most:
             self.most = seconds
-        if self.first == 0.0:
-            self.first, self.least = now, seconds
-        elif seconds < self.least:
+        if seconds < self.least:
             self.least = seconds
+            if self.first == 0.0:  # as it is only the first time, when all is less than ``least``
+                self.first = now
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return sum(self.buckets)

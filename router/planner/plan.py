@@ -499,4 +499,5 @@ def _hints(facts: StatementFacts) -> dict[str, Any]:
         "shard": hints.shard,
         "max_lag": hints.max_lag,
         "error": hints.error,
+        "trace": hints.trace or None,
     }

@@ -185,6 +185,8 @@ def apply_hints(plan: Relay) -> Relay:
     hints = facts.hints
     if hints.max_lag is not None:
         plan = replace(plan, max_lag=hints.max_lag)
+    if hints.trace:
+        plan = replace(plan, special=True)
     if hints.group is not None:
         mirror = plan.mirror if plan.mirror is None or plan.mirror.group != hints.group else None
         plan = replace(plan, group=hints.group, reason=Reason.HINT, mirror=mirror)
@@ -208,6 +210,8 @@ def default_plan(catalog: Catalog, group: str, facts: StatementFacts, schema: st
     """Proven reads to the replicas, everything else to the primary."""
     if not facts.read:
         special = facts.kind is StatementKind.KILL or facts.function == "CONNECTION_ID"
+        # SHOW WARNINGS: it may be about a statement that was traced.
+        special = special or (facts.kind is StatementKind.SHOW and facts.looks_back)
         return Relay(group, Role.PRIMARY, facts.reason, facts, special=special)
     if catalog.groups[group].reads_from == "primary":
         return Relay(group, Role.PRIMARY, Reason.READS_FROM_PRIMARY, facts)

@@ -60,6 +60,12 @@ class Token:
                 latest[key] = number, name
         return Token(latest)
 
+    def joined(self, other: Token) -> Token:
+        """With the writes of ``other``."""
+        latest = self.latest
+        newer = {key: value for key, value in other.latest.items() if key not in latest or latest[key][0] < value[0]}
+        return Token({**latest, **newer}) if newer else self
+
     def without(self, keys: frozenset[str]) -> Token:
         """Only what is not of these keys."""
         return Token({key: value for key, value in self.latest.items() if key not in keys})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
 
@@ -23,6 +24,49 @@ class Registered(Protocol):
 
 
 S = TypeVar("S", bound=Registered)
+
+_MOST = 0xFFFFFFFF
+# Ids that a process may give out before the one which takes its place is thought to begin.
+_LIFE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """Which connection ids one process of several gives out: an id tells whose session it is."""
+
+    number: int = 0
+    processes: int = 1
+    lives: int = 0
+
+    @property
+    def step(self) -> int:
+        """From one id to the next."""
+        return self.processes
+
+    @property
+    def residue(self) -> int:
+        """The least id."""
+        return self.number + 1
+
+    @property
+    def first(self) -> int:
+        """The first id; another one for a process that takes the place of one that has ended."""
+        return self.residue + self.lives * _LIFE * self.step % (_MOST - _MOST % self.step - self.step)
+
+    def owner(self, connection_id: int) -> int:
+        """The number of the process that has given out this id."""
+        return (connection_id - 1) % self.processes
+
+
+ALL = Numbering()
+
+
+class Killed(Enum):
+    """What has become of a KILL."""
+
+    DONE = "done"
+    UNKNOWN = "there is no such session"
+    DENIED = "it is another user's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +94,24 @@ class Glance:
 
 
 class SessionRegistry(Generic[S]):
-    """Connection id → session. Ids count up from 1 and come round after 2³²-1, as in MySQL."""
+    """Connection id → session. Ids count up and come round after 2³²-1, as in MySQL.
 
-    def __init__(self) -> None:
+    ``numbering`` says which ids are given out here.
+    """
+
+    def __init__(self, numbering: Numbering = ALL) -> None:
         self._sessions: dict[int, S] = {}
-        self._last = 0
+        self._numbering = numbering
+        self._next = numbering.first
 
     def next_id(self) -> int:
         """A connection id no session has."""
         while True:
-            self._last = self._last % 0xFFFFFFFF + 1
-            if self._last not in self._sessions:
-                return self._last
+            found, self._next = self._next, self._next + self._numbering.step
+            if self._next > _MOST:
+                self._next = self._numbering.residue
+            if found not in self._sessions:
+                return found
 
     def add(self, connection_id: int, session: S) -> None:
         """A client has logged in."""

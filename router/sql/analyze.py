@@ -187,7 +187,8 @@ _HARMFUL_PINS = frozenset({PinReason.ROUTINE, PinReason.UNKNOWN, PinReason.NAMED
 def _facts_of_one(sql: bytes, tokens: list[Token], mode: LexMode, depth: int) -> StatementFacts:
     found = classify_tokens(tokens)
     if found.kind is _K.EXPLAIN_ROUTE and found.inner is not None:
-        route = sql[tokens[found.inner].start : tokens[-1].end]
+        # With the comments in front of it: there may be hints among them.
+        route = sql[tokens[found.inner - 1].end : tokens[-1].end].lstrip()
         as_json = tokens[1].text == "ROUTE" and found.inner == ROUTE_AS_JSON
         return StatementFacts(
             _K.EXPLAIN_ROUTE, read=False, reason=Reason.LOCAL, explain_route=route, explain_as_json=as_json

@@ -10,14 +10,15 @@ _ROUTER = re.compile(r"\brouter\b", re.IGNORECASE)
 _ARGUMENT = re.compile(r"\s*([a-z_]+)\s*(?:=\s*([\w.\-]+)\s*)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_KNOWN = "primary, replica, shard=NAME, group=NAME, max_lag=DURATION"
+_KNOWN = "primary, replica, shard=NAME, group=NAME, max_lag=DURATION, trace"
 
 
 @dataclass(frozen=True, slots=True)
 class Hints:
     """What the hints of one statement ask for.
 
-    ``role`` is primary or replica, ``max_lag`` seconds. ``error`` says what is wrong with them, if anything is.
+    ``role`` is primary or replica, ``max_lag`` seconds, ``trace`` whether to tell what happens. ``error`` says what is
+    wrong with them, if anything is.
     """
 
     role: str | None = None
@@ -25,6 +26,7 @@ class Hints:
     shard: str | None = None
     max_lag: float | None = None
     error: str | None = None
+    trace: bool = False
 
 
 NO_HINTS = Hints()
@@ -55,6 +57,8 @@ def _add(hints: Hints, argument: str) -> Hints:
     name, value = match[1].lower(), match[2]
     if name in ("primary", "replica") and value is None:
         return _once(hints, "role", name)
+    if name == "trace" and value is None:
+        return replace(hints, trace=True)
     if name in ("group", "shard") and value is not None:
         return _once(hints, name, value)
     if name == "max_lag" and value is not None:

@@ -10,6 +10,7 @@ MySQL 9.7.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, NoReturn
 
 from router.errors import ProtocolError
@@ -33,6 +34,7 @@ _FIXED: Final[dict[int, int]] = {
     ColumnType.LONGLONG: 8,
     ColumnType.DOUBLE: 8,
 }
+_TEXTS: Final = frozenset({ColumnType.VARCHAR, ColumnType.VAR_STRING, ColumnType.STRING, ColumnType.BLOB})
 # Their length must be right; any other value that runs past the end ends there.
 _EXACT: Final = frozenset(
     {
@@ -50,10 +52,7 @@ def sql_start(payload: bytes) -> int:
     """Where the SQL begins in a COM_QUERY with attributes. Raises `ProtocolError` where the server says "malformed"."""
     if payload[1:3] == NONE:
         return 3
-    count, at = _length(payload, 1)
-    sets, at = _length(payload, at)
-    if sets != 1 or count > _MOST:
-        raise ProtocolError(f"{count} attributes in {sets} sets")
+    count, at = _counts(payload)
     if not count:
         return at
     bitmap, at = at, at + (count + 7) // 8
@@ -64,6 +63,45 @@ def sql_start(payload: bytes) -> int:
         if not payload[bitmap + (number >> 3)] >> (number & 7) & 1:
             at = _behind_value(payload, at, int.from_bytes(types[2 * number : 2 * number + 2], "little"))
     return at
+
+
+def _counts(payload: bytes) -> tuple[int, int]:
+    """The number of attributes of a COM_QUERY, and where their NULL bitmap begins."""
+    count, at = _length(payload, 1)
+    sets, at = _length(payload, at)
+    if sets != 1 or count > _MOST:
+        raise ProtocolError(f"{count} attributes in {sets} sets")
+    return count, at
+
+
+def text_attribute(payload: bytes, name: bytes) -> bytes | None:
+    """The text that a COM_QUERY with attributes gives as ``name``. Raises `ProtocolError`."""
+    count, at = _counts(payload)
+    return named_text(payload, at, count, name) if count else None
+
+
+def named_text(payload: bytes, bitmap: int, count: int, name: bytes, elsewhere: Collection[int] = ()) -> bytes | None:
+    """The text among ``count`` values that is called ``name``, if their types follow the NULL bitmap.
+
+    ``elsewhere`` are the numbers of values that are not in the packet. Raises `ProtocolError`.
+    """
+    at = bitmap + (count + 7) // 8
+    if at >= len(payload) or not payload[at]:
+        return None
+    at += 1
+    kinds, names = [], []
+    for _ in range(count):
+        kinds.append(int.from_bytes(payload[at : at + 2], "little"))
+        length, at = _length(payload, at + 2)
+        names.append(payload[at : at + length])
+        at += length
+    for number, kind in enumerate(kinds):
+        if number in elsewhere or payload[bitmap + (number >> 3)] >> (number & 7) & 1:
+            continue
+        start, at = at, _behind_value(payload, at, kind)
+        if names[number] == name and kind & ~_UNSIGNED in _TEXTS:
+            return payload[_length(payload, start)[1] : at]
+    return None
 
 
 def without_attributes(frame: bytes, capabilities: int) -> bytes:

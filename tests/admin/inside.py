@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from router.admin.asking import explain
 from router.admin.state import Inside
 from router.cluster.operations import Operations
 from router.cluster.topology import Group, Topology
 from router.config.models import RouterConfig
+from router.log import LogLine
 from router.metrics import Counters, ProcessGauges, RouterCollector, ServerGauges
+from router.planner.catalog import Catalog
+from router.planner.explaining import Explained
 from router.planner.plan import Role
-from router.session.registry import Glance
+from router.session.registry import Glance, Killed
 from tests.cluster.houses import bring_up, make_group
 
 SETTINGS: dict[str, Any] = {
@@ -63,6 +66,9 @@ class World:
         self.counters = Counters()
         self.counters.rule_hits["stop"] = 4
         self.sessions = [IDLE, BUSY]
+        self.lines = [LogLine(4, "2026-01-02T03:04:05Z", "info", "router.x", "started", {"port": "3307"})]
+        self.lines.append(LogLine(5, "2026-01-02T03:04:06Z", "warning", "router.y", "odd", {}))
+        self.changes: list[object] | Exception = ["limits.digests: 1 → 2"]
         self.killed: list[tuple[int, bool]] = []
         registry = CollectorRegistry()
         registry.register(RouterCollector(self.counters, self.gauges))
@@ -74,18 +80,28 @@ class World:
             "sessions": lambda: self.sessions,
             "kill": self._kill,
             "samples": registry.collect,
+            "explain": self._explain,
+            "changes": self._changes,
+            "lines": lambda: self.lines,
         }
         self.inside = Inside(**(given | changes))
 
     async def _look(self, group: Group) -> None:
         """Nobody is asked how he is."""
 
-    def _kill(self, connection_id: int, query_only: bool, done: Callable[[], None]) -> bool:
-        known = connection_id in {each.connection_id for each in self.sessions}
-        if known:
-            self.killed.append((connection_id, query_only))
-            done()
-        return known
+    async def _explain(self, sql: str, user: str, schema: str | None, client: str | None) -> Explained:
+        return explain(self.config, Catalog.build(self.config, 0), sql, user, schema, client)
+
+    async def _changes(self) -> list[object]:
+        if isinstance(self.changes, Exception):
+            raise self.changes
+        return self.changes
+
+    async def _kill(self, connection_id: int, query_only: bool) -> Killed:
+        if connection_id not in {each.connection_id for each in self.sessions}:
+            return Killed.UNKNOWN
+        self.killed.append((connection_id, query_only))
+        return Killed.DONE
 
     def gauges(self) -> ProcessGauges:
         """As the gateway's."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from router.admin.tables import OWN, Table
 from router.config.differences import Difference
-from router.errors import ConfigError, Problem
+from router.errors import ConfigError, OperationFailed, Problem
+from router.planner.explaining import Explained
+from tests.admin.inside import IDLE
 from tests.admin.test_http import ADMIN, USERS, House
 
 JSON = {"Content-Type": "application/json"}
@@ -193,3 +198,218 @@ async def test_reload_says_what_is_wrong(error: Exception, status: int, words: s
         found, body = await call(house, "POST", "reload")
         assert found == status
         assert words in json.dumps(body)
+
+
+# --- tables and queries -----------------------------------------------------------------------------------------------
+
+
+async def send(house: House, path: str, given: object) -> tuple[int, Any]:
+    """As ``call``, with a body."""
+    status, _, text = await house.ask("POST", f"/api/v1/{path}", JSON, json.dumps(given))
+    return status, json.loads(text)
+
+
+@pytest.mark.parametrize("table", OWN, ids=lambda table: table.name)
+async def test_every_table(table: Table) -> None:
+    async with House().open() as house:
+        status, body = await call(house, "GET", f"tables/{table.name}")
+        assert status == 200
+        assert body["columns"] == [column.name for column in table.columns]
+        assert all(len(row) == len(table.columns) for row in body["rows"])
+        assert body["total"] == len(body["rows"])
+
+
+async def test_the_list_of_tables() -> None:
+    async with House().open() as house:
+        _, body = await call(house, "GET", "tables")
+        assert [each["name"] for each in body["tables"]] == [table.name for table in OWN]
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "total"),
+    [
+        ("", [7, 8], 2),
+        ("limit=1", [7], 2),
+        ("limit=0", [], 2),
+        ("order=-connection_id", [8, 7], 2),
+        ("order=state_seconds", [8, 7], 2),
+        ("order=statement", [8, 7], 2),
+        ("order=-statement&limit=1", [8], 2),
+        ("state=running", [8], 1),
+        ("state=running&user=app&in_transaction=1", [8], 1),
+        ("schema=", [8], 1),
+        ("state=asleep", [], 0),
+    ],
+)
+async def test_rows_in_order(options: str, found: list[int], total: int) -> None:
+    async with House().open() as house:
+        _, body = await call(house, "GET", f"tables/clients?{options}")
+        assert ([row[0] for row in body["rows"]], body["total"]) == (found, total)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("tables/server", 404, "no table is called 'server'; did you mean 'servers'?"),
+        ("tables/variables", 404, "no table is called 'variables'"),
+        ("tables/sessions?stat=idle", 400, "no column is called 'stat'; did you mean 'state'?"),
+        ("tables/sessions?order=usr", 400, "did you mean 'user'?"),
+        ("tables/sessions?limit=many", 400, "limit must be a number"),
+        ("tables/sessions?limit=-1", 400, "limit must be a number"),
+        ("tables/sessions?texts=yes", 400, "texts must be true or false"),
+        ("snapshot?tables=servers,none", 404, "no table is called 'none'"),
+        ("log?after=x", 400, "after must be a number"),
+        ("log?level=loud", 400, "level must be one of debug, info, warning, error"),
+        ("nothing", 404, "Not Found"),
+    ],
+)
+async def test_mistakes_in_reading(path: str, status: int, text: str) -> None:
+    async with House().open() as house:
+        found, body = await call(house, "GET", path)
+        assert found == status
+        assert text in body["error"]
+
+
+async def test_a_snapshot_is_of_one_moment() -> None:
+    async with House().open() as house:
+        _, body = await call(house, "GET", "snapshot?tables=servers,groups")
+        assert [len(body["tables"][name]["rows"]) for name in ("servers", "groups")] == [2, 1]
+        assert body["at"] > 1e9
+
+
+async def test_endless_numbers_are_texts() -> None:
+    """JSON has none, and browsers take none."""
+    async with House().open() as house:
+        house.group.servers[1].lag = float("inf")
+        _, body = await call(house, "GET", "servers")
+        assert body["servers"][1]["lag"] == "inf"
+        _, body = await call(house, "GET", "tables/servers?server=b")
+        assert "inf" in body["rows"][0]
+
+
+async def test_a_query() -> None:
+    async with House().open() as house:
+        status, body = await send(house, "query", {"sql": "SELECT server, 1.5 FROM servers ORDER BY 1"})
+        assert (status, body) == (200, {"columns": ["server", "1.5"], "rows": [["a", 1.5], ["b", 1.5]]})
+        status, body = await send(house, "query", {"sql": "SELECT * FROM server"})
+        assert (status, body["code"]) == (400, 1146)
+        for sql in ("KILL 7", "SET MAINTENANCE ON", "RELOAD", "DRAIN main/a", "DROP TABLE servers", ""):
+            assert (await send(house, "query", {"sql": sql}))[0] == 400
+        assert not house.world.killed
+        assert not house.world.inside.maintenance.on
+
+
+async def test_many_rows() -> None:
+    async with House().open() as house:
+        house.world.sessions = [replace(IDLE, connection_id=number) for number in range(1000)]
+        _, body = await call(house, "GET", "tables/sessions")
+        assert len(body["rows"]) == 1000
+
+
+async def test_statements_are_shown_without_literals_unless_asked_for() -> None:
+    sql = "SELECT statement FROM sessions WHERE statement IS NOT NULL"
+    async with House(**USERS).open() as house:
+        plain = {"Authorization": ADMIN}
+        with structlog.testing.capture_logs() as lines:
+            for path in ("tables/sessions", "snapshot?tables=sessions"):
+                assert "SELECT 'x'" not in json.dumps((await call(house, "GET", path, **plain))[1])
+            assert not lines
+            for path in ("tables/sessions?texts=true", "snapshot?tables=sessions&texts=true"):
+                assert "SELECT 'x'" in json.dumps((await call(house, "GET", path, **plain))[1])
+            for texts, found in ((False, "SELECT ?"), (True, "SELECT 'x'")):
+                given = json.dumps({"sql": sql, "texts": texts})
+                _, _, text = await house.ask("POST", "/api/v1/query", {**JSON, **plain}, given)
+                assert json.loads(text)["rows"] == [[found]]
+        (line,) = lines
+        assert line["by"] == "admin@127.0.0.1", "told once, and not every second"
+
+
+# --- sessions, plans, the configuration, the log ----------------------------------------------------------------------
+
+
+async def test_kill() -> None:
+    async with House().open() as house:
+        assert await send(house, "sessions/8/kill", {"query_only": True}) == (200, {"killed": 8})
+        assert await send(house, "sessions/7/kill", {}) == (200, {"killed": 7})
+        assert (await call(house, "POST", "sessions/8/kill"))[0] == 200
+        assert house.world.killed == [(8, True), (7, False), (8, False)]
+        assert (await send(house, "sessions/9/kill", {}))[0] == 404
+        assert (await send(house, "sessions/x/kill", {}))[0] == 400
+        assert (await send(house, "sessions/8/kill", {"query": True}))[0] == 400
+
+
+async def test_explain() -> None:
+    async with House().open() as house:
+        given = {"sql": "SELECT 1", "user": "app", "schema": "", "client": None}
+        status, body = await send(house, "explain", given)
+        assert status == 200
+        assert dict(zip(body["columns"], body["rows"][0], strict=True))["server"] == "group main"
+        assert body["plan"]
+        assert (await send(house, "explain", given | {"user": "nobody"}))[0] == 404
+        assert (await send(house, "explain", given | {"client": "home"}))[0] == 400
+        for sql in ("", "((((", "SELECT '", "\0", "\ud800"):
+            assert (await send(house, "explain", given | {"sql": sql}))[0] in (200, 400)
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "1", '{"sql": 1}', "\udcff", '{"sql":"x","sql2":1}', "[" * 100_000])
+async def test_bodies_that_are_none(body: str) -> None:
+    async with House().open() as house:
+        status, _, text = await house.ask("POST", "/api/v1/query", JSON, body.encode("utf-8", "surrogateescape"))
+        assert status == 400
+        assert json.loads(text)["error"]
+
+
+async def test_a_body_is_unicode_whatever_is_said_of_it() -> None:
+    async with House().open() as house:
+        for charset in ("nonsense", "utf-16", "idna"):
+            headers = {"Content-Type": f"application/json; charset={charset}"}
+            status, _, _ = await house.ask("POST", "/api/v1/query", headers, b'{"sql": "SELECT 1"}')
+            assert status == 200
+
+
+async def test_a_large_body() -> None:
+    async with House().open() as house:
+        status, _, text = await house.ask("POST", "/api/v1/query", JSON, json.dumps({"sql": "x" * (600 << 10)}))
+        assert status == 413
+        assert json.loads(text)["error"]
+
+
+async def test_changes_before_a_reload() -> None:
+    async with House().open() as house:
+        assert await call(house, "GET", "config/changes") == (200, {"changes": ["limits.digests: 1 → 2"]})
+        house.world.changes = ConfigError([Problem("routes.yaml", 3, 5, "limits", "is wrong")])
+        status, body = await call(house, "GET", "config/changes")
+        assert (status, len(body["problems"])) == (422, 1)
+
+
+async def test_without_a_worker_nothing_is_explained() -> None:
+    async def nobody(sql: str, user: str, schema: str | None, client: str | None) -> Explained:
+        raise OperationFailed("no worker serves")
+
+    async with House(changes={"explain": nobody}).open() as house:
+        assert await send(house, "explain", {"sql": "", "user": ""}) == (503, {"error": "no worker serves"})
+
+
+async def test_maintenance() -> None:
+    async with House().open() as house:
+        assert await send(house, "maintenance", {"on": True}) == (200, {"on": True})
+        assert house.world.inside.maintenance.on
+        assert await send(house, "maintenance", {"on": False}) == (200, {"on": False})
+        assert (await send(house, "maintenance", {}))[0] == 400
+
+
+async def test_the_log() -> None:
+    async with House().open() as house:
+        _, body = await call(house, "GET", "log")
+        assert [each["number"] for each in body["lines"]] == [4, 5]
+        assert body["lines"][0]["fields"] == {"port": "3307"}
+        for options in ("after=4", "level=warning", "level=warning&after=4"):
+            assert [each["number"] for each in (await call(house, "GET", f"log?{options}"))[1]["lines"]] == [5]
+        assert (await call(house, "GET", "log?level=error"))[1] == {"lines": []}
+
+
+async def test_numbers_of_elsewhere_are_fetched_first() -> None:
+    for path in ("servers", "tables/servers", "log", "openapi.json"):
+        async with House().open() as house:
+            await call(house, "GET", path)
+            assert house.refreshed

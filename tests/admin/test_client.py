@@ -46,6 +46,8 @@ async def test_operations_by_name() -> None:
             "waiting": "0",
         }
         assert second[3:5] == ["replica", "up"]
+        house.group.servers[1].lag = float("inf")
+        assert server_rows(await asked(admin_of(house), "GET", path_of("servers")))[2][5] == "inf s"
 
 
 async def test_a_name_is_one_piece_of_the_path() -> None:

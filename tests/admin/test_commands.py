@@ -130,7 +130,7 @@ async def test_reload() -> None:
 
     assert await House(reload=reload).say("RELOAD") == [("limits.digests: 1000 → 10",)]
     assert "routes.yaml:3:7" in (await House(reload=wrong).refused("RELOAD")).message
-    assert (await House().refused("RELOAD")).code == 1235
+    assert "is not from a file" in (await House().refused("RELOAD")).message
 
 
 async def test_maintenance() -> None:
@@ -186,3 +186,18 @@ async def test_unknown_words() -> None:
     assert (await house.refused("  ;")).code == 1065
     assert (await house.refused("DROP TABLE x")).code == 1064
     assert (await house.refused("EXPLAIN SELECT 1")).code == 1064
+
+
+async def test_looking_only() -> None:
+    house = House()
+    assert (await house.operator.look("SHOW SERVERS LIKE 'a'", texts=False)).rows
+    assert (await house.operator.look("HELP", texts=False)).rows
+    statement = "SELECT statement FROM sessions WHERE state = 'running'"
+    assert (await house.operator.look(statement, texts=False)).rows == [("SELECT ?",)]
+    assert (await house.operator.look(statement, texts=True)).rows == [("SELECT 'x'",)]
+    for sql in ("KILL 7", "/* x */ RELOAD", "SET MAINTENANCE ON", "USE main", "BEGIN", "DRAIN main/a", "PAUSE", ""):
+        with pytest.raises(MySQLError):
+            await house.operator.look(sql, texts=False)
+    assert not house.killed
+    assert not house.inside.maintenance.on
+    house.commands.close()

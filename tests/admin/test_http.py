@@ -14,30 +14,25 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from router.admin.http import AdminHttp
-from router.cluster.operations import Operations
-from router.cluster.topology import Group, Topology
 from router.config.models import Admin
-from router.planner.plan import Role
-from tests.cluster.houses import bring_up, make_group
+from tests.admin.inside import World
 
 
 class House:
     """A running admin server; ``reason`` is why the router is not ready."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, changes: dict[str, Any] | None = None, **config: Any) -> None:
+        """``changes``: what the world gives."""
         self.registry = CollectorRegistry()
         self.counter = Counter("things", "Things.", registry=self.registry)
         self.reason: str | None = None
-        topology = Topology({"main": make_group("a", "b")})
-        bring_up(topology.groups["main"], Role.PRIMARY, Role.REPLICA)
-        self.group = topology.groups["main"]
-        operations = Operations(topology, self.look, list)
+        self.world = World(
+            **{"samples": self.registry.collect, "reload": self.reload, "refresh": self.refresh, **(changes or {})}
+        )
+        self.group = self.world.topology.groups["main"]
+        self.refreshed = 0
         self.admin = AdminHttp(
-            Admin.model_validate({"http": "127.0.0.1:0", **config}),
-            self.registry,
-            lambda: self.reason,
-            operations,
-            self.reload,
+            Admin.model_validate({"http": "127.0.0.1:0", **config}), self.world.inside, lambda: self.reason
         )
         self.changes: list[object] | Exception = []
         self.url = ""
@@ -48,8 +43,9 @@ class House:
             raise self.changes
         return self.changes
 
-    async def look(self, group: Group) -> None:
-        """Nobody is asked how he is."""
+    async def refresh(self, table: str) -> None:
+        """The numbers are fetched."""
+        self.refreshed += 1
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[House]:
@@ -63,8 +59,10 @@ class House:
         """(status, content type, text)"""
         return await self.ask("GET", path, {} if authorization is None else {"Authorization": authorization})
 
-    async def ask(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str, str]:
-        """The same, with any method and headers."""
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: str | bytes | None = None
+    ) -> tuple[int, str, str]:
+        """The same, with any method, headers and body."""
         if self.url.startswith("unix:"):
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self.url.removeprefix("unix:"))
             base = "http://router"
@@ -72,7 +70,7 @@ class House:
             connector, base = aiohttp.TCPConnector(), self.url
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.request(method, base + path, headers=headers) as response,
+            session.request(method, base + path, headers=headers, data=body) as response,
         ):
             return response.status, response.headers.get("Content-Type", ""), await response.text()
 
@@ -108,7 +106,7 @@ async def test_alive_is_not_ready() -> None:
         assert (status, text) == (503, "no server of group 'main' answers\n")
 
 
-@pytest.mark.parametrize("path", ["/", "/metric", "/../etc/passwd"])
+@pytest.mark.parametrize("path", ["/metric", "/../etc/passwd", "/console/../http.py", "/console/none.js"])
 async def test_nothing_else_is_there(path: str) -> None:
     async with House().open() as house:
         assert (await house.get(path))[0] == 404
@@ -184,3 +182,11 @@ async def test_a_port_somebody_else_has() -> None:
 
 async def test_stopping_what_was_not_started() -> None:
     await House().admin.stop()
+
+
+async def test_numbers_of_elsewhere_are_fetched_first() -> None:
+    async with House().open() as house:
+        await house.get("/metrics")
+        assert house.refreshed == 1
+        await house.get("/livez")
+        assert house.refreshed == 1

@@ -54,7 +54,7 @@ async def test_wrong_passwords_are_counted() -> None:
 
 
 async def test_without_users_a_password_is_a_mistake() -> None:
-    assert only_these([])("anybody") == only_these([])("root")
+    assert only_these({})("anybody") == only_these({})("root")
     async with Door().open() as door:
         assert (await door.turned_away(password="some"))[0] == 1045
 

@@ -20,11 +20,8 @@ async def run(text: str) -> Answer:
     context = Context(variables("8.4.0", 1), {})
     question = understand(sql, context)
     state = RouterState(World().inside)
-    rows = {
-        table.name: await state.rows(table, texts=False, variables=context.variables)
-        for table in question.tables
-        if table.source is None
-    }
+    own = [table for table in question.tables if table.source is None]
+    rows = await state.rows(own, texts=False, variables=context.variables)
     return select(question, rows, {})
 
 

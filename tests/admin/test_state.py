@@ -18,8 +18,8 @@ from tests.fakes import virtually
 
 async def rows(world: World, name: str, *, texts: bool = False) -> list[dict[str, Any]]:
     table = TABLES[name]
-    found = await RouterState(world.inside).rows(table, texts=texts, variables=variables("8", 1))
-    return [dict(zip((column.name for column in table.columns), row, strict=True)) for row in found]
+    found = await RouterState(world.inside).rows([table], texts=texts, variables=variables("8", 1))
+    return [dict(zip((column.name for column in table.columns), row, strict=True)) for row in found[name]]
 
 
 @pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.source is None])
@@ -98,3 +98,18 @@ async def test_maintenance_is_seen() -> None:
 
 def test_every_own_table_is_filled() -> None:
     assert all(table.source is None for table in OWN)
+
+
+@virtually
+async def test_tables_are_of_one_moment() -> None:
+    """Where the numbers are another process's, they are asked for once, and before anything is read."""
+    asked = []
+
+    async def refresh(table: str) -> None:
+        asked.append((table, len(world.sessions)))
+        world.sessions = world.sessions[:1]
+
+    world = World(refresh=refresh)
+    found = await RouterState(world.inside).rows([TABLES["sessions"], TABLES["servers"]], texts=False)
+    assert asked == [("sessions", 2)]
+    assert [len(found["sessions"]), len(found["servers"])] == [1, 2]

@@ -117,7 +117,7 @@ def prepare(servers: ReplicaSet) -> None:
         # docs/explanation/sharding.md, "Where a row lives".
         primary.execute(
             f"INSERT INTO {database}.sbtest1 SELECT * FROM {DATABASE}.sbtest1"
-            f" WHERE CONV(LEFT(MD5(id), 16), 16, 10) % 1024 * {len(SHARDS)} DIV 1024 = {shard}"
+            f" WHERE CAST(CONV(LEFT(MD5(id), 16), 16, 10) AS UNSIGNED) % 1024 * {len(SHARDS)} DIV 1024 = {shard}"
         )
         primary.execute(f"ANALYZE TABLE {database}.sbtest1")
         primary.execute(f"SELECT COUNT(pad) FROM {database}.sbtest1")

@@ -19,20 +19,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--pause", type=float, default=0.9, help="seconds between faults")
     parser.add_argument("--consistency", choices=["session", "global"], default="session")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--short", action="store_true", help="without faults that last long")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(1 << 31)
     fine, total, began = True, 0, time.monotonic()
     for flavor in options.flavor or ["mariadb", "mysql"]:
-        with ground(flavor, reads={"consistency": options.consistency}) as place:
-            outcome = run(
-                place,
-                seed=seed,
-                seconds=options.seconds,
-                pause=options.pause,
-                long=not options.short,
-                global_=options.consistency == "global",
-            )
+        with ground(flavor, workers=options.workers, reads={"consistency": options.consistency}) as place:
+            outcome = run(place, seed=seed, seconds=options.seconds, pause=options.pause, long=not options.short)
         print(report(outcome), flush=True)
         total += len(outcome.faults)
         if not outcome.fine:

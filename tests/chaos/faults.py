@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
 from router.sandbox import Server
-from tests.chaos.ground import POOL, Ground
+from tests.chaos.ground import DRAIN, POOL, STAY, Ground
 from tests.chaos.line import Cut, Line
 
 STOP = {"mysql": "STOP REPLICA SQL_THREAD", "mariadb": "STOP SLAVE SQL_THREAD"}
@@ -67,7 +68,7 @@ Act = Callable[[Scene], Iterator[None]]
 class Kind:
     """``breaks``: ``replica``, ``primary``, ``any`` server, ``all`` of them, the clients' ``front`` line, or
     ``nothing`` that others could not break as well; ``peace``: it is no fault at all, comes alone, and no client may
-    get an error by it. ``seconds``: shortest and longest time until it is undone."""
+    get an error by it. ``seconds``: shortest and longest time until it is undone; ``where``: not on every ground."""
 
     name: str
     act: Callable[[Scene], AbstractContextManager[None]]
@@ -75,19 +76,29 @@ class Kind:
     seconds: tuple[float, float]
     weight: int
     long: bool
+    where: Callable[[Ground], bool]
 
 
 KINDS: list[Kind] = []
 
 
+def _everywhere(ground: Ground) -> bool:
+    return True
+
+
 def kind(
-    breaks: str, seconds: tuple[float, float], weight: int = 2, *, long: bool = False
+    breaks: str,
+    seconds: tuple[float, float],
+    weight: int = 2,
+    *,
+    long: bool = False,
+    where: Callable[[Ground], bool] = _everywhere,
 ) -> Callable[[Act], Callable[[Scene], AbstractContextManager[None]]]:
     """Register a kind; ``long``: not in the short form."""
 
     def register(act: Act) -> Callable[[Scene], AbstractContextManager[None]]:
         context = contextmanager(act)
-        KINDS.append(Kind(act.__name__.replace("_", " "), context, breaks, seconds, weight, long))
+        KINDS.append(Kind(act.__name__.replace("_", " "), context, breaks, seconds, weight, long, where))
         return context
 
     return register
@@ -215,6 +226,51 @@ def primary_made_read_only_and_replica_promoted(scene: Scene) -> Iterator[None]:
     old.make_read_only()
     servers.wait_for_replicas(20)
     servers.promote(new)
+    yield
+
+
+# --- the router -------------------------------------------------------------------------------------------------------
+
+
+@kind("nothing", (0, 0), 4)
+def configuration_changed(scene: Scene) -> Iterator[None]:
+    """Read again, with other ways for the same promises."""
+    random = scene.random
+    promises = ["global"] if scene.ground.shared else ["session", "global", "strong"]
+    reads = {"consistency": random.choice(promises), "balance": random.choice(["least_busy", "round_robin", "fastest"])}
+    pool = {"max_connections": random.randint(POOL - 2, POOL), "queue_timeout": "2s"}
+    scene.detail = f"{reads}, {pool}"
+    scene.ground.reload(lambda group: group.update(reads=reads, pool=pool))
+    yield
+
+
+@kind("replica", (0.2, 2), 2)
+def replica_not_configured(scene: Scene) -> Iterator[None]:
+    """The configuration has it no more, then again."""
+
+    def without(group: dict[str, Any]) -> None:
+        group["servers"].remove(server)
+
+    server = {"name": scene.target.name, "address": f"127.0.0.1:{scene.line.port}"}
+    scene.ground.reload(without)
+    yield
+    scene.ground.reload(lambda group: group["servers"].append(server))
+
+
+@kind("nothing", (STAY + DRAIN, STAY + DRAIN + 1), 1, long=True, where=lambda ground: not ground.shared)
+def taken_over(scene: Scene) -> Iterator[None]:
+    """Another router takes over; clients of the old one are turned out after a while."""
+    scene.ground.take_over()
+    yield
+
+
+@kind("nothing", (0, 0), 2, where=lambda ground: ground.workers > 1)
+def worker_killed(scene: Scene) -> Iterator[None]:
+    """kill -9 of one of those that serve."""
+    scene.ground.expected.add("a worker has ended")
+    worker = scene.random.choice(scene.ground.worker_pids())
+    with suppress(ProcessLookupError):  # killed before, and nobody is in its place yet
+        os.kill(worker, signal.SIGKILL)
     yield
 
 

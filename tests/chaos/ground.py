@@ -7,9 +7,10 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pymysql.connections import Connection
 
 from router.sandbox import Flavor, ReplicaSet, Server, free_port, spawn, start_replica_set, stop_process, wait_ready
 from router.sandbox.process import remove_directory, scratch_directory
+from router.sandbox.replica_set import wait_until
 from tests.chaos.line import Line
 
 DATABASE = "chaos"
@@ -46,21 +48,79 @@ _TABLES = (
 
 
 REPLAYING = "replaying"
+# Seconds that clients have after a takeover, and those that do not go then.
+STAY, DRAIN = 4.0, 2.0
+Settings = dict[str, Any]
 
 
 class Ground:
-    """``lines``: to each server, by its name; ``front``: the line that some of the clients use."""
+    """``lines``: to each server, by its name; ``front``: the line that some of the clients use; ``process``: the router
+    that takes new clients, with its ``log``; ``workers``: how many serve; ``shared``: reads are to see all writes."""
 
-    def __init__(self, servers: ReplicaSet, lines: dict[str, Line], front: Line, port: int, admin: int) -> None:
+    def __init__(self, servers: ReplicaSet, lines: dict[str, Line], directory: Path, *, workers: int) -> None:
         self.servers = servers
         self.lines = lines
-        self.front = front
-        self.port = port
-        self.admin = admin
+        self.workers = workers
+        self.port, self.admin = free_port(), free_port()
+        self.front: Line
         self.process: subprocess.Popen[bytes]
         self.log: Path
         # Connection ids, as the router gave them, of the clients that are connected.
         self.sessions: dict[int, int] = {}
+        self.shared = False
+        self._directory = directory
+        self._config = directory / "routes.yaml"
+        self._settings: Settings = {}
+        self._changing = threading.Lock()
+        self._logs: list[Path] = []
+        self.former: list[subprocess.Popen[bytes]] = []
+        # Messages of errors that a fault is expected to cause.
+        self.expected: set[str] = set()
+
+    def start(self, settings: Settings) -> None:
+        """Start the router with these settings."""
+        self._settings = settings
+        self._config.write_text(json.dumps(settings), encoding="utf-8")
+        self.shared = settings["groups"]["main"].get("reads", {}).get("consistency") == "global"
+        self._spawn()
+        url = f"http://127.0.0.1:{self.admin}/readyz"
+        wait_ready(self.process, self.port, name="router", log=self.log, url=url, timeout=30)
+
+    def _spawn(self, *options: str) -> None:
+        self.log = self._directory / f"router{len(self._logs)}.log"
+        self._logs.append(self.log)
+        with self.log.open("wb") as output:
+            command = [sys.executable, "-m", "router", "run", "--config", str(self._config), *options]
+            self.process = spawn(command, stdout=output, stderr=output)
+
+    def stop(self) -> None:
+        """End every router."""
+        for each in (*self.former, self.process):
+            stop_process(each)
+
+    def take_over(self) -> None:
+        """Another router takes the clients that come from now on."""
+        with self._changing:
+            self.former.append(self.process)
+            self._spawn("--takeover")
+            wait_until(lambda: self.process.poll() is not None or bool(self._said("has taken over")), 90, "a takeover")
+
+    def reload(self, change: Callable[[Settings], None]) -> None:
+        """Have the router go by a changed configuration."""
+        with self._changing:
+            change(self._settings["groups"]["main"])
+            self._config.write_text(json.dumps(self._settings), encoding="utf-8")
+            told = self.operate("reload")
+            assert "error" not in told, told
+
+    def _said(self, event: str) -> list[dict[str, Any]]:
+        """The entries of this event in the log of the router that takes new clients."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [json.loads(line) for line in lines if f'"event": "{event}"' in line]
+
+    def worker_pids(self) -> list[int]:
+        """Of those that serve now, if there are workers."""
+        return list({entry["worker"]: int(entry["pid"]) for entry in self._said("worker serves")}.values())
 
     @property
     def primary(self) -> Server:
@@ -107,9 +167,10 @@ class Ground:
 
     def complaints(self) -> list[str]:
         """What the router logged that no fault explains."""
-        text = self.log.read_text(encoding="utf-8", errors="replace")
+        text = "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in self._logs)
         words = ("Traceback", "exception", '"level": "error"', '"level":"error"', "critical")
-        return [line[:2000] for line in text.splitlines() if any(word in line for word in words)]
+        found = [line[:2000] for line in text.splitlines() if any(word in line for word in words)]
+        return [line for line in found if not any(each in line for each in self.expected)]
 
     def settle(self, timeout: float = 30.0) -> None:
         """Wait until the primary runs nothing of the clients any more."""
@@ -120,7 +181,7 @@ class Ground:
 
 
 @contextmanager
-def ground(flavor: Flavor, **group: Any) -> Iterator[Ground]:
+def ground(flavor: Flavor, *, workers: int = 1, **group: Any) -> Iterator[Ground]:
     """Servers of their own (they will be killed), filled, with the router in front; ``group`` adds to its settings."""
     directory = scratch_directory()
     with ExitStack() as stack:
@@ -128,17 +189,10 @@ def ground(flavor: Flavor, **group: Any) -> Iterator[Ground]:
         servers = stack.enter_context(start_replica_set(flavor, 2, directory / "s", options=OPTIONS))
         _fill(servers)
         lines = {each.name: stack.enter_context(Line(("127.0.0.1", each.port))) for each in servers.servers}
-        port, admin = free_port(), free_port()
-        front = stack.enter_context(Line(("127.0.0.1", port)))
-        made = Ground(servers, lines, front, port, admin)
-        config = directory / "routes.yaml"
-        config.write_text(json.dumps(_settings(made, group)), encoding="utf-8")
-        made.log = directory / "router.log"
-        with made.log.open("wb") as output:
-            command = [sys.executable, "-m", "router", "run", "--config", str(config)]
-            made.process = spawn(command, stdout=output, stderr=output)
-        stack.callback(stop_process, made.process)
-        wait_ready(made.process, port, name="router", log=made.log, url=f"http://127.0.0.1:{admin}/readyz", timeout=30)
+        made = Ground(servers, lines, directory, workers=workers)
+        made.front = stack.enter_context(Line(("127.0.0.1", made.port)))
+        stack.callback(made.stop)
+        made.start(_settings(made, group))
         yield made
 
 
@@ -152,13 +206,15 @@ def _fill(servers: ReplicaSet) -> None:
     servers.wait_for_replicas()
 
 
-def _settings(made: Ground, group: dict[str, Any]) -> dict[str, Any]:
+def _settings(made: Ground, group: dict[str, Any]) -> Settings:
     servers = made.servers
     addresses = [{"name": name, "address": f"127.0.0.1:{line.port}"} for name, line in made.lines.items()]
     return {
         "listeners": [f"127.0.0.1:{made.port}"],
         "admin": {"http": f"127.0.0.1:{made.admin}"},
-        "logging": {"level": "warning", "format": "json"},
+        "workers": made.workers,
+        "limits": {"takeover_timeout": STAY, "drain_timeout": DRAIN},
+        "logging": {"level": "info", "format": "json"},
         "groups": {
             "main": {
                 "servers": addresses,

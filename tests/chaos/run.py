@@ -6,6 +6,7 @@ that fails prints its seed, the faults around the moment, and the clients' books
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -78,7 +79,7 @@ class Chaos:
         self._journal = journal
         self._random = random
         self._pause = pause
-        self._kinds = [each for each in KINDS if long or not each.long]
+        self._kinds = [each for each in KINDS if (long or not each.long) and each.where(ground)]
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -166,12 +167,12 @@ class Chaos:
                 self._claimed -= self._claims(fault.on)
 
 
-def run(
-    ground: Ground, *, seed: int, seconds: float, pause: float, long: bool = False, global_: bool = False
-) -> Outcome:
-    """Let clients work for ``seconds`` among faults; ``global_``: the router was told to read consistently for all."""
+def run(ground: Ground, *, seed: int, seconds: float, pause: float, long: bool = False) -> Outcome:
+    """Let clients work for ``seconds`` among faults."""
     journal, stop = Journal(), threading.Event()
-    clients = [Client(number, ground, journal, seed, stop, keeps_floor=global_) for number in range(1, CLIENTS + 1)]
+    clients = [
+        Client(number, ground, journal, seed, stop, keeps_floor=ground.shared) for number in range(1, CLIENTS + 1)
+    ]
     chaos = Chaos(ground, journal, Random(seed), pause=pause, long=long)
     outcome = Outcome(seed, ground.servers.flavor, seconds, journal, [client.book for client in clients], chaos.faults)
     for client in clients:
@@ -203,6 +204,16 @@ def _afterwards(ground: Ground, chaos: Chaos, outcome: Outcome) -> None:
     if ground.process.poll() is not None:
         outcome.failures.append(f"the router has ended with status {ground.process.returncode}")
         return
+    for former in ground.former:
+        try:
+            former.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            outcome.failures.append("a router from which another has taken over does not end")
+    outcome.failures += [
+        f"a router from which another has taken over has ended with status {former.returncode}"
+        for former in ground.former
+        if former.returncode
+    ]
     outcome.failures += [f"the router says: {line}" for line in ground.complaints()[:5]]
     try:
         wait_until(ground.quiet, 20, "that no connection of the router is in use")

@@ -19,11 +19,11 @@ SEED = "ROUTER_CHAOS_SEED"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flavor", FLAVORS)
-def test_no_promise_is_broken(flavor: Flavor) -> None:
+@pytest.mark.parametrize(("flavor", "workers"), [*zip(FLAVORS, (1, 2), strict=True)])
+def test_no_promise_is_broken(flavor: Flavor, workers: int) -> None:
     seed = int(os.environ.get(SEED, random.randrange(1 << 31)))
     try:
-        with ground(flavor) as place:
+        with ground(flavor, workers=workers) as place:
             outcome = run(place, seed=seed, seconds=SECONDS, pause=0.5)
     except SandboxUnavailable as unavailable:
         if os.environ.get("CI"):

@@ -79,7 +79,7 @@ def test_operators(
     """The admin interface, with what tools ask about tables; the program is ``java/Operator.java``."""
     settings = settings_for(mariadb_set, tmp_path)
     settings["admin"] |= {"mysql": "127.0.0.1:0", "users": {"ops": {"password": "secret"}}}
-    address = start_router(settings).gateway.admin_address
+    address = start_router(settings).admin_mysql
     options = "?allowPublicKeyRetrieval=true&sslMode=DISABLED" if driver == "mysql" else ""
     command = [
         *compiled("Operator.java", drivers, tmp_path),
@@ -92,6 +92,7 @@ def test_operators(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("driver", ["mysql", "mariadb"])
 def test_connector_j(ways_to_primary: Ways, java: list[str], driver: str, tmp_path: Path) -> None:
     ways_to_primary.compare(running(java, tmp_path, driver=driver))

@@ -255,3 +255,15 @@ def test_a_hiccup_counts_little_and_a_slow_server_is_noticed_within_probes() -> 
     for _ in range(8):
         average = smoothed(average, 0.001)
     assert average < 0.01, "and so is one that has got better"
+
+
+@pytest.mark.parametrize("policy", [LeastBusy(), RoundRobin()])
+def test_turns_can_be_given_back(policy: Policy) -> None:
+    candidates = servers(2, 1, 1)
+    balancer = Balancer(policy)
+    for _ in range(5):
+        undo = balancer.keep(candidates)
+        foretold = [balancer.choose(candidates) for _ in range(3)]
+        undo()
+        assert [balancer.choose(candidates) for _ in range(3)] == foretold
+    Balancer(Fastest(Random(7).random)).keep(candidates)()

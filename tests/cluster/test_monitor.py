@@ -562,3 +562,30 @@ async def test_who_comes_is_watched_and_who_goes_is_not() -> None:
         house.group.configure(house.group.config, [a, b])
         await house.monitor.adopt({"main": USER})
         assert b.up, "it has been asked before anybody is sent there"
+
+
+@virtually
+async def test_two_that_can_be_written_are_told_of_once_it_is_certain() -> None:
+    def errors(lines: list[Any]) -> list[str]:
+        return [line["server"] for line in lines if line["log_level"] == "error"]
+
+    async with House(Probed("a"), Probed("b", read_only=1)).watched() as house:
+        with capture_logs() as lines:
+            # In the middle of a switchover: the old one was asked before, the new one behind it.
+            house.db[1].read_only = 0
+            await house.monitor._probe(house.group, house.group.servers[1])
+            assert house.group.servers[1].fenced
+            house.db[0].read_only = 1
+            await asyncio.sleep(1.5)
+            assert house.primary == "b"
+        assert errors(lines) == []
+        with capture_logs() as lines:
+            house.db[0].read_only = 0
+            await asyncio.sleep(5)
+        assert errors(lines) == ["a"], "once"
+        with capture_logs() as lines:
+            house.db[0].read_only = 1
+            await asyncio.sleep(2)
+            house.db[0].read_only = 0
+            await asyncio.sleep(5)
+        assert errors(lines) == ["a"], "and once more"

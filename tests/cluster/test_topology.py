@@ -16,6 +16,7 @@ from router.config.models import RouterConfig
 from router.errors import BackendUnavailable
 from router.planner.plan import Role
 from router.sandbox.tls import make_certificates
+from router.session.gtids import Token
 from tests.cluster.houses import bring_up, make_group
 from tests.fakes import PROFILE, FakeConnector, leased, virtually
 
@@ -463,3 +464,31 @@ def test_a_group_that_is_gone_can_still_be_found() -> None:
     assert topology.groups["main"] is not gone
     with pytest.raises(KeyError):
         topology.groups["never"]
+
+
+def test_what_was_written_is_known_by_another_name() -> None:
+    def of(consistency: str, **groups: str) -> Topology:
+        settings = {
+            name: {"servers": [f"{host}:1", f"{host}:2"], "reads": {"consistency": consistency}}
+            for name, host in groups.items()
+        }
+        return Topology.build(RouterConfig.model_validate({"groups": settings, "users": {"app": {"password": "x"}}}))
+
+    topology, written = of("eventual", main="a", other="b"), dict[str, Token]()
+    old = topology.groups["main"]
+    old.wrote(written, "0-1-7")
+    assert old.needs(written) is None
+    topology.adopt(of("session", new="a", other="b"))
+    assert str(topology.groups["new"].needs(written)) == "0-1-7"
+    assert topology.groups["other"].needs(written) is None
+    old.wrote(written, "0-1-8")
+    assert str(topology.groups["new"].needs(written)) == "0-1-8", "a transaction that had begun before"
+    topology.adopt(of("global", new="a", other="b"))
+    assert str(topology.groups["new"].needs({})) == "0-1-8"
+    assert topology.groups["other"].needs({}) is None
+    topology.adopt(of("global", new="c", main="d", other="a"))
+    assert str(topology.groups["new"].needs({})) == "0-1-8", "as it was"
+    assert str(topology.groups["other"].needs({})) == "0-1-8"
+    assert str(topology.groups["main"].needs({})) == "0-1-8"
+    topology.adopt(of("strong", new="c", main="d", other="a"))
+    assert topology.groups["other"].needs(written) is None, "the primary answers"

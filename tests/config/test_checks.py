@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ SEVERAL = {"groups": TWO_GROUPS, "schemas": {"shop": {"group": "a"}, "blog": {"g
         {"listeners": ["0.0.0.0:3307", "unix:/x", "127.0.0.1:0", "127.0.0.1:0"]},
         {"admin": {"http": "0.0.0.0:8307", "users": {"ops": {"password": "x"}}}},
         {"admin": {"http": "unix:/run/admin.sock"}},
+        {"workers": 4},
+        {"workers": "auto"},
+        {"tracing": {}},
+        {"tracing": {"endpoint": "https://[::1]:4318/otlp/", "sample": 0, "headers": {"x-team": "a b"}}},
         user(password_hash=NATIVE, backend=BACKEND),
         user(password_hash=SHA2, backend=BACKEND),
         user(password="x", schemas=["anything"], default_schema="anything"),
@@ -62,13 +67,20 @@ def test_right(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"workers": 2}, "workers: several workers are not available in this version; use 1"),
-        ({"workers": "auto"}, "workers: several workers are not available in this version; use 1"),
+        (
+            {"workers": 4, **group(pool={"max_connections": 3})},
+            "groups.main.pool.max_connections: must be at least workers (4): each has its own connections",
+        ),
         (
             {"schemas": {"shop": {"shards": {"s0": {"group": "main"}}}}},
             "schemas.shop: needs a group, for tables that are not spread over shards",
         ),
         ({"listeners": []}, "listeners: at least one listener is needed"),
+        (
+            {"tracing": {"headers": {"not a name": "x"}}},
+            "tracing.headers.not a name: is not the name of a header",
+        ),
+        ({"tracing": {"headers": {"x": "a\nb"}}}, "tracing.headers.x: is not the value of a header"),
         (
             {"listeners": ["a:1", "b:1", "a:1"]},
             "listeners.2.address: a:1 is already used by listeners.0.address",
@@ -184,6 +196,17 @@ def test_right(changes: dict[str, Any]) -> None:
 )
 def test_wrong(changes: dict[str, Any], expected: str) -> None:
     assert messages(changes) == [expected]
+
+
+@pytest.mark.parametrize("gone", ["opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"])
+def test_tracing_needs_its_extra(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"{gone}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, gone, None)
+    assert messages({}) == []
+    assert messages({"tracing": {}}) == [
+        "tracing: needs the extra otel, which is not installed: pip install 'mysql-query-router[otel]'"
+    ]
 
 
 def test_a_shard_needs_its_group() -> None:

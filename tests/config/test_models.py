@@ -27,6 +27,7 @@ def test_defaults() -> None:
         "idle_timeout": 28800.0,
         "digests": 1000,
         "drain_timeout": 30.0,
+        "takeover_timeout": 3600.0,
     }
     group = config.groups["main"]
     assert group.pool.model_dump() == {"max_connections": 50, "min_idle": 0, "queue_timeout": 5.0, "max_age": 3600.0}

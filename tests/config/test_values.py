@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from router.config import values
-from router.config.values import Address, format_duration, format_size, parse_duration, parse_size
+from router.config.values import Address, Url, format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -209,3 +209,16 @@ def test_refusals_do_not_repeat_the_value() -> None:
 def test_addresses_in_networks(address: str, inside: bool) -> None:
     assert values.is_within(address, [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]) is inside
     assert not values.is_within(address, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["http://127.0.0.1:4318", "https://otel.example/otlp/", "http://[::1]:4318", "http://a"]
+)
+def test_urls(text: str) -> None:
+    assert TypeAdapter(Url).validate_python(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1:4318", "ftp://a", "http://u:p@a", "http://a/?b", "http://a b", 5])
+def test_not_urls(text: object) -> None:
+    with pytest.raises(ValidationError, match="must be http://host:port"):
+        TypeAdapter(Url).validate_python(text)

@@ -135,7 +135,7 @@ class Prometheus:
 
     def get(self, path: str, **query: str) -> Any:
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             body = json.load(answer)
         assert body["status"] == "success", body
         return body["data"]

@@ -92,6 +92,7 @@ CASES = {
         ('router_event_loop_lag_seconds_bucket{le="0.1"}', "0+100x130", "0+100x130"),
         ('router_event_loop_lag_seconds_bucket{le="+Inf"}', "0+100x130", "0+100x130"),
     ),
+    "RouterWorkerRestarts": case("", ("router_worker_restarts_total", "0x100 1x30", "3x130")),
     "RouterPlanCache": case(
         "",
         ("router_plan_cache_hits_total", "0+300x130", "0+3x130"),

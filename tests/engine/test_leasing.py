@@ -100,6 +100,25 @@ async def test_a_read_tries_another_server_and_the_first_is_suspected() -> None:
 
 
 @virtually
+async def test_a_read_that_has_nowhere_else_to_go_comes_back() -> None:
+    for written in (NO_WRITES, WRITTEN):
+        house = Followers("session")
+        for replica in house.servers[1:]:
+            replica.up = False
+        house.group.refresh()
+        read = Relay("main", Role.REPLICA, Reason.READ, SELECT)
+        house.leasing.lease(read, KEY, primary=False, written=written)
+        await quiet()
+        ((connection, server),) = house.granted
+        house.granted.clear()
+        server.pool.discard(connection)
+        assert house.leasing.again(server), "its connection was lost"
+        await asyncio.sleep(0.2)
+        assert house.server is house.servers[0]
+        assert house.errors == []
+
+
+@virtually
 async def test_tries_are_bounded() -> None:
     house = House(Role.PRIMARY)
     house.lease(INSERT, Role.PRIMARY)
@@ -311,6 +330,8 @@ async def test_writes_of_all_sessions() -> None:
     assert {await house.read({}) for _ in range(4)} == {("db1", None), ("db2", None)}
     house.group.wrote({}, "0-1-7")
     assert {await house.read({}) for _ in range(4)} == {("db1", "0-1-7"), ("db2", None)}
+    told = {"main": NOTHING.after("0-1-8")}
+    assert {await house.read(told) for _ in range(4)} == {("db1", "0-1-8"), ("db2", "0-1-8")}
 
 
 @virtually
@@ -331,7 +352,8 @@ async def test_writes_are_noted_by_group() -> None:
     assert str(written["main"]) == "0-1-8"
     alone = House(Role.PRIMARY)
     alone.group.wrote(written := {}, "0-1-8")
-    assert not written, "there is nobody to be behind"
+    assert str(written["main"]) == "0-1-8", "there may be another server before the next read"
+    assert alone.group.needs(written) is None, "there is nobody to be behind"
 
 
 # --- lag, and servers that go -----------------------------------------------------------------------------------------

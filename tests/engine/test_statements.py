@@ -353,3 +353,19 @@ def test_half_a_command_fits_anywhere() -> None:
     shared = ServerStatement(1)
     shared.types = LONG
     assert opened(Statements(session()), 1).fits(shared, execute(1, parameters=1)[:14])
+
+
+def test_a_text_among_the_attributes_of_an_execution() -> None:
+    statement = Statement(1, PLAN, StatementText(b"", None, EMPTY), 1, named=True)
+    name, value = b"\x03own", b"\2hi"
+    assert (
+        statement.text_attribute(named(1, b"\2\0\1" + LONG + b"\0" + STRING + name + b"\5\0\0\0" + value), b"own")
+        == b"hi"
+    )
+    assert statement.text_attribute(named(1, b"\2\1\1" + LONG + b"\0" + STRING + name + value), b"own") == b"hi"
+    assert statement.text_attribute(named(1, b"\1\0\1" + LONG + name + b"\5\0\0\0"), b"own") is None
+    assert statement.text_attribute(named(1, b"\2\0\0\5\0\0\0" + value), b"own") is None
+    assert statement.text_attribute(named(1, b"\2\0"), b"own") is None
+    statement.add_long_data(frame(b"\x18\1\0\0\0\0\0abc", 0), 1000)
+    assert statement.text_attribute(named(1, b"\2\0\1" + STRING + b"\0" + STRING + name + value), b"own") == b"hi"
+    assert Statement(1, PLAN, StatementText(b"", None, EMPTY), 1).text_attribute(named(1, b"\2\0\1"), b"own") is None

@@ -455,3 +455,26 @@ def test_a_command_behind_the_file_of_a_failed_command_is_run() -> None:
     client.fail(REFUSED)
     client.data_received(file_frames(FILE) + query("SELECT 1"))
     assert session.commands[1:] == [b"\x03SELECT 1"]
+
+
+def test_who_watches_hears_how_a_command_ends() -> None:
+    told: list[str] = []
+
+    class Watch:
+        def failed(self, error: MySQLError) -> None:
+            told.append(str(error.code))
+
+        def finished(self) -> None:
+            told.append("finished")
+            client.watch = None
+
+    client, session, _ = connect(at_once=False)
+    client.watch = Watch()
+    client.data_received(frame(b"\x0e", 0))
+    assert told == []
+    session.finish()
+    assert told == ["finished"]
+    client.watch = Watch()
+    client.data_received(frame(b"\x0e", 0))
+    client.fail(MySQLError(1234, "HY000", "no"))
+    assert told == ["finished", "1234", "finished"]

@@ -14,7 +14,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, Server
 from tests.fix_router import settings_for
 
 ACCOUNTS = range(9)
@@ -78,3 +78,8 @@ def refused(connection: Connection, sql: str, code: int = 1235) -> str:
 def amounts(connection: Connection) -> dict[int, int]:
     """Every account's."""
     return dict(rows(connection, "SELECT id, amount FROM accounts ORDER BY id"))
+
+
+def waits_for_a_lock(server: Server) -> bool:
+    """Whether somebody does. (INNODB_TRX does not change while it is read more often than every 0.1 s.)"""
+    return "LOCK WAIT" in str(server.execute("SHOW ENGINE INNODB STATUS")[0][2])

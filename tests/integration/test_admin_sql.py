@@ -37,9 +37,7 @@ def router(mariadb_set: ReplicaSet, tmp_path: Path, start_router: Start) -> Runn
 
 
 def port_of(router: RunningRouter) -> int:
-    address = router.gateway.admin_address
-    assert address is not None
-    return int(address.rpartition(":")[2])
+    return int(router.admin_mysql.rpartition(":")[2])
 
 
 @contextmanager
@@ -192,7 +190,7 @@ def test_without_users_by_any_name_and_no_password(
     settings = settings_for(mariadb_set, tmp_path)
     settings["admin"] |= {"mysql": f"unix:{tmp_path}/admin.sock"}
     router = start_router(settings)
-    assert router.gateway.admin_address == f"unix:{tmp_path}/admin.sock"
+    assert router.admin_mysql == f"unix:{tmp_path}/admin.sock"
     with pymysql.connect(unix_socket=f"{tmp_path}/admin.sock", user="me") as ops:
         assert rows(ops, "SELECT USER(), DATABASE()") == [{"USER()": "me@localhost", "DATABASE()": "stats"}]
     with pytest.raises(pymysql.MySQLError, match="Access denied"):

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 from typer.testing import CliRunner
 
 from router.cli import app
+from router.reporting import registry_of
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, settings_for
 
@@ -149,7 +150,7 @@ def test_differences_are_a_metric(
     router = start_router(fair)
 
     def metric(table: str) -> float:
-        text = router.call(lambda gateway: generate_latest(gateway._registry())).decode()
+        text = router.call(lambda gateway: generate_latest(registry_of(gateway.counters, gateway.gauges))).decode()
         (line,) = (each for each in text.splitlines() if each.startswith("router_schema_differences") and table in each)
         return float(line.rpartition(" ")[2])
 

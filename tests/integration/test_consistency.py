@@ -50,10 +50,12 @@ def frozen(servers: ReplicaSet) -> Iterator[None]:
     """The replicas apply nothing."""
     for replica in servers.replicas:
         replica.execute(STOP[servers.flavor])
-    yield
-    for replica in servers.replicas:
-        replica.execute(START[servers.flavor])
-    servers.wait_for_replicas()
+    try:
+        yield
+    finally:
+        for replica in servers.replicas:
+            replica.execute(START[servers.flavor])
+        servers.wait_for_replicas()
 
 
 def read(connection: Connection) -> int:

@@ -12,6 +12,7 @@ import pymysql
 import pytest
 
 from router.sandbox import Flavor, ReplicaSet, Server
+from router.sandbox.replica_set import wait_until
 from tests.fix_router import RunningRouter, settings_for
 from tests.fix_servers import FLAVORS, mark, start_or_skip, statements_seen
 
@@ -110,6 +111,7 @@ def test_failover(own_set: ReplicaSet, tmp_path: Path, start_router: Start) -> N
         cursor.execute("INSERT INTO t VALUES (1)")
         own_set.wait_for_replicas()
         reading.start()
+        wait_until(lambda: reading.reads > 0, 20, "the first read")
 
         old.kill()
         written: list[float] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -67,11 +68,9 @@ class Port:
         ]
 
 
-@pytest.fixture
-def port(
-    server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter]
-) -> Iterator[Port]:
-    """Three shards on one server, and all rows in another database there."""
+@pytest.fixture(scope="module")
+def harbour(server_set: ReplicaSet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRouter]:
+    """Three shards on one server, a database for all rows there, and a router."""
     server_set.primary.execute("SET GLOBAL local_infile = 1")
     tables: dict[str, dict[str, Any]] = {
         "ships": {"shard_by": "id", "function": "mod"},
@@ -79,12 +78,25 @@ def port(
         "counts": {"shard_by": "ship", "function": "mod"},
         "flags": {"broadcast": True},
     }
+    with spread(server_set, tmp_path_factory.mktemp("port"), "port", SHARDS, TRUTH, TABLES, tables) as settings:
+        router = RunningRouter(settings)
+        router.password = server_set.app_password
+        with router:
+            yield router
+
+
+@pytest.fixture
+def port(server_set: ReplicaSet, harbour: RunningRouter, tmp_path: Path) -> Iterator[Port]:
+    """Sessions on both sides; the tables are empty, and emptied afterwards."""
     with (
-        spread(server_set, tmp_path, "port", SHARDS, TRUTH, TABLES, tables) as settings,
-        start_router(settings).connect(database="port", local_infile=True) as ours,
+        harbour.connect(database="port", local_infile=True) as ours,
         direct(server_set.primary, server_set, database=TRUTH, autocommit=True, local_infile=True) as truth,
     ):
         yield Port(ours, truth, tmp_path / "file.txt")
+    with closing(server_set.primary.root()) as connection:
+        for table in (f"{database}.{table}" for database in (*SHARDS, TRUTH) for table in TABLES):
+            if rows(connection, f"SELECT 1 FROM {table} LIMIT 1"):
+                rows(connection, f"TRUNCATE {table}")
 
 
 SHIPS = "LOAD DATA LOCAL INFILE '{}' INTO TABLE ships"

@@ -150,3 +150,22 @@ def test_found_rows_go_along(
         value(other, INSERTS)
         value(other, "SELECT SQL_CALC_FOUND_ROWS v FROM lookback.t LIMIT 1")
         assert value(ours, "SELECT FOUND_ROWS()") == 7
+
+
+@pytest.mark.parametrize("asked", ["SELECT * FROM missing", "SELECT 1 + '1x'"])
+@pytest.mark.parametrize(
+    "held", ["BEGIN", "SELECT GET_LOCK('here', 0)", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET @a = 1 + 1"]
+)
+def test_warnings_on_a_replica_keep_nobody_there(
+    server_set: ReplicaSet, router: RunningRouter, fresh_database: str, asked: str, held: str
+) -> None:
+    server_set.primary.execute(f"CREATE TABLE {fresh_database}.t (n INT)")
+    server_set.wait_for_replicas()
+    with router.connect(database=fresh_database) as connection, connection.cursor() as cursor:
+        with suppress(pymysql.MySQLError):
+            cursor.execute(asked)
+        cursor.execute(held)
+        cursor.execute("SELECT n FROM t")
+        cursor.execute("INSERT INTO t VALUES (1)")
+        cursor.execute("COMMIT")
+    assert server_set.primary.value(f"SELECT COUNT(*) FROM {fresh_database}.t") == 1

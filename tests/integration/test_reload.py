@@ -23,6 +23,7 @@ from router.errors import ConfigError
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, settings_for
 from tests.integration.bank import rows
+from tests.integration.test_consistency import frozen
 
 Start = Callable[[dict[str, Any]], RunningRouter]
 Settings = dict[str, Any]
@@ -35,7 +36,7 @@ class House:
         self.file = directory / "routes.yaml"
         self.settings: Settings = settings_for(servers, directory)
         self.router = start(self.settings)
-        self.router.gateway.path = self.file
+        self.router.gateway.reloads.path = self.file
 
     def reload(self, change: Callable[[Settings], None]) -> list[Difference]:
         """Change the settings, and have the router read them."""
@@ -178,6 +179,56 @@ def test_a_group_that_is_gone_while_it_is_held(house: House, server_set: Replica
         house.reload(two_groups)
         cursor.execute("SELECT n FROM t WHERE id < 3 ORDER BY id")
         assert cursor.fetchall() == ((7,), (8,))
+
+
+@pytest.mark.parametrize(("before", "after"), [("session", "global"), ("global", "session"), ("eventual", "session")])
+def test_what_was_written_before_is_read(house: House, server_set: ReplicaSet, before: str, after: str) -> None:
+    def reads(consistency: str) -> Callable[[Settings], None]:
+        def change(settings: Settings) -> None:
+            settings["groups"]["main"]["reads"] = {"consistency": consistency, "max_lag": "any"}
+
+        return change
+
+    house.reload(reads(before))
+    with house.router.connect(database="house") as writer, frozen(server_set):
+        rows(writer, "UPDATE t SET n = 9 WHERE id = 1")
+        house.reload(reads(after))
+        assert rows(writer, "SELECT n FROM t WHERE id = 1") == [(9,)]
+        if after == "global":
+            with house.router.connect(database="house") as reader:
+                assert rows(reader, "SELECT n FROM t WHERE id = 1") == [(9,)]
+
+
+def test_what_was_written_before_is_read_where_servers_have_come(house: House, server_set: ReplicaSet) -> None:
+    everybody = copy.deepcopy(house.settings["groups"]["main"]["servers"])
+
+    def alone(settings: Settings) -> None:
+        settings["groups"]["main"]["servers"] = everybody[:1]
+
+    def not_alone(settings: Settings) -> None:
+        settings["groups"]["main"] |= {"servers": everybody, "reads": {"max_lag": "any"}}
+
+    house.reload(alone)
+    with house.router.connect(database="house") as connection, frozen(server_set):
+        rows(connection, "UPDATE t SET n = 9 WHERE id = 1")
+        house.reload(not_alone)
+        house.router.wait_for(lambda gateway: gateway.monitor.look(gateway.topology.groups["main"]))
+        assert rows(connection, "SELECT n FROM t WHERE id = 1") == [(9,)]
+
+
+def test_what_was_written_before_is_read_by_another_name(house: House, server_set: ReplicaSet) -> None:
+    def renamed(settings: Settings) -> None:
+        group = settings["groups"].pop("main")
+        settings["groups"] = {"new": group | {"reads": {"max_lag": "any"}}}
+
+    with house.router.connect(database="house") as connection, frozen(server_set):
+        rows(connection, "UPDATE t SET n = 9 WHERE id = 1")
+        rows(connection, "BEGIN")
+        rows(connection, "UPDATE t SET n = 8 WHERE id = 2")
+        house.reload(renamed)
+        rows(connection, "COMMIT")
+        house.router.wait_for(lambda gateway: gateway.monitor.look(gateway.topology.groups["new"]))
+        assert rows(connection, "SELECT n FROM t WHERE id IN (1, 2) ORDER BY id") == [(9,), (8,)]
 
 
 def test_listeners_come_and_go_and_clients_stay(house: House, tmp_path: Path) -> None:

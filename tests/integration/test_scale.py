@@ -225,6 +225,7 @@ class Worker:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_hundred_thousand_statements_of_one_client(target: Target, mariadb_set: ReplicaSet) -> None:
     """As text and prepared, 10,000 of them prepared in different words: nothing grows but the work done."""
     worker = Worker(Raw(target))

@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 from router.sandbox import ReplicaSet
 from router.sandbox.replica_set import wait_until
 from tests.fix_router import RunningRouter
-from tests.integration.bank import ACCOUNTS, amounts, bank, fill, refused, rows
+from tests.integration.bank import ACCOUNTS, amounts, bank, fill, refused, rows, waits_for_a_lock
 from tests.integration.twins import Session
 
 pytestmark = pytest.mark.mysql
@@ -242,8 +242,7 @@ def test_kill_query_of_a_read_of_all(
         rows(locker, "BEGIN")
         rows(locker, "SELECT id FROM accounts WHERE id = 4 FOR UPDATE")
         waiting = pool.submit(rows, session, "SELECT id FROM accounts ORDER BY id FOR UPDATE")
-        stuck = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
-        wait_until(lambda: mysql_set.primary.value(stuck) == 1, 20, "a read that waits")
+        wait_until(lambda: waits_for_a_lock(mysql_set.primary), 20, "a read that waits")
         rows(locker, f"KILL QUERY {number}")
         with pytest.raises(pymysql.MySQLError, match="1317"):
             waiting.result(20)

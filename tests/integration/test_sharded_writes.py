@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 from router.sandbox import ReplicaSet
 from router.sandbox.replica_set import wait_until
 from tests.fix_router import RunningRouter, direct
-from tests.integration.bank import ACCOUNTS, amounts, bank, fill, refused, rows
+from tests.integration.bank import ACCOUNTS, amounts, bank, fill, refused, rows, waits_for_a_lock
 
 pytestmark = pytest.mark.mysql
 UNTOUCHED = dict.fromkeys(ACCOUNTS, 100)
@@ -176,8 +176,7 @@ def test_kill_query_takes_all_of_it_back(
         rows(locker, "BEGIN")
         rows(locker, "SELECT * FROM accounts WHERE id = 4 FOR UPDATE")
         waiting = pool.submit(outcome, session, "UPDATE accounts SET amount = 0")
-        stuck = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
-        wait_until(lambda: mysql_set.primary.value(stuck) == 1, 20, "an UPDATE that waits")
+        wait_until(lambda: waits_for_a_lock(mysql_set.primary), 20, "an UPDATE that waits")
         with router.connect(database="bank") as other:
             rows(other, f"KILL QUERY {number}")
         assert waiting.result(20) == ("error", 1317)

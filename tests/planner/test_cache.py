@@ -25,6 +25,28 @@ def test_one_plan_for_one_shape() -> None:
     assert (cache.hits, cache.misses, len(cache)) == (1, 2, 2)
 
 
+def test_a_comment_at_the_end_is_no_part_of_the_shape() -> None:
+    cache = cache_of()
+    scope = cache.scope("app", "shop", PLAIN, None)
+    first = scope.lookup(b"SELECT c FROM t WHERE id=1 /*request='1'*/")
+    for sql in (b"SELECT c FROM t WHERE id=2 /*request='2'*/", b"SELECT c FROM t WHERE id=3 /*request='3',x='y'*/"):
+        assert scope.lookup(sql) is first
+    assert (cache.hits, cache.misses, len(cache)) == (2, 1, 1)
+    hinted = scope.lookup(b"SELECT c FROM t WHERE id=2 /*+ router(primary) */")
+    assert isinstance(hinted, Relay)
+    assert hinted.role is Role.PRIMARY
+    assert scope.lookup(b"SELECT c FROM t WHERE id=2 FOR UPDATE/*request='4'*/") is not first
+
+
+def test_a_rule_may_look_at_the_comment() -> None:
+    cache = cache_of(ONE_GROUP + "rules:\n  - {when: {regex: report}, send_to: {role: primary}}\n")
+    scope = cache.scope("app", "shop", PLAIN, None)
+    for comment, role in ((b"/*route='shop'*/", Role.REPLICA), (b"/*route='report'*/", Role.PRIMARY)):
+        plan = scope.lookup(b"SELECT c FROM t " + comment)
+        assert isinstance(plan, Relay)
+        assert plan.role is role
+
+
 def test_sessions_alike_share_plans() -> None:
     cache = cache_of()
     assert cache.scope("app", "shop", PLAIN, "10.0.0.1") is cache.scope("app", "shop", PLAIN, "10.0.0.2")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from router.planner.explain import explain_json, explain_rows
+from router.planner.explain import Place, Places, explain_json, explain_rows
 from router.planner.plan import Local
 from tests.planner.fix_catalog import ONE_GROUP, TWO_GROUPS, context, planner_of
 from tests.planner.fix_shards import shop_context, shop_planner
@@ -16,6 +16,11 @@ rules:
   - {name: reports, when: {regex: report}, send_to: {role: replica}}
   - {name: no-scan, when: {digest: SELECT * FROM t}, reject: add a WHERE clause}
 """
+
+
+def at(server: str | None, role: str | None, why: str | None = None, note: str | None = None) -> Places:
+    """Everything goes there."""
+    return lambda plan: [Place(server, role, why, note)]
 
 
 @pytest.mark.parametrize(
@@ -38,15 +43,31 @@ rules:
 def test_one_row_says_where_and_why(sql: str, role: str | None, reason: str) -> None:
     plan = planner_of(ONE_GROUP + RULES).plan(sql.encode(), context())
     server = None if role is None else "main-a"
-    assert explain_rows(plan, server) == [(1, server, role, None, None, reason)]
+    assert explain_rows(plan, at(server, role)) == [(1, server, role, None, None, reason)]
 
 
 def test_copies_are_named() -> None:
     rules = "rules: [{name: m, mirror: {group: analytics, percent: 12.5}}]\n"
     plan = planner_of(TWO_GROUPS + rules).plan(b"SELECT 1", context())
-    ((*_, reason),) = explain_rows(plan, "a")
+    ((*_, reason),) = explain_rows(plan, at("a", "replica"))
     assert reason == "read m; 12.5 % copied to group analytics by rule m"
     assert json.loads(explain_json(plan, []))["plan"]["mirror"] == "12.5 % copied to group analytics by rule m"
+
+
+def test_what_decides_over_the_session_stands_in_front() -> None:
+    plan = planner_of().plan(b"SELECT 1", context())
+    for places, row in [
+        (at("db1", "primary", "transaction"), ("db1", "primary", None, None, "transaction (read)")),
+        (at("db2", "replica", None, "it waits"), ("db2", "replica", None, None, "read; it waits")),
+        (at(None, None, "refused: no"), (None, None, None, None, "refused: no")),
+    ]:
+        assert explain_rows(plan, places) == [(1, *row)]
+
+
+def test_one_row_for_each_server_and_for_each_part() -> None:
+    commit = planner_of().plan(b"COMMIT", context())
+    two = [Place("a", "primary"), Place("b", "primary")]
+    assert [row[:3] for row in explain_rows(commit, lambda plan: two)] == [(1, "a", "primary"), (2, "b", "primary")]
 
 
 def test_without_a_server_the_group_is_named() -> None:
@@ -62,7 +83,7 @@ def test_what_the_router_answers_itself() -> None:
 
 def test_as_json() -> None:
     plan = planner_of().plan(b"SELECT 1", context())
-    found = json.loads(explain_json(plan, explain_rows(plan, "main-a", "SELECT 1")))
+    found = json.loads(explain_json(plan, explain_rows(plan, at("main-a", "replica"), "SELECT 1")))
     assert found["plan"]["reason"] == "read"
     assert found["steps"][0]["sql"] == "SELECT 1"
 

@@ -71,6 +71,15 @@ def test_conditions(sql: str, words: list[str]) -> None:
          ["customers: one of literal 1"]),
         ("SELECT * FROM orders o JOIN items i USING (customer_id) WHERE i.customer_id = 5",
          ["orders: one of literal 1"]),
+        ("SELECT * FROM orders o JOIN items i USING (customer_id) WHERE customer_id = 5",
+         ["orders: one of literal 1"]),
+        ("SELECT * FROM orders o LEFT JOIN items i USING (customer_id) WHERE customer_id = 5",
+         ["orders: one of literal 1"]),
+        ("SELECT * FROM orders o RIGHT JOIN items i USING (customer_id) WHERE customer_id = 5",
+         ["orders: one of literal 1"]),
+        ("SELECT * FROM orders o JOIN items i USING (customer_id) JOIN orders p USING (customer_id) "
+         "WHERE customer_id IN (5, 6)",
+         ["orders: one of literal 1, literal 2"]),
         ("SELECT * FROM customers c LEFT JOIN orders o ON o.customer_id = c.id WHERE c.id = 5",
          ["customers: one of literal 1"]),
         # What ON says of values restricts the optional side only.

@@ -55,6 +55,20 @@ def test_what_a_server_has(reached: str, token: str, covered: bool) -> None:
     assert Reached(reached).covers(NOTHING.after(token)) is covered
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "token"),
+    [
+        ("", "", ""),
+        ("", f"{A}:5", f"{A}:5"),
+        (f"{A}:5", "", f"{A}:5"),
+        (f"{A}:5,{B}:9", f"{A}:6,{B}:8", f"{A}:6,{B}:9"),
+        ("0-1-23", "0-2-24,1-1-5", "0-2-24,1-1-5"),
+    ],
+)
+def test_what_two_know_of(one: str, other: str, token: str) -> None:
+    assert str(NOTHING.after(one).joined(NOTHING.after(other))) == token
+
+
 def test_what_was_seen_counts_too() -> None:
     reached = Reached(f"{A}:1-5")
     reached.seen(NOTHING.after(f"{A}:9"))

@@ -37,7 +37,7 @@ def test_ids_begin_at_one_and_go_up() -> None:
 
 def test_ids_come_round_and_never_mean_two_sessions() -> None:
     registry: SessionRegistry[Client] = SessionRegistry()
-    registry._last = 0xFFFFFFFE
+    registry._next = 0xFFFFFFFF
     registry.add(0xFFFFFFFF, Client())
     registry.add(1, Client())
     registry.add(2, Client())
@@ -48,7 +48,7 @@ def test_ids_come_round_and_never_mean_two_sessions() -> None:
 @given(st.lists(st.sampled_from(["come", "go first", "go last"]), max_size=40), st.integers(0, 0xFFFFFFFF))
 def test_ids_are_unique_among_the_living(events: list[str], last: int) -> None:
     registry: SessionRegistry[Client] = SessionRegistry()
-    registry._last = last
+    registry._next = last % 0xFFFFFFFF + 1
     living: list[int] = []
     for event in events:
         if event == "come":

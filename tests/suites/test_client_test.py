@@ -71,7 +71,7 @@ def outcome(suite: MariaDBTests, name: str, place: Place, directory: Path) -> tu
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_same_outcome_of_every_test(client_test_places: Places, tmp_path: Path) -> None:
     suite = mariadb_tests()
     names = names_of(suite)

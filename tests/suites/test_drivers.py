@@ -66,7 +66,7 @@ def _run_suite(suite: str, place: Place, directory: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("suite", SUITES)
 def test_passes_the_same_tests(results: Results, suite: str) -> None:
     direct, router = results[suite]["direct"], results[suite]["router"]

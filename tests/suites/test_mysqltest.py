@@ -106,7 +106,7 @@ class Mysqltest:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_same_output_of_every_case(mtr_places: Places, tmp_path: Path, variant: str) -> None:
     option, names = VARIANTS[variant], cases(variant)

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import ProtocolError
-from router.wire.attributes import parameter_count, pull_named_types, sql_start, without_attributes
+from router.wire.attributes import (
+    parameter_count,
+    pull_named_types,
+    sql_start,
+    text_attribute,
+    without_attributes,
+)
 from router.wire.codec import push_lenenc_bytes, push_lenenc_int
 from router.wire.constants import Capability
 from router.wire.framing import frame
@@ -140,3 +146,21 @@ def test_types_of_an_execution() -> None:
             pull_named_types(payload[:cut], 7, count)
     with pytest.raises(ProtocolError):
         parameter_count(b"\xfd\0\0\1", 0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"", b"a", b"bb"]), st.one_of(*VALUES)), max_size=12), st.binary(max_size=20)
+)
+def test_a_text_is_found_among_attributes(given: list[tuple[bytes, tuple[int, bytes | None]]], text: bytes) -> None:
+    others = [(name, kind, value) for name, (kind, value) in given]
+    own = (b"own", STRING, push_lenenc_bytes(text))
+    for all_ in ([*others, own], [own, *others]):
+        assert text_attribute(b"\x03" + attributes(*all_) + b"SELECT 1", b"own") == text
+    assert text_attribute(b"\x03" + attributes(*others) + b"SELECT 1", b"own") is None
+
+
+def test_only_texts_are_texts() -> None:
+    for kind, value in ((8, b"12345678"), (STRING, None)):
+        assert text_attribute(b"\x03" + attributes((b"own", kind, value)), b"own") is None
+    with pytest.raises(ProtocolError):
+        text_attribute(b"\x03\1\1\0\1" + struct.pack("<H", STRING) + b"\x05ow", b"own")

@@ -142,3 +142,16 @@ SELECT region_id, total FROM customers JOIN orders ON customers.id = customer_id
 SELECT C.id FROM customers c JOIN orders O ON o.customer_id = C.ID ORDER BY O.ID LIMIT 5;
 SELECT id FROM customers c JOIN orders o ON o.customer_id = c.id;
 SELECT c.id FROM customers c JOIN orders c ON c.customer_id = c.id;
+
+-- USING makes one column of two: its name alone says where the rows are
+SELECT customer_id, o.id, i.line FROM orders o JOIN items i USING (customer_id) WHERE customer_id = 7 ORDER BY o.id, i.line, i.order_id;
+SELECT customer_id, o.id, i.line FROM orders o JOIN items i USING (customer_id) WHERE customer_id IN (7, 8, -7) ORDER BY customer_id, o.id, i.order_id, i.line;
+SELECT customer_id, COUNT(i.line) FROM orders o LEFT JOIN items i USING (customer_id) WHERE customer_id = 7 GROUP BY customer_id;
+SELECT customer_id, COUNT(o.id) FROM items i RIGHT JOIN orders o USING (customer_id) WHERE customer_id = 7 GROUP BY customer_id;
+SELECT customer_id, COUNT(i.line) FROM orders o LEFT JOIN items i USING (customer_id) GROUP BY customer_id ORDER BY customer_id;
+SELECT customer_id, COUNT(o.id) FROM items i RIGHT JOIN orders o USING (customer_id) GROUP BY customer_id ORDER BY customer_id;
+SELECT COUNT(*) FROM orders o JOIN items i USING (customer_id) JOIN orders p USING (customer_id) WHERE customer_id = 7;
+SELECT COUNT(*) FROM orders o LEFT JOIN items i USING (customer_id) RIGHT JOIN orders p USING (customer_id) WHERE customer_id < 5;
+SELECT COUNT(*) FROM orders o JOIN items i USING (customer_id, id) WHERE customer_id = 7;
+SELECT o.id FROM orders o JOIN items i USING (customer_id) WHERE customer_id = 7 OR customer_id = 9 ORDER BY o.id, i.order_id, i.line;
+SELECT id FROM customers WHERE id IN (SELECT customer_id FROM orders JOIN items USING (customer_id) WHERE customer_id = 7);

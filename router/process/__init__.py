@@ -1,0 +1,1 @@
+"""More than one process: workers, and a new router that takes over from an old one."""
