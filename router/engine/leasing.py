@@ -61,6 +61,7 @@ class Leasing:
         "_tries",
         "_waiter",
         "_without",
+        "_written",
         "awaits",
         "trace",
     )
@@ -78,6 +79,7 @@ class Leasing:
         self._key: PoolKey = (user.name, 0, False)
         self._waiter = Waiter(self._key, user, self._pool_granted, self._pool_failed)
         self._plan: Relay | None = None
+        self._written = NO_WRITES
         self._needs: Token | None = None
         self.awaits: Token | None = None
         self.trace: LegTrace | None = None
@@ -112,9 +114,8 @@ class Leasing:
         self._joins = written is None if joins is None else joins
         self._admitted = admitted
         self._plan = plan
-        self._needs = self.awaits = None
-        if plan.facts.read and (written or self._services.topology.shared):
-            self._needs = self._services.topology.groups[plan.group].needs(written or NO_WRITES)
+        self._written = written or NO_WRITES
+        self.awaits = None
         self._key = key
         self._primary = primary or plan.role is Role.PRIMARY or plan.max_lag == 0
         self._without = None
@@ -160,7 +161,11 @@ class Leasing:
             self._server.pool.cancel(self._waiter)
 
     def _look(self, plan: Relay) -> None:
-        group = self._services.topology.groups[plan.group]
+        topology = self._services.topology
+        group = topology.groups[plan.group]
+        # At each look: while the statement waits, the configuration may come to ask for more, or to have more servers.
+        needs = plan.facts.read and (self._written or topology.shared)
+        self._needs = group.needs(self._written) if needs else None
         server = self._choose(group, plan)
         if server is None:
             server = self._elected(group, plan)

@@ -47,10 +47,10 @@ class House:
         self.granted: list[tuple[BackendConnection, Server]] = []
         self.errors: list[BackendError] = []
         self.counters = Counters()
-        services = Services(
+        self.services = Services(
             Topology({"main": self.group}), self.counters, self.suspects.append, lambda schema: "main", Admission({})
         )
-        self.leasing = Leasing(services, USER, lambda c, s: self.granted.append((c, s)), self.errors.append)
+        self.leasing = Leasing(self.services, USER, lambda c, s: self.granted.append((c, s)), self.errors.append)
 
     def lease(self, facts: StatementFacts, role: Role, *, primary: bool = False) -> None:
         self.leasing.lease(Relay("main", role, facts.reason, facts), KEY, primary=primary)
@@ -332,6 +332,28 @@ async def test_writes_of_all_sessions() -> None:
     assert {await house.read({}) for _ in range(4)} == {("db1", "0-1-7"), ("db2", None)}
     told = {"main": NOTHING.after("0-1-8")}
     assert {await house.read(told) for _ in range(4)} == {("db1", "0-1-8"), ("db2", "0-1-8")}
+
+
+@virtually
+async def test_a_read_that_waits_sees_its_sessions_writes_whatever_was_promised_when_it_began() -> None:
+    for before, after in (("strong", "session"), ("strong", "global"), ("session", "global"), ("eventual", "session")):
+        house = Followers(before)
+        house.group.wrote({}, "0-1-8")
+        for server in house.servers:
+            server.up = False
+        house.group.refresh()
+        house.granted.clear()
+        house.leasing.lease(Relay("main", Role.REPLICA, Reason.READ, SELECT), KEY, primary=False, written=WRITTEN)
+        await asyncio.sleep(0.1)
+        assert house.granted == []
+        house.servers[1].up = True
+        config = house.group.config
+        reads = config.reads.model_copy(update={"consistency": after})
+        house.group.configure(config.model_copy(update={"reads": reads}), house.servers)
+        house.services.topology.shared = after == "global"
+        await asyncio.sleep(0.1)
+        assert house.server is house.servers[1]
+        assert str(house.leasing.awaits) == ("0-1-8" if after == "global" else "0-1-7")
 
 
 @virtually

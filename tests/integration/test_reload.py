@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 
 from router.config.differences import Difference
 from router.errors import ConfigError
+from router.gateway import Gateway
 from router.sandbox import ReplicaSet
 from tests.fix_router import RunningRouter, settings_for
 from tests.integration.bank import rows
@@ -229,6 +231,39 @@ def test_what_was_written_before_is_read_by_another_name(house: House, server_se
         rows(connection, "COMMIT")
         house.router.wait_for(lambda gateway: gateway.monitor.look(gateway.topology.groups["new"]))
         assert rows(connection, "SELECT n FROM t WHERE id IN (1, 2) ORDER BY id") == [(9,), (8,)]
+
+
+@pytest.mark.parametrize(("before", "after"), [("strong", "session"), ("strong", "global"), ("eventual", "session")])
+def test_what_was_written_before_is_read_by_who_waits(
+    house: House, server_set: ReplicaSet, before: str, after: str
+) -> None:
+    """A read that has begun when only the primary could answer it, and is answered when replicas may."""
+    alone = copy.deepcopy(house.settings["groups"]["main"]["servers"])[:1]
+    everybody = house.settings["groups"]["main"]["servers"]
+
+    def change(consistency: str, servers: list[Any]) -> Callable[[Settings], None]:
+        reads = {"consistency": consistency, "max_lag": "any"}
+        return lambda settings: settings["groups"]["main"].update(reads=reads, servers=servers)
+
+    def waits(gateway: Gateway) -> bool:
+        return any(each.state == "waiting" for each in gateway.frontend.glances())
+
+    house.reload(change(before, alone if before == "eventual" else everybody))
+    primary = server_set.primary.name
+    with (
+        house.router.connect(database="house", autocommit=True) as connection,
+        frozen(server_set),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        rows(connection, "UPDATE t SET n = 9 WHERE id = 1")
+        house.router.wait_for(lambda gateway: gateway.operations.drain("main", primary))
+        reading = pool.submit(rows, connection, "SELECT n FROM t WHERE id = 1")
+        patiently(lambda: house.router.call(waits), "that the read waits")
+        house.reload(change(after, everybody))
+        house.router.wait_for(lambda gateway: gateway.monitor.look(gateway.topology.groups["main"]))
+        wait({reading}, 1.0)
+        house.router.wait_for(lambda gateway: gateway.operations.undrain("main", primary))
+        assert reading.result(20) == [(9,)]
 
 
 def test_listeners_come_and_go_and_clients_stay(house: House, tmp_path: Path) -> None:
