@@ -72,6 +72,18 @@ def meaning_of(error: bytes, facts: StatementFacts | None) -> Refusal:
     return Refusal.ANSWER
 
 
+def dies_with_connection(facts: StatementFacts) -> bool:
+    """All that it may have done was on the connection, and nothing there had a part in it: SET of its variables, USE.
+
+    Drivers begin with them, so a lost server would otherwise be seen by whoever has just connected.
+    """
+    return (
+        facts.kind in (StatementKind.SET, StatementKind.USE)
+        and facts.harmless
+        and not (facts.looks_back or facts.pins or facts.multi)
+    )
+
+
 def verdict_on(
     facts: StatementFacts,
     server: Server | None,
@@ -84,7 +96,7 @@ def verdict_on(
     """``after_loss`` of a session's connection to ``server``; no ``error``: it ended between two statements."""
     where = refusals.where_lost(server, error)
     # What a write has begun with autocommit off nobody has committed.
-    implied = not session.autocommit and not facts.read and not refusals.may_commit(facts)
+    implied = not (session.autocommit or facts.read or dies_with_connection(facts) or refusals.may_commit(facts))
     transaction, pinned = (session.transaction or implied) and session.opening is None, bool(session.pins)
     return after_loss(facts, where, error, sent=sent, forwarded=forwarded, transaction=transaction, pinned=pinned)
 
@@ -115,6 +127,6 @@ def after_loss(
         return Verdict(error=refusals.lost(where, consequence), close=True)
     if not sent:
         return Verdict(retry=True, error=refusals.not_sent(error) if error is not None else refusals.lost(where))
-    if facts.read:
+    if facts.read or dies_with_connection(facts):
         return Verdict(retry=True, error=refusals.lost(where))
     return Verdict(error=refusals.lost(where, refusals.OUTCOME_UNKNOWN), close=True)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from router.backend.connection import BackendConnection
 from router.cluster.topology import Server
 from router.engine import refusals
-from router.engine.failure import Refusal, meaning_of, verdict_on
+from router.engine.failure import Refusal, dies_with_connection, meaning_of, verdict_on
 from router.engine.kill import Killer
 from router.engine.leasing import Leasing
 from router.engine.replay import Replay
 from router.engine.services import Services
 from router.errors import ConnectionLost, MySQLError
+from router.planner.plan import Role
 from router.session.state import SessionState
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ class Losses:
         """
         executor, session, replay = self._executor, self._session, self._replay
         server = executor.held
-        verdict = verdict_on(executor.running().facts, server, session, error, sent=sent, forwarded=forwarded)
+        plan = executor.running()
+        if sent and plan.role is Role.PRIMARY and dies_with_connection(plan.facts):
+            session.never_ran()
+        verdict = verdict_on(plan.facts, server, session, error, sent=sent, forwarded=forwarded)
         opened = executor.beginning.of(executor.frame)
         if (connection := executor.connection) is not None:
             if (trace := self._leasing.trace) is not None and server is not None:
@@ -70,13 +74,7 @@ class Losses:
             executor.drop(connection)
         if verdict.error is None:
             executor.lose(str(error))
-        elif (
-            verdict.replay
-            and opened
-            and not refused
-            and (not sent or executor.running().facts.read)
-            and self._has_time(server)
-        ):
+        elif verdict.replay and opened and not refused and (not sent or plan.facts.read) and self._has_time(server):
             # Nothing has been done in the transaction but to open it.
             self._begin_again(opened)
         elif verdict.retry and self._leasing.again(server if sent else None):

@@ -163,7 +163,7 @@ class SessionState:
         self._fresh = self.pins - had
 
     def never_ran(self) -> None:
-        """The server could not parse the statement: it has left nothing behind."""
+        """The statement has left nothing behind: the server could not parse it, or is lost with all it did."""
         self.pins -= self._fresh
         self._assigned = None
 

@@ -95,6 +95,25 @@ async def test_a_write_is_never_sent_twice() -> None:
     assert len(bench.connectors["db1"].attempts) == 1
 
 
+@pytest.mark.parametrize("autocommit", [True, False])
+@virtually
+async def test_what_only_changes_the_session_is_repeated_with_the_session_as_it_was(autocommit: bool) -> None:
+    bench = Bench()
+    await bench.do("SET time_zone = '+01:00'", ok(changes=changed({"time_zone": "+01:00"})))
+    if not autocommit:
+        await bench.do("SET autocommit = 0", ok(status=0, changes=changed({"autocommit": "OFF"})))
+    connection = await bench.start("SET sql_mode = CONCAT(@@sql_mode, ',ANSI')")
+    connection.connection_lost(ConnectionResetError("reset by peer"))
+    await quiet()
+    assert bench.client.errors == []
+    again = bench.executor.connection
+    assert again is not None
+    assert again is not connection
+    assert b"+01:00" in bench.sent(again)
+    again.data_received(ok())
+    assert bench.sent(again).endswith(query("SET sql_mode = CONCAT(@@sql_mode, ',ANSI')"))
+
+
 @pytest.mark.parametrize("sql", ["INSERT INTO t VALUES (1)", "CREATE TEMPORARY TABLE x (a INT)", "SELECT @a := 1"])
 @virtually
 async def test_what_was_not_sent_yet_is_tried_again(sql: str) -> None:

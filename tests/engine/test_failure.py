@@ -6,8 +6,17 @@ import pytest
 
 from router.engine.failure import Verdict, after_loss
 from router.errors import BackendUnavailable
+from router.sql.analyze import analyze
 from router.sql.facts import Reason, StatementFacts, StatementKind
+from router.sql.lexer import LexMode
 
+
+def found(sql: str) -> StatementFacts:
+    return analyze(sql.encode(), LexMode())
+
+
+SET = found("SET NAMES utf8mb4, @a = 1")
+USE = found("USE shop")
 READ = StatementFacts(StatementKind.SELECT, True, Reason.READ)
 SELECT = StatementFacts(StatementKind.SELECT, False, Reason.USER_VARIABLE)
 WRITE = StatementFacts(StatementKind.UPDATE, False, Reason.WRITE)
@@ -46,6 +55,16 @@ def test_nothing_follows_part_of_an_answer(facts: StatementFacts, transaction: b
         (WRITE, True, "transaction", "1213 rolled back"),
         (WRITE, True, "pin", "2013 gone close"),
         (WRITE, True, "transaction pin", "2013 gone close"),
+        (SET, True, "", "retry 2013"),
+        (SET, True, "transaction", "2013 unknown close"),
+        (USE, True, "", "retry 2013"),
+        (found("SET GLOBAL max_connections = 5"), True, "", "2013 unknown close"),
+        (found("SET @id = LAST_INSERT_ID()"), True, "", "2013 unknown close"),
+        (found("SET @a = GET_LOCK('a', 1)"), True, "", "2013 unknown close"),
+        (found("SET @a = stored(1)"), True, "", "2013 unknown close"),
+        (found("SET RESOURCE GROUP batch FOR 5"), True, "", "2013 unknown close"),
+        (found("SET @a = 1; SET @b = 2"), True, "", "2013 unknown close"),
+        (found("SET STATEMENT max_statement_time = 1 FOR DELETE FROM t"), True, "", "2013 unknown close"),
         (COMMIT, True, "", "2013 unknown close"),
         (COMMIT, True, "transaction", "2013 unknown close"),
         (COMMIT, True, "transaction pin", "2013 unknown close"),

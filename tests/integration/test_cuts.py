@@ -8,6 +8,7 @@ connection of the pool and must get their own answers; the table must hold what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import pymysql
 import pytest
 
 from router.sandbox import ReplicaSet
+from router.sandbox.replica_set import wait_until
 from tests.fix_router import RunningRouter, settings_for
+from tests.integration.bank import rows
 from tests.proxy import CuttingProxy
 
 POOL = 4
@@ -171,3 +174,23 @@ def test_servers_that_vanish(
                 break
         assert proxy.cuts >= 10
         check_rows(server_set, exchanges)
+
+
+@pytest.mark.usefixtures("cuts_database")
+def test_nobody_hears_of_a_server_that_is_lost_during_set(
+    server_set: ReplicaSet, tmp_path: Path, start_router: Callable[[dict[str, Any]], RunningRouter]
+) -> None:
+    router = start_router(settings_for(server_set, tmp_path))
+    running = "SELECT id FROM information_schema.processlist WHERE info LIKE 'SET @b%'"
+    with router.connect(database="cuts") as client, ThreadPoolExecutor(1) as pool:
+        rows(client, "SET @a = 5")
+        rows(client, "SET autocommit = 0, time_zone = '+03:00'")
+        setting = pool.submit(rows, client, "SET @b = @a + SLEEP(1), sql_mode = 'ANSI_QUOTES'")
+        wait_until(lambda: bool(server_set.primary.execute(running)), 10, "the statement runs")
+        ((thread,),) = server_set.primary.execute(running)
+        server_set.primary.execute(f"KILL CONNECTION {thread}")
+        setting.result(20)
+        assert rows(client, "SELECT @a, @b, @@time_zone, @@sql_mode, @@autocommit") == [
+            (5, 5, "+03:00", "ANSI_QUOTES", 0)
+        ]
+    assert router.call(lambda gateway: gateway.counters.retries) == 1
