@@ -120,7 +120,8 @@ def after_loss(
         return Verdict()
     if transaction or pinned:
         # A transaction may be repeated, unless its COMMIT was under way; other state cannot be had back.
-        committing = sent and refusals.may_commit(facts)
+        inside = dies_with_connection(facts) and refusals.stays_inside(facts)
+        committing = sent and refusals.may_commit(facts) and not inside
         if not pinned and not committing:
             return Verdict(error=refusals.rolled_back(where), replay=True)
         consequence = refusals.OUTCOME_UNKNOWN if committing else refusals.STATE_GONE

@@ -31,13 +31,15 @@ _INSIDE = frozenset(
         StatementKind.ROLLBACK,
     }
 )
+# SET of these may end the transaction; SET STATEMENT runs another statement.
+_ENDING = frozenset({"autocommit", "completion_type", "password", "default role"})
 _ROWS = frozenset({StatementKind.INSERT, StatementKind.REPLACE, StatementKind.UPDATE, StatementKind.DELETE})
 
 
 def stays_inside(facts: StatementFacts) -> bool:
     """Whether the statement certainly leaves the transaction open that it is sent in."""
     if facts.kind in (StatementKind.SET, StatementKind.USE):
-        return not any(each.name in ("autocommit", "completion_type") for each in facts.assignments)
+        return not any(each.name in _ENDING or each.scope == "statement" for each in facts.assignments)
     return facts.read or not may_commit(facts)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from router.engine import refusals
 from router.errors import BackendUnavailable, MySQLError, PoolTimeout, Unsupported
+from router.sql.analyze import analyze
+from router.sql.lexer import LexMode
 from router.wire.packets import ErrPacket
 
 
@@ -40,3 +42,23 @@ def test_a_servers_error_is_passed_on_as_it_is() -> None:
 def test_killed_in_the_words_of_a_server() -> None:
     error = refusals.killed()
     assert (error.code, error.sqlstate, error.message) == (1317, "70100", "Query execution was interrupted")
+
+
+@pytest.mark.parametrize(
+    ("sql", "stays"),
+    [
+        ("SET NAMES latin1", True),
+        ("SET @a = 1, sql_mode = ''", True),
+        ("USE shop", True),
+        ("SET autocommit = 1", False),
+        ("SET @a = 1, completion_type = 2", False),
+        ("SET PASSWORD = 'x'", False),
+        ("SET DEFAULT ROLE r TO u", False),
+        ("SET STATEMENT max_statement_time = 1 FOR COMMIT", False),
+        ("ROLLBACK TO a", True),
+        ("COMMIT", False),
+        ("CREATE TABLE t (a INT)", False),
+    ],
+)
+def test_what_leaves_a_transaction_open(sql: str, stays: bool) -> None:
+    assert refusals.stays_inside(analyze(sql.encode(), LexMode())) is stays
