@@ -23,7 +23,7 @@ demo-down: ## stop what `make demo ARGS=--detach` left running
 
 test: setup-test lint types ## lint, types and every test, on real servers
 	@.venv/bin/python -m router.sandbox || test -z "$$CI"
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=50 --durations-min=5 $(ARGS)
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=50 --durations-min=5 $(ARGS)
 
 lint: setup
 	.venv/bin/ruff check $(PYTHON_SOURCES)
