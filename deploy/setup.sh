@@ -168,3 +168,5 @@ test)
     die "unknown level '$level': run or test"
     ;;
 esac
+# Or every start would compile it anew, where Python is told not to write bytecode: 0.8 s instead of 0.6 s.
+.venv/bin/python -m compileall -q router
