@@ -23,6 +23,9 @@ PARAMETER_COUNT_AVAILABLE: Final = 0x08
 NONE: Final = b"\x00\x01"
 """What stands between the command byte of a COM_QUERY and its SQL when there are no attributes: 0 values in 1 set."""
 
+# Plain integers: without_attributes is asked with every write.
+_ATTRIBUTES: Final = int(Capability.QUERY_ATTRIBUTES)
+_QUERY: Final = int(Command.QUERY)
 _MOST: Final = 0xFFFF
 _UNSIGNED: Final = 0x8000
 _NULL: Final = 0xFFFFFFFFFFFFFFFF
@@ -108,7 +111,7 @@ def without_attributes(frame: bytes, capabilities: int) -> bytes:
     """A framed COM_QUERY whose attributes have been read before, with the SQL where it is without them; to be looked at
     and not to be sent: the header is left as it was. Other commands, and other clients', stay as they are.
     """
-    if not capabilities & Capability.QUERY_ATTRIBUTES or frame[4] != Command.QUERY:
+    if not capabilities & _ATTRIBUTES or frame[4] != _QUERY:
         return frame
     payload = frame[HEADER_SIZE:] if len(frame) <= MAX_PAYLOAD else unframed(frame)
     return frame[:5] + payload[sql_start(payload) :]

@@ -370,3 +370,64 @@ def test_rows_of_several_results_are_counted_together() -> None:
     first = [b"\x01", COLUMN, eof(), ROW, ROW, eof(AUTOCOMMIT | MORE)]
     scanner, _ = scan(framed(*first, b"\x01", COLUMN, eof(), ROW, eof()))
     assert scanner.rows == 3
+
+
+def test_an_eof_behind_an_ok_is_no_ok() -> None:
+    parts = [ok(AUTOCOMMIT | MORE), b"\x01", COLUMN, eof(), ROW, eof()]
+    scanner, _ = scan(framed(*parts))
+    assert not scanner.ended_in_ok
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 9, 50])
+def test_the_flag_of_trackers_is_taken_out_of_every_eof(chunk: int) -> None:
+    """As MariaDB sets it in every result of a transaction."""
+    flagged, plain = eof(AUTOCOMMIT | CHANGED, 5), eof(AUTOCOMMIT, 5)
+    more, plain_more = eof(AUTOCOMMIT | CHANGED | MORE, 5), eof(AUTOCOMMIT | MORE, 5)
+    scanner, forwarded = scan(
+        framed(b"\x01", COLUMN, flagged, ROW, more, b"\x01", COLUMN, flagged, flagged), chunk=chunk
+    )
+    assert forwarded == framed(b"\x01", COLUMN, plain, ROW, plain_more, b"\x01", COLUMN, plain, plain)
+    assert scanner.done
+    assert (scanner.status, scanner.warnings, scanner.rows) == (AUTOCOMMIT, 5, 1)
+
+
+# Runs of rows of one length, which are looked at together: how many, their length, and the first byte of the last.
+RUNS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 40), st.sampled_from([0, 1, 0xFB, 0xFD])), max_size=6)
+
+
+@given(
+    RUNS,
+    st.sampled_from([eof(), eof(AUTOCOMMIT | CHANGED), ERR, eof(AUTOCOMMIT | MORE)]),
+    st.integers(1, 700),
+    st.booleans(),
+)
+def test_rows_of_one_length_are_as_many_and_end_where_they_end(
+    runs: list[tuple[int, int, int]], last: bytes, chunk: int, whole: bool
+) -> None:
+    rows: list[bytes] = []
+    for count, length, first in runs:
+        rows += [b"\x07" * length] * (count - 1) + [bytes([first]) + b"\xfe" * (length - 1)]
+    # What looks like the next row, but is of the next result or of nobody, is not taken for one.
+    behind = [b"\x01", COLUMN, eof(), *rows[-1:], eof()] if last[3:4] and last[3] & MORE and last[0] == 0xFE else []
+    data = framed(b"\x01", COLUMN, eof(), *rows, last, *behind)
+    scanner, forwarded = scan(data, chunk=0 if whole else chunk)
+    assert scanner.done
+    assert scanner.rows == len(rows) + len(behind[3:-1])
+    assert (scanner.error == ERR) is (last == ERR)
+    if not last.endswith(b"\x40"):
+        assert forwarded == data
+
+
+def test_a_packet_of_the_length_of_the_rows_before_it_may_be_none() -> None:
+    for last in (ERR, ok(header=0xFE, tail=b"\0" * 30)):
+        rows = [b"\x01" + b"x" * (len(last) - 1)] * 100
+        scanner, forwarded = scan(framed(b"\x01", COLUMN, *rows, last), deprecate_eof=True)
+        assert (scanner.done, scanner.rows, scanner.error) == (True, 100, ERR if last is ERR else None)
+        assert forwarded == framed(b"\x01", COLUMN, *rows, last)
+
+
+def test_rows_whose_lengths_differ_by_multiples_of_256() -> None:
+    rows = [b"\x01" * length for length in (*[9] * 20, 265, *[9] * 20, 65545, *[265] * 20, 9)]
+    scanner, forwarded = scan(data := framed(b"\x01", COLUMN, eof(), *rows, eof()))
+    assert (scanner.done, scanner.rows) == (True, len(rows))
+    assert forwarded == data
