@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,35 +10,16 @@ from typing import Any
 import pytest
 
 from router.sandbox import ReplicaSet
+from tests import sysbench
 from tests.fix_router import RunningRouter, settings_for
 
 DATABASE = "sysbench"
 ROWS = 1000
 
 
-def sysbench(port: int, password: str, *arguments: str) -> str:
-    """Run it and return what it printed; a failure shows all of that."""
-    program = shutil.which("sysbench")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("sysbench is not installed, and CI must have it", pytrace=False)
-        pytest.skip("sysbench is not installed")
-    options = {
-        "db-driver": "mysql",
-        "mysql-host": "127.0.0.1",
-        "mysql-port": str(port),
-        "mysql-user": "app",
-        "mysql-password": password,
-        "mysql-db": DATABASE,
-        "mysql-ssl": "off",
-        "tables": "2",
-        "table-size": str(ROWS),
-        "threads": "4",
-    }
-    command = [program, "oltp_read_write", *(f"--{name}={value}" for name, value in options.items()), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def work(router: RunningRouter, *arguments: str) -> str:
+    """Run sysbench and return what it printed."""
+    return sysbench.run(sysbench.command(router.port, router.password, DATABASE, *arguments, table_size=str(ROWS)), 60)
 
 
 @pytest.mark.parametrize("prepared", ["auto", "disable"], ids=["prepared", "text"])
@@ -52,11 +30,11 @@ def test_read_write(
     primary.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
     primary.execute(f"CREATE DATABASE {DATABASE}")
     router = start_router(settings_for(mariadb_set, tmp_path))
-    sysbench(router.port, router.password, "prepare")
+    work(router, "prepare")
     mariadb_set.wait_for_replicas()
     for server in mariadb_set.servers:
         assert server.execute(f"SELECT count(*) FROM {DATABASE}.sbtest1") == [(ROWS,)]
-    printed = sysbench(router.port, router.password, f"--db-ps-mode={prepared}", "--time=0", "--events=400", "run")
+    printed = work(router, f"--db-ps-mode={prepared}", "--time=0", "--events=400", "run")
     # Deadlocks are part of this work (sysbench repeats the transaction); a lost connection is not.
     assert re.search(r"reconnects:\s+0 ", printed), printed
     transactions = re.search(r"transactions:\s+(\d+)", printed)
@@ -66,5 +44,5 @@ def test_read_write(
     for table in ("sbtest1", "sbtest2"):
         assert primary.execute(f"SELECT count(*) FROM {DATABASE}.{table}") == [(ROWS,)]
         assert primary.execute(f"CHECK TABLE {DATABASE}.{table}")[0][-1] == "OK"
-    sysbench(router.port, router.password, "cleanup")
+    work(router, "cleanup")
     assert primary.execute(f"SHOW TABLES FROM {DATABASE}") == []

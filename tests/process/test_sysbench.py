@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +16,7 @@ import pymysql
 import pytest
 
 from router.sandbox import ReplicaSet
+from tests import sysbench
 from tests.fix_router import settings_for
 from tests.process.processes import PATIENCE, RouterProcess, free_port, repeat
 
@@ -30,26 +30,16 @@ class Load:
     """sysbench in the background."""
 
     def __init__(self, settings: dict[str, Any], *arguments: str) -> None:
-        program = shutil.which("sysbench")
-        if program is None:
-            if os.environ.get("CI"):
-                pytest.fail("sysbench is not installed, and CI must have it", pytrace=False)
-            pytest.skip("sysbench is not installed")
-        options = {
-            "db-driver": "mysql",
-            "mysql-host": "127.0.0.1",
-            "mysql-port": settings["listeners"][0].rpartition(":")[2],
-            "mysql-user": "app",
-            "mysql-password": settings["users"]["app"]["password"],
-            "mysql-db": DATABASE,
-            "mysql-ssl": "off",
-            "mysql-ignore-errors": WORK,
-            "tables": "2",
-            "table-size": "1000",
-            "threads": str(CLIENTS),
-        }
-        command = [program, "oltp_read_write", *(f"--{name}={value}" for name, value in options.items()), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        line = sysbench.command(
+            int(settings["listeners"][0].rpartition(":")[2]),
+            settings["users"]["app"]["password"],
+            DATABASE,
+            *arguments,
+            mysql_ignore_errors=WORK,
+            table_size="1000",
+            threads=str(CLIENTS),
+        )
+        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def printed(self) -> str:
         """All it has printed, once it has ended well."""

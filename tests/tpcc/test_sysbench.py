@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from router.sandbox import ReplicaSet
+from tests import sysbench
 from tests.fix_router import RunningRouter
 from tests.tpcc.ground import on_each, routed
 
@@ -22,43 +20,31 @@ SHARDING = {table: {"shard_by": "id", "function": "hash"} for table in TABLES}
 SUMS = "SELECT COUNT(*), SUM(k), SUM(CRC32(c)), MIN(id), MAX(id) FROM {table}"
 
 
-def sysbench(router: RunningRouter, *arguments: str) -> str:
-    """Run it and return what it printed; a failure shows all of that."""
-    program = shutil.which("sysbench")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("sysbench is not installed, and CI must have it", pytrace=False)
-        pytest.skip("sysbench is not installed")
-    options = {
-        "db-driver": "mysql",
-        "mysql-host": "127.0.0.1",
-        "mysql-port": str(router.port),
-        "mysql-user": "app",
-        "mysql-password": router.password,
-        "mysql-db": SCHEMA,
-        "mysql-ssl": "off",
+def work(router: RunningRouter, *arguments: str) -> str:
+    """Run sysbench and return what it printed."""
+    line = sysbench.command(
+        router.port,
+        router.password,
+        SCHEMA,
+        *arguments,
         # A lock that is waited for in vain, because two shards are locked in different orders, is repeated as well.
-        "mysql-ignore-errors": "1213,1205",
-        "auto_inc": "off",
-        "tables": str(len(TABLES)),
-        "table-size": str(ROWS),
-        "threads": "4",
-    }
-    command = [program, "oltp_read_write", *(f"--{name}={value}" for name, value in options.items()), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=25, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+        mysql_ignore_errors="1213,1205",
+        auto_inc="off",
+        tables=str(len(TABLES)),
+        table_size=str(ROWS),
+    )
+    return sysbench.run(line, 25)
 
 
 @pytest.mark.slow
 def test_read_write(server: ReplicaSet, tmp_path: Path) -> None:
     with routed([server], tmp_path, SCHEMA, SHARDING) as router:
-        sysbench(router, "prepare")
+        work(router, "prepare")
         for table in TABLES:
             assert len(on_each([server], SCHEMA, "SHOW INDEX FROM {db}." + table)[0]) == 2, "CREATE INDEX"
             agree(router, server, table)
         for prepared in ("disable", "auto"):
-            printed = sysbench(router, f"--db-ps-mode={prepared}", "--time=0", f"--events={TRANSACTIONS}", "run")
+            printed = work(router, f"--db-ps-mode={prepared}", "--time=0", f"--events={TRANSACTIONS}", "run")
             assert re.search(r"reconnects:\s+0 ", printed), printed
             transactions = re.search(r"transactions:\s+(\d+)", printed)
             assert transactions is not None
