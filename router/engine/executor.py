@@ -50,7 +50,6 @@ class Executor:
         "_closed",
         "_killer",
         "_kind",
-        "_leasing",
         "_losses",
         "_paused",
         "_preparing",
@@ -68,6 +67,7 @@ class Executor:
         "give_up",
         "key",
         "kill_query",
+        "leasing",
         "look",
         "pause",
         "plan",
@@ -106,10 +106,10 @@ class Executor:
         )
         self.branches = Branches(session, services)
         self.look = LookBack(session, self._unblocked)
-        self._leasing = Leasing(services, user, self._granted, self._fail_unsent)
+        self.leasing = Leasing(services, user, self._granted, self._fail_unsent, self._pins)
         self._killer = Killer(user, services.counters)
         self._settling = Settling(session, services, self._adopted, self._settled, self.lose)
-        self._losses = losses = Losses(self, session, services, self._leasing, self._killer, self._replay)
+        self._losses = losses = Losses(self, session, services, self.leasing, self._killer, self._replay)
         self.give_up = losses.give_up
         self.kill_query = losses.kill_query
         self.connection_lost = losses.connection_lost
@@ -132,11 +132,6 @@ class Executor:
         return self._server if self._backend is not None else None
 
     @property
-    def leasing(self) -> Leasing:
-        """How it finds servers."""
-        return self._leasing
-
-    @property
     def connection(self) -> BackendConnection | None:
         """The connection in use or held."""
         return self._backend
@@ -151,7 +146,7 @@ class Executor:
         self.frame = frame
         self._kind = kind
         self.started = perf_counter()
-        self._leasing.awaits = None
+        self.leasing.awaits = None
         backend, server = self._backend, self._server
         if backend is not None and server is not None:
             beginning = self.beginning
@@ -164,7 +159,7 @@ class Executor:
             else:
                 self._use(plan, backend, server)
         elif self.look.connection is None or (again := self.look.again(plan, self._primary_of(plan))) is None:
-            self._leasing.lease(plan, self.key, primary=self._primary_only(plan), written=self.session.written)
+            self.leasing.lease(plan, self.key, primary=self._primary_only(plan), written=self.session.written)
         else:
             self._use(plan, *again)
 
@@ -190,7 +185,7 @@ class Executor:
         self.spare()
         if (branch := self.branches.take(plan.group)) is None:
             self.session.opening = list(self.session.begun or ())
-            self._leasing.lease(plan, self.key, primary=True)
+            self.leasing.lease(plan, self.key, primary=True)
             return
         self._use(plan, *branch)
 
@@ -240,6 +235,9 @@ class Executor:
         statement = self._statement
         return without_attributes(self.frame, self.shape) if statement is None else statement.text.frame
 
+    def _pins(self) -> bool:
+        return self.session.would_pin(self.running().facts, self._text)
+
     def command(self) -> Command:
         """What runs."""
         return Command.of(self.running(), self.frame, self._kind, self._substitute, self._statement)
@@ -279,7 +277,7 @@ class Executor:
             backend.variables is session.variables
             and backend.schema == schema_of(plan, statement, session)
             and session.opening is None
-            and self._leasing.awaits is None
+            and self.leasing.awaits is None
         ):
             self._send(plan, backend)
         else:
@@ -305,7 +303,7 @@ class Executor:
         elif self._kind == PREPARE:
             backend.scanner.renumber = self.statements.next_id
         if prefix:
-            waits = self._leasing.awaits is not None
+            waits = self.leasing.awaits is not None
             backend.send(self, b"".join((*prefix, data)), self._kind, len(prefix), waits=waits)
         else:
             backend.send(self, data, self._kind)
@@ -324,7 +322,7 @@ class Executor:
         if self.session.opening is not None and not plan.anywhere:
             self.beginning.opens(self.frame, self._server)
         commands = commands_for(plan, self._statement, backend, self.session, self._services, also)
-        if (awaits := self._leasing.awaits) is not None:
+        if (awaits := self.leasing.awaits) is not None:
             commands.insert(0, patience(backend, awaits))
         if not commands or (plan.facts.read and self._kind in (QUERY, CURSOR, PREPARE)):
             self._send(plan, backend, commands)
@@ -402,8 +400,8 @@ class Executor:
             self._settle(connection)
             return
         # A proven read that left nothing behind.
-        if self._leasing.awaits is not None:
-            self._leasing.arrived(server)
+        if self.leasing.awaits is not None:
+            self.leasing.arrived(server)
         look = self.look
         if look.past is not AFTER_READ:
             look.read_ended(facts)
@@ -538,7 +536,7 @@ class Executor:
     def client_lost(self) -> None:
         """The client is gone: end what runs for it, and leave nothing of it behind."""
         self._closed = True
-        self._leasing.cancel()
+        self.leasing.cancel()
         self.look.give_up(silently=True)
         self.branches.client_lost()
         backend, server = self._backend, self._server
@@ -554,7 +552,7 @@ class Executor:
         """The session's account on the servers is another one from now on, or has another password."""
         self.user = self._killer.user = user
         self.key = (user.name, self.key[1], self.key[2])
-        self._leasing.use(user)
+        self.leasing.use(user)
 
     def reset(self) -> None:
         """COM_RESET_CONNECTION: give every connection back, forget everything but user and schema."""

@@ -30,8 +30,15 @@ NO_WRITES: Mapping[str, Token] = {}
 RETRY_INTERVAL = 0.05
 
 
+def _never() -> bool:
+    return False
+
+
 def _only_touches_the_session(plan: Relay) -> bool:
-    """SET and USE without global effect: any server can do them, or clients could not log in without a primary."""
+    """SET and USE without global effect: any server can do them, or clients could not log in without a primary.
+
+    Unless they pin the session where they are run: what it writes then belongs to the primary.
+    """
     facts = plan.facts
     return facts.kind in (StatementKind.SET, StatementKind.USE) and all(
         assignment.scope in ("session", "user") for assignment in facts.assignments
@@ -53,6 +60,7 @@ class Leasing:
         "_joins",
         "_key",
         "_needs",
+        "_pins",
         "_plan",
         "_primary",
         "_retry",
@@ -72,10 +80,13 @@ class Leasing:
         user: BackendUser,
         granted: Callable[[BackendConnection, Server], None],
         failed: Callable[[BackendError], None],
+        pins: Callable[[], bool] = _never,
     ) -> None:
+        """``pins``: whether the session will be kept where the statement that looks for a server is run."""
         self._services = services
         self._granted = granted
         self._failed = failed
+        self._pins = pins
         self._key: PoolKey = (user.name, 0, False)
         self._waiter = Waiter(self._key, user, self._pool_granted, self._pool_failed)
         self._plan: Relay | None = None
@@ -229,7 +240,7 @@ class Leasing:
             group.gate.wait(self._let_in)
             return None
         server = group.elected if joins else None
-        if server is None and _only_touches_the_session(plan):
+        if server is None and _only_touches_the_session(plan) and not self._pins():
             server = group.reader()
         if server is None:
             self._wait_for_server(plan)

@@ -162,6 +162,13 @@ class SessionState:
                 self._pin_untracked(facts.assignments)
         self._fresh = self.pins - had
 
+    def would_pin(self, facts: StatementFacts, command: bytes) -> bool:
+        """Whether the session will have to stay on the connection on which the statement is run."""
+        self.before(facts, command)
+        pins = bool(self._fresh)
+        self.never_ran()
+        return pins
+
     def never_ran(self) -> None:
         """The statement has left nothing behind: the server could not parse it, or is lost with all it did."""
         self.pins -= self._fresh

@@ -620,3 +620,24 @@ async def test_a_lingering_connection_that_ended_is_not_used() -> None:
     assert fresh is not connection
     assert wire(fresh).written == query("UPDATE t SET a = 2")
     assert bench.pool_of("db1") == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sql", "waits"),
+    [("SET NAMES utf8mb4", False), ("SET @a = 1", False), ("SET @a = NOW()", True), ("SET insert_id = 5", True)],
+)
+@virtually
+async def test_without_a_primary_nobody_is_pinned_to_a_replica(sql: str, waits: bool) -> None:
+    """Or what the session writes later would be refused there."""
+    bench = Bench(R)
+    bench.executor.run(bench.plan(sql), query(sql))
+    await quiet()
+    assert (bench.executor.connection is None) is waits
+    assert bench.session.pins == set()
+    if waits:
+        (server,) = bench.main.servers
+        server.role = P
+        bench.main.refresh()
+        await asyncio.sleep(0.1)
+        assert bench.executor.connection is not None
+        assert bench.session.pins
