@@ -35,14 +35,15 @@ def _never() -> bool:
 
 
 def _only_touches_the_session(plan: Relay) -> bool:
-    """SET and USE without global effect: any server can do them, or clients could not log in without a primary.
+    """SET and USE without global effect, and without a look at tables: any server can do them.
 
-    Unless they pin the session where they are run: what it writes then belongs to the primary.
+    Clients could not log in otherwise while there is no primary, or no room there. Unless they pin the session where
+    they are run: what it writes then belongs to the primary.
     """
     facts = plan.facts
-    return facts.kind in (StatementKind.SET, StatementKind.USE) and all(
-        assignment.scope in ("session", "user") for assignment in facts.assignments
-    )
+    if facts.kind is StatementKind.SET:
+        return facts.tables == () and all(each.scope in ("session", "user") for each in facts.assignments)
+    return facts.kind is StatementKind.USE
 
 
 class Leasing:
@@ -183,6 +184,8 @@ class Leasing:
             if server is None:
                 return
         connection = server.pool.take(self._key)
+        if connection is None and not server.pool.has_room and (other := self._with_room(group, plan)) is not None:
+            server, connection = other, other.pool.take(self._key)
         if connection is not None:
             self._granted(connection, server)
             return
@@ -231,6 +234,13 @@ class Leasing:
         if server is None:
             return None, f"group {plan.group!r} is paused" if group.gate.shut and not joins else self._nobody(plan)
         return server, "" if self.awaits is None else "what the session must see"
+
+    def _with_room(self, group: Group, plan: Relay) -> Server | None:
+        """Who takes what any server can do while the primary is full."""
+        if not _only_touches_the_session(plan) or self._joins or self._pins():
+            return None
+        server = group.reader()
+        return server if server is not None and server.pool.has_room else None
 
     def _elected(self, group: Group, plan: Relay) -> Server | None:
         """Who takes the statement although nobody takes new ones; None: it waits."""

@@ -177,9 +177,9 @@ class Client(threading.Thread):
 
     def _work(self, session: Session) -> None:
         """Until the connection is lost or all is over."""
-        ways = (self._order, self._transfer, self._own, self._sum, self._many)
+        ways = (self._order, self._transfer, self._own, self._sum, self._many, self._state)
         # Some only read: that writes have to wait must not keep them from it.
-        weights = (0, 0, 0, 10, 5) if self.number % READERS == 0 else (30, 25, 25, 10, 10)
+        weights = (0, 0, 0, 10, 5, 3) if self.number % READERS == 0 else (30, 25, 25, 10, 10, 8)
         while not self._stop_asked.is_set():
             self.busy_since = self._journal.now()
             (way,) = self._random.choices(ways, weights)
@@ -296,6 +296,17 @@ class Client(threading.Thread):
         self._same(nonce, rows[0][0], "sum")
         if (int(rows[0][1]), int(rows[0][2])) != (ACCOUNTS * INITIAL, ACCOUNTS):
             self._journal.is_wrong("torn", f"{self.name}: {rows}")
+        self._journal.succeeded("read")
+
+    def _state(self, session: Session) -> None:
+        """What it has set, on whichever server it is asked for."""
+        nonce, zone = self._nonce(), f"+{self._random.randrange(10):02}:30"
+        session.run(f"SET @mine = '{nonce}'")
+        session.run(f"SET time_zone = '{zone}'")
+        for _ in range(self._random.randrange(1, 4)):
+            rows = session.run("SELECT @mine, @@time_zone, COUNT(*) FROM accounts")
+            self._same(nonce, rows[0][0], "state")
+            self._same(zone, rows[0][1], "time zone")
         self._journal.succeeded("read")
 
     def _many(self, session: Session) -> None:

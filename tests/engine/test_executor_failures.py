@@ -634,6 +634,11 @@ async def test_without_a_primary_nobody_is_pinned_to_a_replica(sql: str, waits: 
     await quiet()
     assert (bench.executor.connection is None) is waits
     assert bench.session.pins == set()
+    begun = Bench(R)
+    begun.session.open_later(b"BEGIN")
+    begun.executor.run(begun.plan(sql), query(sql))
+    await quiet()
+    assert begun.executor.connection is None, "a transaction begins with it"
     if waits:
         (server,) = bench.main.servers
         server.role = P

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from router.backend.connection import BackendConnection
 from router.cluster.topology import Group, Server, Topology
@@ -19,7 +20,7 @@ from router.sql.facts import Assignment, Reason, StatementFacts, StatementKind
 from tests.fakes import KEY, USER, FakeConnector, make_pool, quiet, virtually
 
 SELECT = StatementFacts(StatementKind.SELECT, True, Reason.READ)
-SET = StatementFacts(StatementKind.SET, False, Reason.SET, assignments=(Assignment("session", "time_zone"),))
+SET = StatementFacts(StatementKind.SET, False, Reason.SET, tables=(), assignments=(Assignment("session", "time_zone"),))
 INSERT = StatementFacts(StatementKind.INSERT, False, Reason.WRITE)
 
 
@@ -234,13 +235,28 @@ async def test_and_gives_up_after_the_failover_timeout() -> None:
 
 @virtually
 async def test_set_needs_no_primary_unless_it_is_global() -> None:
-    for scope, served in (("session", True), ("global", False)):
+    for scope, tables, served in (("session", (), True), ("global", (), False), ("session", None, False)):
         house = House(Role.REPLICA)
-        facts = StatementFacts(StatementKind.SET, False, Reason.SET, assignments=(Assignment(scope, "time_zone"),))
+        facts = replace(SET, tables=tables, assignments=(Assignment(scope, "time_zone"),))
         house.lease(facts, Role.PRIMARY)
         await quiet()
         assert bool(house.connectors[0].pending) is served
         house.leasing.cancel()
+
+
+@virtually
+async def test_set_does_not_wait_for_room_on_the_primary() -> None:
+    house = House(Role.PRIMARY, Role.REPLICA)
+    for connector in house.connectors:
+        connector.willing = True
+    house.begin(INSERT, Role.PRIMARY)
+    await quiet()
+    house.begin(SET, Role.PRIMARY)
+    await quiet()
+    assert [server.name for _, server in house.granted] == ["db0", "db1"]
+    house.begin(SET, Role.PRIMARY)
+    await quiet()
+    assert [server.pool.waiting for server in house.servers] == [1, 0], "there is no room anywhere"
 
 
 @virtually
