@@ -248,7 +248,8 @@ def _scattered(
         constants = tuple(_number(each, values) for each in merge.constants)
     except Unplaced:
         return _unsupported(plan, "a value beside aggregates over several shards that is no plain number")
-    text = scatter.text(sql, mode, None if limit is None else limit + offset, given)
+    matter = None if limit is None else limit and limit + offset
+    text = scatter.text(sql, mode, matter, given)
     stands = scatter.parameters(sql, mode, given)
     parts = tuple(Part(plan.relays[number], text, stands) for number in scatter.shards(values))
     return Scattered(parts, merge, limit, offset, plan.facts, constants)

@@ -124,7 +124,8 @@ class MergeSpec:
 class Scatter:
     """The statement for every shard, without LIMIT, and how to merge.
 
-    ``pushes_limit``: each shard need send no more rows than LIMIT and OFFSET together.
+    ``pushes_limit``: each shard need send no more rows than LIMIT and OFFSET together. LIMIT 0 is always said to
+    them: servers then compute nothing, and some describe the columns otherwise.
     """
 
     routes: tuple[Route, ...]
@@ -138,7 +139,7 @@ class Scatter:
         ``given`` texts stand for some of its tokens.
         """
         text = render(self.asks, sql, tokens_of(sql, mode), given)
-        if limit is not None and limit <= _MOST_ROWS and self.pushes_limit:
+        if limit is not None and limit <= _MOST_ROWS and (self.pushes_limit or limit == 0):
             text += b" LIMIT %d" % limit
         return text
 

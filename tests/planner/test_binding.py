@@ -134,6 +134,14 @@ def test_limits_of_the_execution() -> None:
     assert all(part.sql.endswith(b"LIMIT 15") for part in found.parts)
 
 
+@pytest.mark.parametrize("limit", ["LIMIT 0", "LIMIT 7, 0"])
+@pytest.mark.parametrize("grouped", ["", " GROUP BY name"])
+def test_no_rows_are_asked_for_where_none_are_wanted(limit: str, grouped: str) -> None:
+    found = scattered(f"SELECT COUNT(*) FROM customers{grouped} {limit}")
+    assert all(part.sql.endswith(b"LIMIT 0") for part in found.parts)
+    assert all(b"LIMIT" not in part.sql for part in scattered(f"SELECT COUNT(*) FROM customers{grouped} LIMIT 1").parts)
+
+
 def test_a_limit_that_is_no_number() -> None:
     plan = shop_planner().plan(b"SELECT id FROM customers LIMIT ?", shop_context())
     assert isinstance(plan, Sharded)

@@ -137,6 +137,14 @@ SELECT ref, SUM(total) AS s FROM orders GROUP BY ref ORDER BY s DESC, ref LIMIT 
 SELECT ref, COUNT(*) FROM orders GROUP BY ref ORDER BY ref LIMIT 7 OFFSET 3;
 SELECT ref, COUNT(*), SUM(id) FROM orders GROUP BY ref ORDER BY SUM(id) LIMIT 5;
 SELECT ref, COUNT(DISTINCT status) FROM orders GROUP BY ref ORDER BY ref LIMIT 5;
+-- LIMIT 0: nothing is computed, and columns may be described otherwise
+SELECT -total AS v, COUNT(*) FROM orders GROUP BY -total ORDER BY -total LIMIT 0;
+SELECT -total AS v, COUNT(*) FROM orders GROUP BY -total LIMIT 0;
+SELECT -total AS v, AVG(total) FROM orders GROUP BY v ORDER BY v LIMIT 3, 0;
+SELECT COUNT(*), SUM(total), AVG(total) FROM orders LIMIT 0;
+SELECT COUNT(*) FROM orders LIMIT 0 OFFSET 2;
+SELECT DISTINCT -total FROM orders LIMIT 0;
+SELECT ref, COUNT(DISTINCT status) FROM orders GROUP BY ref HAVING COUNT(*) > 1 LIMIT 0;
 SELECT ref, MAX(created) FROM orders GROUP BY ref ORDER BY MAX(created) DESC, ref LIMIT 5;
 SELECT ref FROM orders GROUP BY ref ORDER BY SUM(total) DESC, ref LIMIT 5;
 SELECT ref, AVG(total) FROM orders GROUP BY ref ORDER BY AVG(total), ref LIMIT 5;
