@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from pymysql.connections import Connection
 from router.config.loader import loads
 from router.errors import ConfigError
 from router.gateway import Gateway
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from tests.fix_router import settings_for
 
 
@@ -74,11 +73,6 @@ async def run(connection: Connection, sql: str) -> Any:
             return cursor.fetchall()
 
     return await asyncio.to_thread(work)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def lonely(**main: Any) -> dict[str, Any]:

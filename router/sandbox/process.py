@@ -7,6 +7,7 @@ ends, and a directory whose owner is gone is removed by the next sandbox that st
 from __future__ import annotations
 
 import atexit
+import collections
 import contextlib
 import fcntl
 import os
@@ -177,14 +178,21 @@ def last_lines(text: str, count: int = 25) -> str:
 # --- ports ------------------------------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on now.
+_random = random.SystemRandom()  # whoever seeds the shared generator in two processes would get the same ports in both
+_claims: collections.deque[socket.socket] = collections.deque()
+_MOST_CLAIMS = 32
 
-    It lies below the range the kernel takes for outgoing connections (``ip_local_port_range``, from 32768), so that a
-    server that is down for a moment finds its port still free when it comes back.
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on now and that was not given to anybody else just before.
+
+    It lies below the range the kernel takes for outgoing connections (``ip_local_port_range``, from 32768): nobody's
+    connection takes it before its server listens, nor while that server is down for a moment.
     """
     for _ in range(200):
-        port = random.randint(15000, 32000)
+        port = _random.randint(15000, 32000)
+        if not _claimed(port):
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -192,6 +200,20 @@ def free_port() -> int:
                 continue
             return port
     raise SandboxError("no free TCP port found between 15000 and 32000 on 127.0.0.1")
+
+
+def _claimed(port: int) -> bool:
+    """Whether the port is ours among all sandboxes here, until 32 others were claimed or this process ends."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0{_PREFIX}port-{port}")  # an abstract name (unix(7)): it leaves nothing behind
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    if len(_claims) > _MOST_CLAIMS:
+        _claims.popleft().close()
+    return True
 
 
 # --- directories ------------------------------------------------------------------------------------------------------

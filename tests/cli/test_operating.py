@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from tests.cli.ground import GOOD, ROOT, router
 from tests.fix_router import settings_for
-from tests.process.processes import RouterProcess, free_port
+from tests.process.processes import RouterProcess
 
 
 def test_operations_need_names_and_a_router(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ import pytest
 from router.config.differences import Difference
 from router.errors import ConfigError
 from router.gateway import Gateway
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from tests.fix_router import RunningRouter, settings_for
 from tests.integration.bank import rows
 from tests.integration.test_consistency import frozen
@@ -349,12 +348,6 @@ def test_reloads_do_not_overtake_one_another(house: House) -> None:
 
 
 # --- as a process -----------------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def patiently(condition: Callable[[], bool], what: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import struct
 import subprocess
 import sys
@@ -20,14 +19,14 @@ import pytest
 from pymysql.connections import Connection
 from structlog.testing import capture_logs
 
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from router.wire.constants import Capability
 from tests.collector import Collector, Span
 from tests.fix_router import RunningRouter, settings_for
 from tests.integration.bank import bank, fill, rows
 from tests.integration.test_attributes import Attributed
 from tests.integration.twins import STRING
-from tests.process.processes import RouterProcess, free_port
+from tests.process.processes import RouterProcess
 from tests.wire.test_attributes import attributes
 
 Start = Callable[[dict[str, Any]], RunningRouter]
@@ -395,8 +394,7 @@ def test_a_collector_that_is_not_there(
     servers: ReplicaSet, tmp_path: Path, collector: Collector, start_router: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+    port = free_port()
     router = start_router(traced(settings_for(servers, tmp_path), collector, endpoint=f"http://127.0.0.1:{port}"))
 
     def count(result: str) -> int:

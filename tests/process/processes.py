@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -18,12 +17,6 @@ from pymysql.connections import Connection
 PATIENCE = 60.0
 # Seconds between two turns of a client: what starts meanwhile needs the machine.
 _REST = 0.01
-
-
-def free_port() -> int:
-    """A TCP port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class RouterProcess:

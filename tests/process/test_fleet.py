@@ -20,9 +20,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pymysql.connections import Connection
 
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from tests.fix_router import settings_for
-from tests.process.processes import RouterProcess, free_port, repeat
+from tests.process.processes import RouterProcess, repeat
 
 
 def settings_of(server_set: ReplicaSet, directory: Path) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from tests.fix_router import settings_for
-from tests.process.processes import RouterProcess, free_port
+from tests.process.processes import RouterProcess
 
 
 def lonely(**more: Any) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from typing import Any
 import pymysql
 import pytest
 
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from tests import sysbench
 from tests.fix_router import settings_for
-from tests.process.processes import PATIENCE, RouterProcess, free_port, repeat
+from tests.process.processes import PATIENCE, RouterProcess, repeat
 
 DATABASE = "sysbench_processes"
 CLIENTS = 16

@@ -17,9 +17,9 @@ from pymysql.connections import Connection
 
 from router.config.models import Admin
 from router.process.takeover import _name
-from router.sandbox import ReplicaSet
+from router.sandbox import ReplicaSet, free_port
 from tests.fix_router import settings_for
-from tests.process.processes import RouterProcess, free_port, repeat
+from tests.process.processes import RouterProcess, repeat
 
 Start = Callable[..., RouterProcess]
 

@@ -114,6 +114,18 @@ def test_free_ports_are_free_and_below_those_of_outgoing_connections() -> None:
         listener.bind(("127.0.0.1", port))
 
 
+def test_two_processes_do_not_get_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = "import sys; from router.sandbox import free_port; print(free_port(), flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        theirs, ours = int(other.stdout.readline()), free_port()
+        drawn = iter([theirs, ours, theirs + 1, theirs + 2])
+        monkeypatch.setattr("router.sandbox.process._random.randint", lambda *_: next(drawn))
+        assert free_port() not in (theirs, ours)
+
+
 def test_a_failed_program_shows_the_end_of_its_output() -> None:
     with pytest.raises(SandboxError, match=r"the thing failed with status 3\n    one\n    two"):
         run(["sh", "-c", "echo one; echo two; exit 3"], timeout=5, what="the thing")
