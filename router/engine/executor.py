@@ -236,7 +236,7 @@ class Executor:
         return without_attributes(self.frame, self.shape) if statement is None else statement.text.frame
 
     def _pins(self) -> bool:
-        return self.session.opening is not None or self.session.would_pin(self.running().facts, self._text)
+        return self.session.would_pin(self.running().facts, self._text)
 
     def command(self) -> Command:
         """What runs."""

@@ -20,7 +20,10 @@ from router.planner.explain import Place
 from router.planner.plan import Relay, Role, Scattered, Spread
 from router.session.gtids import Token
 from router.sql.facts import TRANSACTIONAL, Reason, StatementKind
+from router.wire.constants import Command
+from router.wire.framing import frame
 
+_QUERY = bytes([Command.QUERY])
 _BY_ROUTER = "answered by the router"
 
 
@@ -55,7 +58,7 @@ class Foresight:
                 return [self._kept(plan, server) for server in servers]
             if executor.beginning.confined and kind is StatementKind.BEGIN:
                 held = None
-        return [self._leased_or_looked_back(plan) if held is None else self._from(plan, held)]
+        return [self._leased_or_looked_back(plan, sql) if held is None else self._from(plan, held)]
 
     def _from(self, plan: Relay, held: Server) -> Place:
         """The session is kept on a server."""
@@ -75,7 +78,7 @@ class Foresight:
         server = executor.branches.where(plan.group)
         return self._leased(plan, primary=True, joins=True) if server is None else self._kept(plan, server)
 
-    def _leased_or_looked_back(self, plan: Relay) -> Place:
+    def _leased_or_looked_back(self, plan: Relay, sql: bytes) -> Place:
         executor, session = self._executor, self._executor.session
         begins = not session.autocommit or session.opening is not None
         primary = begins and not executor.beginning.may_be_on_replica(plan)
@@ -85,7 +88,7 @@ class Foresight:
             there = look.where(plan, self._group(plan.group).primary if to_primary else None)
             if there is not None:
                 return self._at(plan, there)
-        return self._leased(plan, primary=primary, written=session.written)
+        return self._leased(plan, primary=primary, written=session.written, sql=sql)
 
     # -- on several --------------------------------------------------------------------------------------------
 
@@ -112,9 +115,22 @@ class Foresight:
     # -- places ------------------------------------------------------------------------------------------------
 
     def _leased(
-        self, plan: Relay, *, primary: bool, written: Mapping[str, Token] | None = None, joins: bool = False
+        self,
+        plan: Relay,
+        *,
+        primary: bool,
+        written: Mapping[str, Token] | None = None,
+        joins: bool = False,
+        sql: bytes = b"",
     ) -> Place:
-        leasing = Leasing(self._services, self._executor.user, lambda connection, server: None, lambda error: None)
+        executor = self._executor
+        leasing = Leasing(
+            self._services,
+            executor.user,
+            granted=lambda connection, server: None,
+            failed=lambda error: None,
+            pins=lambda: executor.session.would_pin(plan.facts, frame(_QUERY + sql, 0)),
+        )
         server, waits = leasing.rehearse(plan, primary=primary, written=written, joins=joins)
         if server is None:
             return _waits(plan, waits)

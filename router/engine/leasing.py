@@ -35,11 +35,7 @@ def _never() -> bool:
 
 
 def _only_touches_the_session(plan: Relay) -> bool:
-    """SET and USE without global effect, and without a look at tables: any server can do them.
-
-    Clients could not log in otherwise while there is no primary, or no room there. Unless they pin the session where
-    they are run: what it writes then belongs to the primary.
-    """
+    """SET and USE without global effect, and without a look at tables."""
     facts = plan.facts
     if facts.kind is StatementKind.SET:
         return facts.tables == () and all(each.scope in ("session", "user") for each in facts.assignments)
@@ -229,15 +225,22 @@ class Leasing:
         server = self._choose(group, plan)
         if server is None and joins:
             server = group.elected
-        if server is None and not group.gate.shut and _only_touches_the_session(plan):
+        if server is None and not group.gate.shut and self._goes_anywhere(plan):
             server = group.reader()
         if server is None:
             return None, f"group {plan.group!r} is paused" if group.gate.shut and not joins else self._nobody(plan)
         return server, "" if self.awaits is None else "what the session must see"
 
+    def _goes_anywhere(self, plan: Relay) -> bool:
+        """Any server can do it: clients could not log in otherwise while there is no primary, or no room there.
+
+        Not where it pins the session: what that writes then belongs to the primary.
+        """
+        return _only_touches_the_session(plan) and not self._pins()
+
     def _with_room(self, group: Group, plan: Relay) -> Server | None:
         """Who takes what any server can do while the primary is full."""
-        if not _only_touches_the_session(plan) or self._joins or self._pins():
+        if self._joins or not self._goes_anywhere(plan):
             return None
         server = group.reader()
         return server if server is not None and server.pool.has_room else None
@@ -250,7 +253,7 @@ class Leasing:
             group.gate.wait(self._let_in)
             return None
         server = group.elected if joins else None
-        if server is None and _only_touches_the_session(plan) and not self._pins():
+        if server is None and self._goes_anywhere(plan):
             server = group.reader()
         if server is None:
             self._wait_for_server(plan)

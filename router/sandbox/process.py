@@ -179,7 +179,7 @@ def last_lines(text: str, count: int = 25) -> str:
 
 
 _random = random.SystemRandom()  # whoever seeds the shared generator in two processes would get the same ports in both
-_claims: collections.deque[socket.socket] = collections.deque()
+_claims: collections.deque[int] = collections.deque()  # open files
 _MOST_CLAIMS = 32
 
 
@@ -210,9 +210,9 @@ def _claimed(port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _claims.append(claim)
+    _claims.append(claim.detach())
     if len(_claims) > _MOST_CLAIMS:
-        _claims.popleft().close()
+        os.close(_claims.popleft())
     return True
 
 

@@ -163,7 +163,9 @@ class SessionState:
         self._fresh = self.pins - had
 
     def would_pin(self, facts: StatementFacts, command: bytes) -> bool:
-        """Whether the session will have to stay on the connection on which the statement is run."""
+        """Whether the session will have to stay on the connection on which the statement, a SET or USE, is run."""
+        if self.opening is not None:
+            return True
         self.before(facts, command)
         pins = bool(self._fresh)
         self.never_ran()

@@ -98,7 +98,11 @@ async def test_variables_can_be_set_without_a_primary() -> None:
     bench = Bench(P, R)
     bench.main.servers[0].up = False
     bench.main.refresh()
+    waits = Place("group main", "primary", None, "it waits: no primary of group 'main' is available")
     assert foretold(bench, "SET sql_mode = ''") == Place("db2", "replica")
-    assert foretold(bench, "UPDATE t SET a = 1") == Place(
-        "group main", "primary", None, "it waits: no primary of group 'main' is available"
-    )
+    assert foretold(bench, "SET @a = 1") == Place("db2", "replica")
+    assert foretold(bench, "SET @a = NOW()") == waits, "the session would be kept there"
+    assert bench.session.pins == set()
+    assert foretold(bench, "UPDATE t SET a = 1") == waits
+    bench.session.open_later(b"BEGIN")
+    assert foretold(bench, "SET sql_mode = ''") == waits, "a transaction begins with it"

@@ -45,6 +45,17 @@ export function pill(text, tone = "") {
   return el("span", { class: `pill ${tone}`.trim() }, text);
 }
 
+/** A bar of `parts`, [class, percent of its length], those behind first; `label` says it in words. */
+export function bar(parts, label) {
+  const rects = [["room", 100], ...parts].map(([kind, width]) => svg("rect", { class: kind, width, height: 6 }));
+  return el(
+    "span",
+    { class: "measure" },
+    svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects),
+    el("span", {}, label),
+  );
+}
+
 /** A heading with something at its right. */
 export function heading(text, ...more) {
   return el("div", { class: "heading" }, el("h2", {}, text), ...more);

@@ -3,7 +3,7 @@
 import { path, post } from "../api.js";
 import { Chart } from "../chart.js";
 import { attempt, confirmed } from "../dialog.js";
-import { button, el, heading, pill, svg, write } from "../dom.js";
+import { bar, button, el, heading, pill, write } from "../dom.js";
 import { count, duration, rate, text } from "../format.js";
 import { DataTable } from "../table.js";
 
@@ -228,16 +228,9 @@ function stateOf(row) {
 function pool({ in_use, idle, max_connections }) {
   const most = Math.max(1, max_connections ?? in_use + idle);
   const part = (value) => (100 * Math.min(value, most)) / most;
-  return el(
-    "span",
-    { class: "pool" },
-    svg(
-      "svg",
-      { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("rect", { class: "room", width: 100, height: 6 }),
-      svg("rect", { class: "idle", width: part(in_use + idle), height: 6 }),
-      svg("rect", { class: "used", width: part(in_use), height: 6 }),
-    ),
-    el("span", {}, `${in_use} + ${idle} / ${max_connections ?? "–"}`),
-  );
+  const parts = [
+    ["idle", part(in_use + idle)],
+    ["used", part(in_use)],
+  ];
+  return bar(parts, `${in_use} + ${idle} / ${max_connections ?? "–"}`);
 }

@@ -1,7 +1,7 @@
 // The rules in their order, and how often each was hit.
 
 import { table } from "../api.js";
-import { el, heading, svg } from "../dom.js";
+import { bar, el, heading } from "../dom.js";
 import { count, rate } from "../format.js";
 import { DataTable } from "../table.js";
 
@@ -14,7 +14,7 @@ const COLUMNS = [
   { key: "effect", label: "Then", kind: "wide" },
   { key: "hits", label: "Hits", number: true, show: (row) => count(row.hits) },
   { key: "rate", label: "per second", number: true, show: (row) => rate(row.rate) },
-  { key: "part", label: "Part", show: bar, by: (row) => row.part, title: "Of all hits" },
+  { key: "part", label: "Part", show: part, by: (row) => row.part, title: "Of all hits" },
 ];
 
 export function create(context) {
@@ -44,16 +44,7 @@ export function create(context) {
   };
 }
 
-function bar(row) {
-  return el(
-    "span",
-    { class: "pool" },
-    svg(
-      "svg",
-      { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("rect", { class: "room", width: 100, height: 6 }),
-      svg("rect", { class: "used", width: 100 * row.part, height: 6 }),
-    ),
-    el("span", {}, `${(100 * row.part).toFixed(0)} %`),
-  );
+function part(row) {
+  const percent = 100 * row.part;
+  return bar([["used", percent]], `${percent.toFixed(0)} %`);
 }
