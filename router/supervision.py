@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import structlog
 
@@ -65,8 +66,22 @@ class Supervisor:
         patience = int((drain_timeout + _LAST_STEPS) * 1_000_000)
         self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={patience}", "STATUS=Waiting for transactions to finish")
 
+    def succeeded_by(self, process: int) -> None:
+        """Another process serves from now on; if it is of the same service, that is whom the manager watches."""
+        if self._socket is None:
+            return
+        if _service_of(process) != _service_of(os.getpid()):
+            log.warning(
+                "the new router is not of this one's service, which ends with this one; SIGUSR2 starts one that is",
+                process=process,
+            )
+            return
+        # With a sign of life: the other one's have not counted yet.
+        self._tell(f"MAINPID={process}", "WATCHDOG=1", "STATUS=Serving clients")
+        self.close()
+
     def close(self) -> None:
-        """The router has stopped."""
+        """The router has stopped, or is nobody that the manager listens to."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -97,6 +112,14 @@ def _address(text: str) -> str | None:
     if text:
         log.warning("NOTIFY_SOCKET is of a kind that the router does not know", address=text)
     return None
+
+
+def _service_of(process: int) -> str | None:
+    """What systemd knows a service's processes by: their control groups (proc(5))."""
+    try:
+        return Path(f"/proc/{process}/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _watchdog_interval(environ: Mapping[str, str]) -> float | None:

@@ -118,6 +118,29 @@ def test_nobody_listens(address: str) -> None:
     assert [entry["address"] for entry in logs] == ([address] if address else [])
 
 
+def test_another_process_serves_from_now_on(manager: socket.socket) -> None:
+    supervisor = Supervisor(environ(manager))
+    supervisor.ready()
+    assert heard(manager)[0] == "READY=1"
+    supervisor.succeeded_by(os.getppid())
+    assert heard(manager)[:2] == [f"MAINPID={os.getppid()}", "WATCHDOG=1"]
+    supervisor.stopping(30)  # that is the other one's to tell
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(1)
+
+
+def test_who_serves_from_now_on_is_of_another_service(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.supervision._service_of", str)
+    supervisor = Supervisor(environ(manager))
+    with capture_logs() as logs:
+        supervisor.succeeded_by(os.getppid())
+    assert "not of this one's service" in logs[0]["event"]
+    supervisor.stopping(30)
+    assert heard(manager)[0] == "STOPPING=1", "that service ends"
+    supervisor.close()
+
+
 def test_a_manager_that_is_gone_does_no_harm(tmp_path: Path) -> None:
     supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "nowhere")})
     with capture_logs() as logs:

@@ -18,6 +18,7 @@ from router.errors import ConfigError, OperationFailed, RouterError
 from router.gateway import Gateway
 from router.process.fleet import Fleet
 from router.process.shares import worker_count
+from router.process.successor import start_successor
 from router.process.takeover import Handover, Takeover
 from router.supervision import Supervisor
 from router.tasks import spawn
@@ -64,12 +65,14 @@ class _Run:
         self._manager = Supervisor()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         self._router: Router | None = None
+        self._serves = False
 
     async def run(self, *, takeover: bool) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
         loop.add_signal_handler(signal.SIGHUP, lambda: spawn(self._reload(), "reload"))
+        loop.add_signal_handler(signal.SIGUSR2, self._renew)
         log.info("starting", config=str(self._path))
         try:
             before = await Takeover.begin(self._config.admin) if takeover else None
@@ -93,9 +96,10 @@ class _Run:
             await before.serving()
             sockets.take_over()
             log.info("has taken over")
-        handover = Handover(self._config.admin, sockets)
+        handover = Handover(self._config.admin, sockets, self._manager.succeeded_by)
         await handover.start(patience=_NAME_FREE if before is not None else 0.0)
         self._manager.ready()
+        self._serves = True
         await self._serve(router, handover)
         self._manager.close()
         log.info("stopped")
@@ -110,6 +114,7 @@ class _Run:
             watcher.cancel()
         handover.stop()
         taken.cancel()
+        self._serves = False
         if not told.done():
             patience = router.config.limits.takeover_timeout
             log.info("another router has taken over; those who are here may stay until they leave", longest=patience)
@@ -132,6 +137,18 @@ class _Run:
             stopping.cancel()
             await router.stop(drain_timeout=0)
         again.cancel()
+
+    def _renew(self) -> None:
+        """Have another router take over, of what is installed by now; until it does, nothing changes."""
+        if not self._serves:
+            log.warning("no new router is started: this one does not serve yet, or leaves already")
+            return
+        try:
+            command = start_successor()
+        except OperationFailed as error:
+            log.error("a new router cannot be started", reason=str(error))
+        else:
+            log.info("a new router is started, to take over", command=command)
 
     async def _reload(self) -> None:
         """Whatever is wrong with the new file, the old configuration goes on."""

@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -42,11 +42,16 @@ def _name(admin: Admin) -> str:
     return f"\0mysql-query-router/{os.geteuid()}/{where}"
 
 
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """The other side's process and user."""
+    size = struct.calcsize("3i")
+    process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return process, user
+
+
 def _is_ours(connection: socket.socket) -> bool:
     """Whether the other side is run by the same user, or by root."""
-    _, user, _ = struct.unpack(
-        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    )
+    _, user = _peer(connection)
     return user in (os.geteuid(), 0)
 
 
@@ -100,9 +105,11 @@ class Takeover:
 class Handover:
     """The old router's side: waits for a new one."""
 
-    def __init__(self, admin: Admin, sockets: Sockets) -> None:
+    def __init__(self, admin: Admin, sockets: Sockets, succeeded_by: Callable[[int], None]) -> None:
+        """``succeeded_by`` hears the process that serves, before that one goes on."""
         self._name = _name(admin)
         self._sockets = sockets
+        self._succeeded_by = succeeded_by
         self._listener: socket.socket | None = None
         self._waiting: asyncio.Task[None] | None = None
         self.done = asyncio.Event()  # a new router serves
@@ -161,6 +168,8 @@ class Handover:
             raise ValueError("it went away before it served")
         if self._listener is not None:
             self._listener.close()  # the name is the new one's
+        process, _ = _peer(connection)
+        self._succeeded_by(process)
         self.done.set()
         with contextlib.suppress(OSError):
             await loop.sock_sendall(connection, _LEFT)

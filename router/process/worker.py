@@ -231,7 +231,7 @@ async def _main(messages: socket.socket, sockets: socket.socket) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Run as the process that a supervisor has started."""
     # They are for the supervisor, which tells its workers; a terminal, or a service manager, sends them to all.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     messages, sockets = (socket.socket(fileno=int(each)) for each in arguments)
     messages.setblocking(False)

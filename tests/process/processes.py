@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +22,8 @@ _REST = 0.01
 class RouterProcess:
     """``router run`` with a configuration file; a context manager, which ends it if it has not ended."""
 
-    def __init__(self, settings: dict[str, Any], file: Path, *options: str) -> None:
+    def __init__(self, settings: dict[str, Any], file: Path, *options: str, under: Sequence[str] = ()) -> None:
+        """``under``: a command that runs another one."""
         self.settings = settings
         self.file = file
         self.entries: list[dict[str, Any]] = []
@@ -30,7 +31,7 @@ class RouterProcess:
         self._over = False
         file.write_text(json.dumps(settings))
         command = [sys.executable, "-m", "router", "run", "--config", str(file), "--log-format", "json", *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*under, *command], stderr=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
