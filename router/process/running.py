@@ -72,7 +72,7 @@ class _Run:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
         loop.add_signal_handler(signal.SIGHUP, lambda: spawn(self._reload(), "reload"))
-        loop.add_signal_handler(signal.SIGUSR2, self._renew)
+        loop.add_signal_handler(signal.SIGUSR2, lambda: spawn(self._renew(), "start a new router"))
         log.info("starting", config=str(self._path))
         try:
             before = await Takeover.begin(self._config.admin) if takeover else None
@@ -138,13 +138,13 @@ class _Run:
             await router.stop(drain_timeout=0)
         again.cancel()
 
-    def _renew(self) -> None:
+    async def _renew(self) -> None:
         """Have another router take over, of what is installed by now; until it does, nothing changes."""
         if not self._serves:
             log.warning("no new router is started: this one does not serve yet, or leaves already")
             return
         try:
-            command = start_successor()
+            command = await asyncio.to_thread(start_successor)
         except OperationFailed as error:
             log.error("a new router cannot be started", reason=str(error))
         else:
