@@ -17,6 +17,10 @@ from tests.process.processes import PATIENCE
 _CREDENTIALS = struct.Struct("3i")  # of unix(7): process, user, group
 
 
+def _environment(process: int) -> list[bytes]:
+    return Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+
+
 class ServiceManager:
     """With ``NotifyAccess=main``: it hears the main process only, which may name another one (sd_notify(3)).
 
@@ -71,8 +75,10 @@ class ServiceManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._spoke:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+            # Its number may be another process's by now.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if f"NOTIFY_SOCKET={self._socket.getsockname()}".encode() in _environment(process):
+                    os.kill(process, signal.SIGKILL)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
             own.sendto(b"", self._socket.getsockname())
         self._reader.join(PATIENCE)
