@@ -11,6 +11,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from router.gateway import Gateway
 from router.sandbox import ReplicaSet, Server
 from tests.fix_router import RunningRouter, settings_for
 from tests.fix_servers import mark_all, statements_by_server
@@ -40,24 +41,31 @@ def _delay(servers: ReplicaSet, seconds: int) -> None:
         servers.replicas[0].execute(sql.format(seconds))
 
 
-def until_late(router: RunningRouter, server: Server) -> None:
-    """Until the router has heard that the server is two seconds behind."""
-    _until(router, server, lambda lag: 2 <= lag < math.inf)  # that is while its delay is being set
+def until_late(router: RunningRouter, servers: ReplicaSet, since: float) -> None:
+    """Until the first replica is known to be two seconds behind what was written at ``since``, and the others have it.
+
+    What it says before that is so old may be of an earlier write: a replica counts from what it has applied last.
+    """
+    written = servers.primary.gtids()
+    for other in servers.replicas[1:]:
+        assert other.wait_for_gtids(written, 20)
+    _until(router, servers.replicas[0], lambda lag, at: at - since >= 2 and 2 <= lag < math.inf)
 
 
 def until_near(router: RunningRouter, server: Server) -> None:
     """Until the router knows nothing any more of a delay that was there before."""
-    _until(router, server, lambda lag: lag == 0)
+    _until(router, server, lambda lag, at: lag == 0)
 
 
-def _until(router: RunningRouter, server: Server, wanted: Callable[[float], bool]) -> None:
+def _until(router: RunningRouter, server: Server, wanted: Callable[[float, float], bool]) -> None:
+    """Until what the router was told last, how far behind the server is and when that was, is as ``wanted``."""
     deadline = time.monotonic() + 20
 
-    def lag(name: str) -> float:
-        found = router.call(lambda gateway: {each.name: each.lag for each in gateway.topology.servers()}[name])
-        return found or 0.0
+    def told(gateway: Gateway) -> tuple[float, float]:
+        (found,) = (each for each in gateway.topology.servers() if each.name == server.name)
+        return found.lag or 0.0, found.lag_at
 
-    while not wanted(lag(server.name)):
+    while not wanted(*router.call(told)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -78,14 +86,15 @@ def test_only_replicas_that_are_near_enough_read(
     settings["rules"] = [{"when": {"regex": "fresh"}, "send_to": {"role": "replica", "max_lag": "1500ms"}}]
     router = start_router(settings)
     _delay(server_set, 3600)
+    since = time.monotonic()
     server_set.primary.execute(f"INSERT INTO {fresh_database}.t VALUES (1)")
-    until_late(router, late)
+    until_late(router, server_set, since)
     mark = HINT if way == "hint" else "/* fresh */ "
-    since = mark_all(server_set)
+    before = mark_all(server_set)
     with router.connect(database=fresh_database) as connection:
         for _ in range(10):
             assert rows(connection, f"{mark}SELECT COUNT(*) FROM t") == [(1,)]
-        assert asked(server_set, since) == {"primary": 0, late.name: 0, "replica2": 10}
+        assert asked(server_set, before) == {"primary": 0, late.name: 0, "replica2": 10}
         found = {rows(connection, "SELECT COUNT(*) FROM t")[0][0] for _ in range(10)}
         assert found == {0, 1}, "what asks for nothing goes to both"
 
@@ -102,14 +111,15 @@ def test_nor_do_others_read_for_statements_on_shards(
         router = start_router(settings)
         _delay(server_set, 3600)
         with router.connect(database="aged") as connection:
+            since = time.monotonic()
             rows(connection, "INSERT INTO t VALUES (0), (1), (2)")
-            until_late(router, late)
+            until_late(router, server_set, since)
             mark = HINT if way == "hint" else "/* fresh */ "
-            since = mark_all(server_set)
+            before = mark_all(server_set)
             for number in range(6):
                 assert rows(connection, f"{mark}SELECT COUNT(*) FROM t") == [(3,)]
                 assert rows(connection, f"{mark}SELECT COUNT(*) FROM t WHERE id = {number % 3}") == [(1,)]
-            assert asked(server_set, since) == {"primary": 0, late.name: 0, "replica2": 18}
+            assert asked(server_set, before) == {"primary": 0, late.name: 0, "replica2": 18}
 
 
 @pytest.mark.parametrize(
@@ -136,8 +146,9 @@ def test_while_there_is_no_primary_the_error_says_that_it_is_lag(
     until_near(router, late)
     with router.connect() as connection:  # what a driver says at its login needs a server, too
         _delay(server_set, 3600)
+        since = time.monotonic()
         server_set.primary.execute(f"CREATE TABLE {fresh_database}.t (id INT PRIMARY KEY)")
-        until_late(router, late)
+        until_late(router, server_set, since)
         with pytest.raises(
             pymysql.MySQLError, match=f"no primary of group 'main' is available, and {message}"
         ) as caught:
