@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 from pydantic import SecretStr
 from pymysql.connections import Connection
 
+from router.gateway import Gateway
 from router.sandbox import Flavor, ReplicaSet, SandboxUnavailable, start_replica_set
 from tests.clients.ways import missing
 from tests.fix_router import RunningRouter, settings_for
@@ -47,6 +48,8 @@ class Places:
     direct: Place
     router: Place
     password: str = field(repr=False)
+    retire: Callable[[], None] = field(repr=False)
+    """Have the router open new connections: those it has keep the global variables of when they were opened."""
 
     @property
     def both(self) -> tuple[Place, Place]:
@@ -121,12 +124,18 @@ def in_front_of(
         if not secret:
             _without_password(router.config.users[name])
     primary = servers.primary
+
+    def expire(gateway: Gateway) -> None:
+        for server in gateway.topology.servers():
+            server.pool.expire()
+
     with router:
         yield Places(
             servers,
             Place("direct", primary.port, str(primary.socket), password),
             Place("router", router.port, router.unix_socket, password),
             password,
+            lambda: router.call(expire),
         )
 
 

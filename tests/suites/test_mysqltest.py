@@ -45,6 +45,7 @@ class Mysqltest:
             return "timeout", ""
         finally:
             self._restore_globals()
+            self._places.retire()
         if done.returncode != 0:
             return done.returncode, done.stderr.decode("latin1")[-400:]
         return 0, done.stdout.decode("latin1").removesuffix("ok\n")
