@@ -14,9 +14,18 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
+from router.sandbox import free_port
+
 PATIENCE = 60.0
 # Seconds between two turns of a client: what starts meanwhile needs the machine.
 _REST = 0.01
+
+
+def at_fixed_addresses(settings: dict[str, Any]) -> dict[str, Any]:
+    """``settings`` with TCP ports that the next router with them has as well."""
+    settings["listeners"][0] = f"127.0.0.1:{free_port()}"
+    settings["admin"] = {"http": f"127.0.0.1:{free_port()}", "mysql": f"127.0.0.1:{free_port()}"}
+    return settings
 
 
 class RouterProcess:

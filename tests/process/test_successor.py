@@ -13,10 +13,10 @@ import pytest
 
 from router.errors import OperationFailed
 from router.process.successor import start_successor
-from router.sandbox import ReplicaSet, free_port
+from router.sandbox import ReplicaSet
 from router.sandbox.replica_set import wait_until
 from tests.fix_router import settings_for
-from tests.process.processes import RouterProcess, repeat
+from tests.process.processes import RouterProcess, at_fixed_addresses, repeat
 from tests.process.service_manager import ServiceManager
 
 # What a successor would be told, written where the first argument says.
@@ -36,10 +36,7 @@ def manager(tmp_path: Path) -> ServiceManager:
 
 @pytest.fixture
 def settings(mariadb_set: ReplicaSet, tmp_path: Path) -> dict[str, Any]:
-    """Addresses that stay the same."""
-    settings = settings_for(mariadb_set, tmp_path)
-    settings["listeners"][0] = f"127.0.0.1:{free_port()}"
-    return settings | {"admin": {"http": f"127.0.0.1:{free_port()}"}}
+    return at_fixed_addresses(settings_for(mariadb_set, tmp_path))
 
 
 def told_to(process: int) -> list[str]:

@@ -15,10 +15,10 @@ from typing import Any
 import pymysql
 import pytest
 
-from router.sandbox import ReplicaSet, free_port
+from router.sandbox import ReplicaSet
 from tests import sysbench
 from tests.fix_router import settings_for
-from tests.process.processes import PATIENCE, RouterProcess, repeat
+from tests.process.processes import PATIENCE, RouterProcess, at_fixed_addresses, repeat
 
 DATABASE = "sysbench_processes"
 CLIENTS = 16
@@ -60,9 +60,7 @@ class Load:
 @pytest.fixture
 def settings(mariadb_set: ReplicaSet, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Fixed addresses, room for everybody, and a database for sysbench."""
-    settings = settings_for(mariadb_set, tmp_path)
-    settings["listeners"] = [f"127.0.0.1:{free_port()}"]
-    settings["admin"] = {"http": f"127.0.0.1:{free_port()}", "mysql": f"127.0.0.1:{free_port()}"}
+    settings = at_fixed_addresses(settings_for(mariadb_set, tmp_path))
     settings["groups"]["main"]["pool"] = {"max_connections": 64}
     primary = mariadb_set.primary
     primary.execute(f"DROP DATABASE IF EXISTS {DATABASE}")

@@ -19,18 +19,14 @@ from router.config.models import Admin
 from router.process.takeover import _name
 from router.sandbox import ReplicaSet, free_port
 from tests.fix_router import settings_for
-from tests.process.processes import RouterProcess, repeat
+from tests.process.processes import RouterProcess, at_fixed_addresses, repeat
 
 Start = Callable[..., RouterProcess]
 
 
 @pytest.fixture
 def settings(mariadb_set: ReplicaSet, tmp_path: Path) -> dict[str, Any]:
-    """Addresses that stay the same."""
-    settings = settings_for(mariadb_set, tmp_path)
-    settings["listeners"][0] = f"127.0.0.1:{free_port()}"
-    settings["admin"] = {"http": f"127.0.0.1:{free_port()}", "mysql": f"127.0.0.1:{free_port()}"}
-    return settings
+    return at_fixed_addresses(settings_for(mariadb_set, tmp_path))
 
 
 @pytest.fixture
